@@ -1,0 +1,99 @@
+# How every target of this project is compiled. Warnings are PRIVATE to our own targets, so generated
+# code is exempt; sanitizers come from the preset, for the whole build, generated code included.
+
+option(FLOCKS_WERROR "Warnings are errors" OFF)
+option(FLOCKS_BUILD_TESTS "Build the tests" ON)
+option(FLOCKS_BUILD_FUZZERS "Build the libFuzzer targets (clang)" OFF)
+option(FLOCKS_BUILD_BENCH "Build the benchmarks of tools/bench" ON)
+
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+# assert() stays on in release: a broken invariant must not run on.
+string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELEASE}")
+string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELWITHDEBINFO "${CMAKE_C_FLAGS_RELWITHDEBINFO}")
+
+# Programs stand together, as they do after installation, so that each finds the others beside itself.
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c>=1.4.1)
+pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv>=1.44)
+pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+find_package(nanopb REQUIRED)
+find_program(PROTOC protoc REQUIRED)
+find_program(PROTOC_GEN_C protoc-gen-c REQUIRED)
+if(FLOCKS_BUILD_TESTS)
+  pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+endif()
+
+add_library(flocks_warnings INTERFACE)
+target_compile_options(flocks_warnings INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wundef -Wstrict-prototypes
+  -Wmissing-prototypes -Wold-style-definition -Wwrite-strings -Wcast-qual -Wcast-align
+  -Wpointer-arith -Wformat=2 -Wnull-dereference -Wimplicit-fallthrough -Wswitch-enum -Wvla -Walloca
+  -Wdouble-promotion
+  $<$<C_COMPILER_ID:GNU>:-Wlogical-op;-Wduplicated-cond;-Wduplicated-branches>
+  $<$<C_COMPILER_ID:Clang>:-Wmissing-variable-declarations>
+  $<$<BOOL:${FLOCKS_WERROR}>:-Werror>)
+
+add_library(flocks_flags INTERFACE)
+target_compile_definitions(flocks_flags INTERFACE
+  _GNU_SOURCE FLOCKS_VERSION="${PROJECT_VERSION}"
+  $<$<CONFIG:Release,RelWithDebInfo>:_FORTIFY_SOURCE=2>)
+target_compile_options(flocks_flags INTERFACE -fno-common -fstack-protector-strong
+  -fvisibility=hidden)
+target_link_options(flocks_flags INTERFACE -Wl,-z,relro,-z,now)
+
+# flocks_library(NAME SOURCES a.c ... [LIBRARIES ...]): one room, a static library whose headers are
+# named from src/ ("common/base/error.h").
+function(flocks_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES" ${ARGN})
+  add_library(${name} STATIC ${arg_SOURCES})
+  target_include_directories(${name} PUBLIC "${PROJECT_SOURCE_DIR}/src")
+  target_link_libraries(${name} PRIVATE flocks_flags flocks_warnings PUBLIC ${arg_LIBRARIES})
+endfunction()
+
+# flocks_executable(NAME SOURCES ... [LIBRARIES ...])
+function(flocks_executable name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/src")
+  target_link_libraries(${name} PRIVATE flocks_flags flocks_warnings ${arg_LIBRARIES})
+endfunction()
+
+# flocks_unit_test(NAME SOURCES ... [LIBRARIES ...] [LABEL label]): a cmocka program, one ctest entry.
+function(flocks_unit_test name)
+  cmake_parse_arguments(arg "" "LABEL" "SOURCES;LIBRARIES" ${ARGN})
+  if(NOT arg_LABEL)
+    set(arg_LABEL unit)
+  endif()
+  flocks_executable(${name} SOURCES ${arg_SOURCES} LIBRARIES ${arg_LIBRARIES} PkgConfig::CMOCKA)
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT 120)
+endfunction()
+
+# flocks_fuzz_target(NAME SOURCES ... [LIBRARIES ...]): with FLOCKS_BUILD_FUZZERS a libFuzzer program
+# run over tests/fuzz/corpus/NAME (bounded by tools/checks/fuzz); otherwise the same entry point linked
+# with a driver that replays the corpus, as a ctest entry.
+function(flocks_fuzz_target name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES" ${ARGN})
+  set(corpus "${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name}")
+  if(FLOCKS_BUILD_FUZZERS)
+    flocks_executable(${name} SOURCES ${arg_SOURCES} LIBRARIES ${arg_LIBRARIES})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    set_property(GLOBAL APPEND PROPERTY FLOCKS_FUZZ_TARGETS ${name})
+  else()
+    flocks_executable(${name} SOURCES ${arg_SOURCES} "${PROJECT_SOURCE_DIR}/tests/fuzz/replay.c"
+      LIBRARIES ${arg_LIBRARIES})
+    add_test(NAME ${name} COMMAND ${name} "${corpus}")
+    set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 120)
+  endif()
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/fuzz")
+endfunction()

@@ -1,0 +1,18 @@
+/* Compiler attributes under short names, and storage that cleans itself up. */
+#ifndef FLOCKS_BASE_ATTRIBUTES_H
+#define FLOCKS_BASE_ATTRIBUTES_H
+
+/* The result says whether the work was done; ignoring it is a mistake. */
+#define NODISCARD __attribute__((warn_unused_result))
+/* `format` and `first` count parameters from 1, as printf checking wants them. */
+#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+/* Runs `function(&variable)` when the variable goes out of scope. */
+#define CLEANUP(function) __attribute__((cleanup(function)))
+
+#define ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+/* The struct of `type` whose `member` is `*pointer`. */
+#define CONTAINER_OF(pointer, type, member)                                                        \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+#endif
