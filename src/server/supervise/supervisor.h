@@ -1,0 +1,134 @@
+/* The supervisor of one instance: its services, the operations on them, and their state across
+ * flocksd's own death. Everything above it (api, main) needs this header only.
+ *
+ * It owns policy and must never block: processes are run by the keeper, everything else waits on
+ * the loop. All functions are called on the loop's thread. */
+#ifndef FLOCKS_SUPERVISE_SUPERVISOR_H
+#define FLOCKS_SUPERVISE_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "flocks/v1/supervisor.names.h"
+
+#include "common/base/arena.h"
+#include "common/base/attributes.h"
+#include "common/base/error.h"
+#include "common/base/paths.h"
+
+enum {
+    /* Services of one instance: the keeper's slots less the one of the daemon's own log. */
+    SUPERVISOR_SERVICES_MAX = 2047,
+    /* Operations remembered, running ones included. The oldest ended one is forgotten first; when
+     * all of them run, a new one is refused with RESOURCE_EXHAUSTED. */
+    SUPERVISOR_OPERATIONS_MAX = 256,
+    /* An ended operation is remembered this long. */
+    SUPERVISOR_OPERATION_KEPT_MS = 60 * 60 * 1000,
+    /* Callers waiting for operations; more are refused with RESOURCE_EXHAUSTED. */
+    SUPERVISOR_WAITS_MAX = 1024,
+    /* Bytes of an operation id with its NUL. */
+    SUPERVISOR_OPERATION_ID_SIZE = 33
+};
+
+struct keeper_link;
+struct supervisor;
+struct supervisor_wait;
+
+/* What main knows. Borrowed for the call unless said otherwise. */
+struct supervisor_setup {
+    uv_loop_t *loop;          /* outlives the supervisor */
+    struct keeper_link *link; /* outlives the supervisor; has said Hello; its events become ours */
+    const struct paths *paths;
+    /* The keeper's memfd; outlives the supervisor. */
+    int state_fd;
+    /* Effective configuration with origins and digest. NULL: take over what the state holds, which
+     * is legal only if supervisor_has_state(). */
+    const flocks_get_config_response *config;
+    /* Fresh start only: start the services whose configuration says `start`, as an operation. */
+    bool start_services;
+    /* No prepare steps in that operation, nor later in this daemon's life unless a request asks. */
+    bool skip_prepare;
+    /* A Shutdown, or the keeper's, is done: every process set is empty and the operation has ended
+     * (its waiters have been told before). Main then ends the connections and leaves. Called once,
+     * from the loop. */
+    void (*ended)(void *data);
+    void *data;
+};
+
+/* True when `state_fd` holds a state that this program can read: then no configuration file is
+ * read. */
+bool supervisor_has_state(int state_fd);
+
+/* Fresh start or take-over. Answers before the keeper has told its children; status is right from
+ * the state meanwhile, and mutations wait for it. INVALID_ARGUMENT: configuration beyond the limits
+ * above. INTERNAL, RESOURCE_EXHAUSTED: memory, memfd. */
+NODISCARD int supervisor_new(
+    const struct supervisor_setup *setup, struct supervisor **out, struct error *error);
+
+/* Closes its handles and forgets the processes (they live on, the keeper has them); `closed` comes
+ * from the loop when the memory is gone. No callback but `closed` comes after this. NULL is
+ * accepted and then `closed` is not called. */
+void supervisor_close(struct supervisor *supervisor, void (*closed)(void *data), void *data);
+
+/* ---- operations ---- */
+
+struct supervisor_request {
+    /* START, STOP, RESTART or SHUTDOWN. */
+    enum flocks_operation_kind kind;
+    /* None: all; START then means those whose configuration says `start`. SHUTDOWN ignores them. */
+    char *const *services;
+    size_t n_services;
+    /* "" or NULL: none. The same value as an earlier request: that operation is answered. */
+    const char *request_id;
+    /* Longest time for the work; 0: no end. Afterwards the operation is DEADLINE_EXCEEDED, the
+     * services go on. */
+    int64_t timeout_ms;
+    /* START and RESTART: the prepare step is left out, for these services, this time. */
+    bool skip_prepare;
+    int32_t requester_pid;
+    uint32_t requester_uid;
+};
+
+/* Begins an operation, or joins an identical running one, and writes its id. The work goes on
+ * whatever the caller does. A STOP or SHUTDOWN ends what others still want of the same services
+ * (their outcome is CANCELLED). NOT_FOUND (reason UNKNOWN_SERVICE, subject): nothing is done.
+ * FAILED_PRECONDITION (SHUTTING_DOWN): START and RESTART after SHUTDOWN. RESOURCE_EXHAUSTED
+ * (LIMIT_REACHED). ALREADY_EXISTS: request_id of another kind. */
+NODISCARD int supervisor_begin(struct supervisor *supervisor,
+    const struct supervisor_request *request, char out_id[SUPERVISOR_OPERATION_ID_SIZE],
+    struct error *error);
+
+/* The operation as a message whose memory is the arena's. *out_revision grows with each change of
+ * it and may be NULL. NOT_FOUND (UNKNOWN_OPERATION); RESOURCE_EXHAUSTED: the arena's cap. */
+NODISCARD int supervisor_get_operation(struct supervisor *supervisor, const char *id,
+    struct arena *arena, flocks_operation **out, uint32_t *out_revision, struct error *error);
+
+enum supervisor_wait_for { SUPERVISOR_WAIT_CHANGE, SUPERVISOR_WAIT_END };
+
+/* supervisor_wait: what it would wait for is so already; no wait was made. */
+#define SUPERVISOR_ALREADY 1
+
+/* Calls `done` once, from the loop, when the operation's revision passes `seen_revision` (CHANGE)
+ * or it has ended (END); the wait is gone then. 0: *out may be cancelled until `done` runs.
+ * NOT_FOUND, RESOURCE_EXHAUSTED. */
+NODISCARD int supervisor_wait(struct supervisor *supervisor, const char *id,
+    enum supervisor_wait_for what, uint32_t seen_revision, void (*done)(void *data), void *data,
+    struct supervisor_wait **out, struct error *error);
+/* `done` will not be called. NULL is accepted. */
+void supervisor_wait_cancel(struct supervisor_wait *wait);
+
+/* ---- looking ---- */
+
+/* Status of the daemon and of the named services (none: all, in the order of their names). Never
+ * waits. All memory is the arena's. NOT_FOUND (UNKNOWN_SERVICE); RESOURCE_EXHAUSTED: the arena's
+ * cap. */
+NODISCARD int supervisor_get_status(struct supervisor *supervisor, char *const *names,
+    size_t n_names, struct arena *arena, flocks_get_status_response *out, struct error *error);
+
+/* The effective configuration with origins and digest, secrets included: mask before it leaves.
+ * Lives as long as the supervisor. */
+const flocks_get_config_response *supervisor_get_config(const struct supervisor *supervisor);
+
+#endif
