@@ -1,0 +1,65 @@
+/* When the next check of one probe is due, and what its results add up to. Pure: time is an
+ * argument. The same for HTTP, TCP and exec checks. */
+#ifndef FLOCKS_SUPERVISE_PROBE_SCHEDULE_H
+#define FLOCKS_SUPERVISE_PROBE_SCHEDULE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    /* Uninterrupted failure before an `alive` probe with default thresholds speaks: a busy service
+     * is slow, not dead (the Python supervisor killed such services after 2 x 5 s). */
+    PROBE_ALIVE_PATIENCE_MS = 60 * 1000
+};
+
+/* Plain value, from configuration. */
+struct probe_policy {
+    int64_t initial_delay_ms;
+    /* From start to start of two checks; > 0. */
+    int64_t period_ms;
+    int64_t timeout_ms;
+    /* Results in a row that change the verdict; >= 1. */
+    uint32_t failure_threshold;
+    uint32_t success_threshold;
+    /* And the failure must have lasted this long since the last success (or the beginning); 0: no
+     * such rule. */
+    int64_t patience_ms;
+};
+
+enum probe_verdict {
+    /* Neither threshold has been reached yet. */
+    PROBE_VERDICT_PENDING,
+    PROBE_VERDICT_PASSING,
+    PROBE_VERDICT_FAILING
+};
+
+/* "pending", "passing", "failing". Static storage. */
+const char *probe_verdict_name(enum probe_verdict verdict);
+
+/* Plain value; read freely, changed only by the functions below. */
+struct probe_schedule {
+    struct probe_policy policy;
+    enum probe_verdict verdict;
+    bool is_running;
+    /* Next check; CLOCK_NEVER while one runs. */
+    int64_t due_at;
+    int64_t started_at;
+    /* Last success, or the beginning. */
+    int64_t good_at;
+    uint32_t failures;
+    uint32_t successes;
+};
+
+/* A fresh generation: verdict PENDING, first check at now + initial delay. */
+void probe_schedule_begin(
+    struct probe_schedule *schedule, const struct probe_policy *policy, int64_t now);
+/* The check due is being started. */
+void probe_schedule_started(struct probe_schedule *schedule, int64_t now);
+/* The running check ended. True: the verdict changed (also PENDING to PASSING or FAILING). The next
+ * one is due one period after the start of this one, at once if that is past. A result when none
+ * runs is ignored. */
+bool probe_schedule_result(struct probe_schedule *schedule, bool passed, int64_t now);
+/* The running check was cancelled: no result; due again now. */
+void probe_schedule_cancelled(struct probe_schedule *schedule, int64_t now);
+
+#endif
