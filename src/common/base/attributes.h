@@ -2,10 +2,12 @@
 #ifndef FLOCKS_BASE_ATTRIBUTES_H
 #define FLOCKS_BASE_ATTRIBUTES_H
 
+#include <stddef.h>
+
 /* The result says whether the work was done; ignoring it is a mistake. */
 #define NODISCARD __attribute__((warn_unused_result))
-/* `format` and `first` count parameters from 1, as printf checking wants them. */
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+/* Positions of the format and of its first argument, counted from 1. */
+#define PRINTF_LIKE(format_at, first_at) __attribute__((format(printf, format_at, first_at)))
 /* Runs `function(&variable)` when the variable goes out of scope. */
 #define CLEANUP(function) __attribute__((cleanup(function)))
 

@@ -21,10 +21,10 @@ NODISCARD int fd_set_nonblocking(int fd, bool on, struct error *error);
 NODISCARD int fd_write_all(int fd, const void *bytes, size_t len, struct error *error);
 /* The whole file, NUL-terminated (the NUL is not counted in *out_len); the caller frees *out.
  * Refuses more than `max_bytes` with RESOURCE_EXHAUSTED, and anything but a regular file. */
-NODISCARD int fd_read_file(const char *path, size_t max_bytes, char **out, size_t *out_len,
-    struct error *error);
+NODISCARD int fd_read_file(
+    const char *path, size_t max_bytes, char **out, size_t *out_len, struct error *error);
 /* Temporary file in the same directory, fsync, rename, fsync of the directory. */
-NODISCARD int fd_replace_file(const char *path, const void *bytes, size_t len, mode_t mode,
-    struct error *error);
+NODISCARD int fd_replace_file(
+    const char *path, const void *bytes, size_t len, mode_t mode, struct error *error);
 
 #endif

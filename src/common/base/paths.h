@@ -16,26 +16,27 @@ struct paths {
     char config[PATH_MAX];
     char lock[PATH_MAX];   /* <root>/run/flocksd.lock: held by the keeper while an instance lives */
     char socket[PATH_MAX]; /* <root>/run/flocksd.sock, or the fallback below */
-    /* sun_path holds 107 bytes. A longer path is served at /tmp/flocks-<uid>/<hash of root>/flocksd.sock
-     * (directory 0700, ours, checked) and <root>/run/flocksd.sock is a symbolic link to it. */
+    /* sun_path holds 107 bytes. A longer path is served at /tmp/flocks-<uid>/<hash of
+     * root>/flocksd.sock (directory 0700, ours, checked) and <root>/run/flocksd.sock is a symbolic
+     * link to it. */
     bool socket_is_fallback;
 };
 
-/* Root: `root` if not NULL, else FLOCKS_ROOT, else ~/.flocks. Configuration: `config` if not NULL, else
- * FLOCKS_CONFIG, else <root>/flocks.yaml. Socket: FLOCKS_SOCKET or as above. Relative texts are taken from the
- * working directory. Touches nothing on disk. */
-NODISCARD int paths_resolve(const char *root, const char *config, struct paths *out,
-    struct error *error);
+/* Root: `root` if not NULL, else FLOCKS_ROOT, else ~/.flocks. Configuration: `config` if not NULL,
+ * else FLOCKS_CONFIG, else <root>/flocks.yaml. Socket: FLOCKS_SOCKET or as above. Relative texts
+ * are taken from the working directory. Touches nothing on disk. */
+NODISCARD int paths_resolve(
+    const char *root, const char *config, struct paths *out, struct error *error);
 
 /* Makes root, run, logs (and the fallback's directory) with mode 0700. A root or run directory that
- * others may write to is refused, with the command that repairs it; one that others may only read is
- * repaired (chmod 0700), and *out_repaired says so. Not ours (owner): refused. */
+ * others may write to is refused, with the command that repairs it; one that others may only read
+ * is repaired (chmod 0700), and *out_repaired says so. Not ours (owner): refused. */
 NODISCARD int paths_prepare(const struct paths *paths, bool *out_repaired, struct error *error);
 
 /* Directory of the running program, from /proc/self/exe. */
 NODISCARD int paths_program_directory(char out[PATH_MAX], struct error *error);
-/* `name` beside the running program, else in ../libexec/flocks, else in FLOCKS_LIBEXEC (which is looked at first
- * when set). NOT_FOUND names every place that was looked at. */
+/* `name` beside the running program, else in ../libexec/flocks, else in FLOCKS_LIBEXEC (which is
+ * looked at first when set). NOT_FOUND names every place that was looked at. */
 NODISCARD int paths_find_program(const char *name, char out[PATH_MAX], struct error *error);
 
 #endif
