@@ -96,13 +96,14 @@ struct keeper_welcome {
 
 /* Takes `fd` (consumed, also on failure) and says Hello: blocks until the keeper answers, 10 s at
  * most
- * (-STATUS_DEADLINE_EXCEEDED). -STATUS_FAILED_PRECONDITION: no common protocol number. `events`
- * must live as long as the link. No event is told before keeper_link_watch. */
-NODISCARD int keeper_link_open(uv_loop_t *loop, int fd, const struct keeper_link_events *events,
-    void *data, struct keeper_link **out, struct keeper_welcome *out_welcome, struct error *error);
+ * (-STATUS_DEADLINE_EXCEEDED). -STATUS_FAILED_PRECONDITION: no common protocol number. */
+NODISCARD int keeper_link_open(uv_loop_t *loop, int fd, struct keeper_link **out,
+    struct keeper_welcome *out_welcome, struct error *error);
 
-/* Begins telling events: all exits not yet acknowledged first. Once. */
-NODISCARD int keeper_link_watch(struct keeper_link *link, struct error *error);
+/* Begins telling events: all exits not yet acknowledged first. Before this none is told, also not
+ * `lost`. Once; `events` must live as long as the link. */
+NODISCARD int keeper_link_watch(struct keeper_link *link, const struct keeper_link_events *events,
+    void *data, struct error *error);
 
 /* Ends all calls in flight (their `done` run before this returns) and frees the link when its
  * handle has closed. NULL is accepted; idempotent while the loop has not run. */
