@@ -24,7 +24,8 @@ enum {
      */
     CONFIG_ARENA_BYTES = 64 * 1024 * 1024,
     CONFIG_DIGEST_SIZE = 65, /* 64 hexadecimal digits and a NUL */
-    CONFIG_NAME_MAX = 63     /* longest service name */
+    CONFIG_NAME_MAX = 63,    /* longest service name */
+    CONFIG_SERVICES_MAX = 2047 /* the keeper's slots less the one of the daemon's own log */
 };
 
 /* Everything that decides the outcome; all borrowed. */
@@ -44,8 +45,6 @@ struct config_request {
     /* Settings options, the highest layer. */
     const struct config_setting *command_line;
     size_t n_command_line;
-    /* --skip-webui-build: services.webui has no `prepare`. */
-    bool skip_webui_build;
     /* Do not look whether executables, directories and files of the services exist (`flocks status`
      * with the daemon down). */
     bool skip_host_checks;
