@@ -48,8 +48,6 @@ struct supervisor_setup {
     const flocks_get_config_response *config;
     /* Fresh start only: start the services whose configuration says `start`, as an operation. */
     bool start_services;
-    /* No prepare steps in that operation, nor later in this daemon's life unless a request asks. */
-    bool skip_prepare;
     /* A Shutdown, or the keeper's, is done: every process set is empty and the operation has ended
      * (its waiters have been told before). Main then ends the connections and leaves. Called once,
      * from the loop. */
