@@ -1,0 +1,126 @@
+/* The server side of the engine, sans I/O: services, connections, calls and their deadlines.
+ *
+ * Everything runs on one thread. The engine never sees a socket, a loop or a clock: bytes and the
+ * time (CLOCK_MONOTONIC, milliseconds) are arguments. A transport does, per turn of its loop:
+ *
+ *     rpc_connection_receive(connection, bytes, len, now);     runs handlers of all whole frames
+ *     bytes = rpc_connection_output(connection, &len);         one write for all of them
+ *     rpc_connection_sent(connection, written);
+ *     unsigned wants = rpc_connection_wants(connection);       read on? write on? close?
+ *     arm one timer for rpc_server_next_tick(server);          then rpc_server_tick(server, now)
+ *
+ * Handlers may answer at any later time; the `output_ready` hook then says which connection to
+ * write. */
+#ifndef CRPC_SERVER_H
+#define CRPC_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "crpc/crpc.h"
+
+struct rpc_server;
+struct rpc_connection;
+
+/* Why the engine itself ends a call, without a handler's word. */
+enum rpc_refusal {
+    /* Unknown service or method, a NULL handler, or a kind that is not served. UNIMPLEMENTED. */
+    RPC_REFUSAL_NOT_IMPLEMENTED,
+    /* A mutating request has a field that we do not know. UNIMPLEMENTED. */
+    RPC_REFUSAL_UNKNOWN_FIELD,
+    /* Text that is not UTF-8 or has a NUL in it. INVALID_ARGUMENT. */
+    RPC_REFUSAL_BAD_TEXT,
+    /* Bytes that are no message, or nested too deeply. INVALID_ARGUMENT. */
+    RPC_REFUSAL_MALFORMED,
+    /* A bound of limits.h. RESOURCE_EXHAUSTED. */
+    RPC_REFUSAL_LIMIT,
+    /* The deadline passed. DEADLINE_EXCEEDED. */
+    RPC_REFUSAL_DEADLINE,
+    /* rpc_server_shut was called. UNAVAILABLE. */
+    RPC_REFUSAL_SHUTTING_DOWN
+};
+
+struct rpc_refusal_facts {
+    enum rpc_refusal refusal;
+    enum rpc_code code;
+    /* The status message, NUL-terminated. */
+    const char *message;
+    /* NULL when the method is unknown. */
+    const struct rpc_method *method;
+};
+
+/* What the application adds; every function may be NULL. `data` is handed to all of them. */
+struct rpc_server_hooks {
+    void *data;
+    /* The typed detail of an error that the engine makes, or NULL. Borrowed until the hook's next
+     * call. */
+    const ProtobufCMessage *(*refusal_detail)(void *data, const struct rpc_refusal_facts *facts);
+    /* Before every handler. False: the hook has ended the call (rpc_call_fail), the handler is not
+     * run. */
+    bool (*admit)(void *data, struct rpc_call *call, const ProtobufCMessage *request);
+    /* A connection that had nothing to write has now, and it is not inside one of its own
+     * functions. Only take a note: nothing of the connection may be called from here. */
+    void (*output_ready)(void *data, struct rpc_connection *connection);
+};
+
+/* `hooks` is copied. NULL without memory. */
+struct rpc_server *rpc_server_new(const struct rpc_server_hooks *hooks);
+/* All connections must have been freed. Calls whose handlers have not finished them die here: their
+ * owners must not touch them any more. NULL is fine. */
+void rpc_server_free(struct rpc_server *server);
+
+/* `service` is borrowed and outlives the server. -STATUS_ALREADY_EXISTS when its name is taken,
+ * -STATUS_RESOURCE_EXHAUSTED without memory. Only before the first connection. */
+__attribute__((warn_unused_result)) int rpc_server_add(
+    struct rpc_server *server, const struct rpc_service *service);
+
+/* From now on every new call is answered UNAVAILABLE; calls in flight go on. */
+void rpc_server_shut(struct rpc_server *server);
+
+/* Ends the calls whose deadline has passed: their cancel hook runs and may still answer; if it does
+ * not, the caller gets DEADLINE_EXCEEDED. */
+void rpc_server_tick(struct rpc_server *server, int64_t now_ms);
+/* When rpc_server_tick has something to do; INT64_MAX: never. Changes with every call. */
+int64_t rpc_server_next_tick(const struct rpc_server *server);
+/* Calls in flight, those without a caller included. */
+size_t rpc_server_n_calls(const struct rpc_server *server);
+
+/* ---- connections ---- */
+
+/* A ttrpc connection of `peer`, whom the transport has identified. NULL without memory. */
+struct rpc_connection *rpc_connection_new(struct rpc_server *server, const struct rpc_peer *peer);
+/* The connection is gone: cancel hooks of its calls run; the calls themselves live until their
+ * handlers finish them. Not from inside a handler or a hook of this engine. NULL is fine. */
+void rpc_connection_free(struct rpc_connection *connection);
+/* The transport's own pointer. */
+void rpc_connection_set_data(struct rpc_connection *connection, void *data);
+void *rpc_connection_data(const struct rpc_connection *connection);
+const struct rpc_peer *rpc_connection_peer(const struct rpc_connection *connection);
+
+/* Takes all `len` bytes; frames may be cut anywhere. Runs the handlers of every whole request. */
+void rpc_connection_receive(
+    struct rpc_connection *connection, const uint8_t *bytes, size_t len, int64_t now_ms);
+/* The peer will send no more (EOF): calls in flight are cancelled as if the connection were lost,
+ * and rpc_connection_wants answers CLOSE once the output is written. */
+void rpc_connection_receive_end(struct rpc_connection *connection);
+
+/* What is to be written, borrowed until the next call on this connection or its calls; NULL when
+ * *out_len is 0. */
+const uint8_t *rpc_connection_output(const struct rpc_connection *connection, size_t *out_len);
+/* The first `len` bytes of the output have been written. */
+void rpc_connection_sent(struct rpc_connection *connection, size_t len);
+
+enum { RPC_WANTS_READ = 1, RPC_WANTS_WRITE = 2, RPC_WANTS_CLOSE = 4 };
+/* RPC_WANTS_* together. READ is absent while too much output waits. CLOSE: close now. */
+unsigned rpc_connection_wants(const struct rpc_connection *connection);
+/* Constant text for the log: why CLOSE is wanted; "" when it is not. */
+const char *rpc_connection_close_reason(const struct rpc_connection *connection);
+
+/* Time passes: half a frame for too long, or output stalled for too long, makes wants answer CLOSE.
+ * Answers when to come again, INT64_MAX: after the next receive or sent. */
+int64_t rpc_connection_tick(struct rpc_connection *connection, int64_t now_ms);
+/* Calls in flight on this connection. */
+size_t rpc_connection_n_calls(const struct rpc_connection *connection);
+
+#endif
