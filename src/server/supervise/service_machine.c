@@ -198,14 +198,14 @@ static void rule_launch(struct machine *m)
         explain(m, FLOCKS_STATE_REASON_REQUESTED, "");
     forget_run(facts);
     facts->spawning = true;
+    facts->run = ++facts->last_run;
     if (prepare) {
-        facts->run = SERVICE_RUN_TASK | ++facts->tasks;
         enter(m, SERVICE_PREPARING);
         due_in(m, m->policy->prepare_timeout_ms);
         act(m, SERVICE_ACTION_PREPARE);
         return;
     }
-    facts->run = ++facts->generation;
+    facts->generation++;
     enter(m, SERVICE_STARTING);
     due_in(m, m->policy->start_timeout_ms);
     act(m, SERVICE_ACTION_SPAWN);
@@ -351,8 +351,6 @@ static void rule_bury(struct machine *m)
 {
     struct service_facts *facts = m->facts;
 
-    if (m->input->event == SERVICE_EVENT_PREPARED && facts->next != SERVICE_NEXT_RETRY)
-        facts->prepared = true;
     facts->leader_gone = true;
     facts->due_at = earlier(facts->due_at, clock_add_ms(m->input->now, SERVICE_END_CHECK_MS));
     act(m, SERVICE_ACTION_LOOK);
@@ -511,12 +509,15 @@ int64_t service_machine_delay_ms(
 {
     int64_t delay = policy->delay_ms;
 
-    if (burst <= SERVICE_IMMEDIATE_RESTARTS || delay == 0)
+    if (burst <= SERVICE_IMMEDIATE_RESTARTS)
         return 0;
+    if (delay < SERVICE_DELAY_MIN_MS)
+        delay = SERVICE_DELAY_MIN_MS;
     for (uint32_t n = SERVICE_IMMEDIATE_RESTARTS + 1; n < burst && delay < policy->max_delay_ms;
          n++)
         delay *= 2;
-    delay = earlier(delay, policy->max_delay_ms);
+    if (delay > policy->max_delay_ms && policy->max_delay_ms >= SERVICE_DELAY_MIN_MS)
+        delay = policy->max_delay_ms;
     return delay - (int64_t)((uint64_t)random % ((uint64_t)delay / 4 + 1));
 }
 

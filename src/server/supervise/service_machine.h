@@ -17,6 +17,8 @@ enum {
     SERVICE_START_TIMEOUT_MS = 3 * 60 * 1000,
     /* Restarts of a burst that come at once; restart.delay begins after them. */
     SERVICE_IMMEDIATE_RESTARTS = 3,
+    /* Shortest delay after those: a service configured without one must not spin the machine. */
+    SERVICE_DELAY_MIN_MS = 10,
     /* A service that may not start yet asks again this often. */
     SERVICE_RECHECK_MS = 500,
     /* A set that is being ended is looked at this often, besides at each exit. */
@@ -25,8 +27,6 @@ enum {
     SERVICE_TRIAL_FACTOR = 10,
     SERVICE_TRIAL_MIN_MS = 60 * 1000,
     SERVICE_TRIAL_MAX_MS = 24 * 60 * 60 * 1000,
-    /* Set in the run number of a prepare step, so that it never equals a generation. */
-    SERVICE_RUN_TASK = 0x40000000,
     /* Bytes of the sentence that explains the state, with its NUL. */
     SERVICE_MESSAGE_SIZE = 256
 };
@@ -84,15 +84,16 @@ struct service_facts {
     enum service_next next;
     enum service_cause cause; /* of the run that failed, until the next one begins */
     bool wanted;
-    bool prepared;          /* the prepare step is not due (again) */
-    bool skip_prepare;      /* ... for the start under way only */
-    bool trial;             /* the breaker was open: one failure opens it again */
-    bool killing;           /* STOPPING: no more grace */
-    bool leader_gone;       /* STOPPING: only others can be left */
-    bool spawning;          /* SPAWNED or SPAWN_FAILED has not come yet */
-    uint32_t generation;    /* of the service's last run that was asked for; 0: none yet */
-    uint32_t tasks;         /* prepare steps that were asked for */
-    uint32_t run;           /* the present run's number at the keeper; 0: none */
+    bool prepared;       /* the prepare step is not due (again) */
+    bool skip_prepare;   /* ... for the start under way only */
+    bool trial;          /* the breaker was open: one failure opens it again */
+    bool killing;        /* STOPPING: no more grace */
+    bool leader_gone;    /* STOPPING: only others can be left */
+    bool spawning;       /* SPAWNED or SPAWN_FAILED has not come yet */
+    uint32_t generation; /* of the service's last run that was asked for; 0: none yet */
+    /* Prepare steps and generations together: what the keeper calls them. */
+    uint32_t last_run;
+    uint32_t run;           /* the present one; 0: none */
     uint32_t restart_count; /* new generations that nobody asked for */
     uint32_t burst;         /* failures since the last stable time */
     uint32_t failures[SERVICE_CAUSE_COUNT];
@@ -145,7 +146,8 @@ struct service_step {
     struct service_facts facts;
     enum service_rule rule; /* ILLEGAL: facts are unchanged and there is nothing to do */
     size_t n_actions;
-    enum service_action actions[SERVICE_ACTIONS_MAX]; /* to be done in this order */
+    /* To be done in this order; only the last one may be answered at once. */
+    enum service_action actions[SERVICE_ACTIONS_MAX];
 };
 
 /* A service nobody has asked anything of. */
