@@ -1,0 +1,268 @@
+/* <stem>.nano.{h,c}: the nanopb flavour. Short names, method rows, typed handlers and one dispatch function,
+ * typed encoders and decoders for the calling side; unary methods only, in the caller's memory. */
+#include "emit.h"
+#include "naming.h"
+#include "pool.h"
+
+static const char WHAT[] =
+    "Its messages under short names and its services over nanopb, in the caller's memory (crpc/nano.h).";
+
+/* nanopb joins the pieces of a full name with one underscore and changes no case. */
+static const char *nanopb_name(const struct model *model, const char *full_name)
+{
+    return naming_replace(model->pool, full_name, '.', '_');
+}
+
+static void name_message(
+    struct text *text, const struct model *model, const struct model_message *message)
+{
+    const char *type = nanopb_name(model, message->full_name);
+    text_put(text, "\n");
+    text_comment(text, 0, message->comment);
+    text_printf(text, "typedef %s %s;\n", type, message->short_name);
+    text_printf(text, "#define %s_INIT %s_init_zero\n", message->short_upper, type);
+    for (size_t i = 0; i < message->n_fields; i++) {
+        const struct model_field *field = &message->fields[i];
+        if (field->oneof >= 0)
+            text_printf(text, "#define %s_%s_%s %s_%s_tag\n", message->short_upper,
+                naming_upper(model->pool, message->oneofs[field->oneof].name),
+                naming_upper(model->pool, field->name), type, field->name);
+    }
+}
+
+static void name_enum(
+    struct text *text, const struct model *model, const struct model_enum *enumeration)
+{
+    const char *type = nanopb_name(model, enumeration->full_name);
+    text_put(text, "\n");
+    text_comment(text, 0, enumeration->comment);
+    text_printf(text, "#define %s _%s /* enum %s */\n", enumeration->short_name, type,
+        enumeration->short_name);
+    for (size_t i = 0; i < enumeration->n_values; i++) {
+        const struct model_enum_value *value = &enumeration->values[i];
+        text_comment(text, 0, value->comment);
+        text_printf(text, "#define %s %s_%s\n", value->constant, type, value->name);
+    }
+}
+
+/* ---- the service ---- */
+
+static void declare_handlers(
+    struct text *text, const struct model *model, const struct model_service *service)
+{
+    text_put(text, "\n");
+    text_comment(text, 0, service->comment);
+    text_printf(text, "struct %s_handlers {\n", service->short_name);
+    for (size_t i = 0; i < service->n_methods; i++) {
+        const struct model_method *method = &service->methods[i];
+        text_comment(text, 4, method->comment);
+        text_call(text, 4, pool_printf(model->pool, "enum rpc_code (*%s)", method->snake),
+            pool_printf(model->pool, "void *self, const %s *request, %s *response",
+                method->input->short_name, method->output->short_name),
+            ";");
+    }
+    text_put(text, "};\n");
+}
+
+static void declare_scratch(struct text *text, const struct model_service *service)
+{
+    text_put(text, "\n/* Room for any request beside any response; needs no preparation. */\n");
+    text_printf(text, "struct %s_scratch {\n    union {\n", service->short_name);
+    for (size_t i = 0; i < service->n_methods; i++)
+        text_printf(text, "        %s %s;\n", service->methods[i].input->short_name,
+            service->methods[i].snake);
+    text_put(text, "    } request;\n    union {\n");
+    for (size_t i = 0; i < service->n_methods; i++)
+        text_printf(text, "        %s %s;\n", service->methods[i].output->short_name,
+            service->methods[i].snake);
+    text_put(text, "    } response;\n};\n");
+}
+
+static const char DISPATCH_CONTRACT[] =
+    "Serves one call: method and payload in, payload out. Codes and `*out_len` as crpc_nano_serve; a "
+    "handler that is NULL answers RPC_UNIMPLEMENTED.";
+
+static const char *dispatch_arguments(const struct model *model, const struct model_service *service)
+{
+    return pool_printf(model->pool,
+        "const struct %s_handlers *handlers, void *self, struct %s_scratch *scratch, "
+        "const char *method, size_t method_len, const uint8_t *payload, size_t payload_len, "
+        "uint8_t *out, size_t out_cap, size_t *out_len",
+        service->short_name, service->short_name);
+}
+
+static void declare_sizes(
+    struct text *text, const struct model *model, const struct model_service *service)
+{
+    text_put(text, "\n/* Longest payloads: those of the messages below that are largest. */\n");
+    static const char *const SIDES[] = {"REQUEST", "RESPONSE"};
+    for (size_t side = 0; side < ARRAY_LENGTH(SIDES); side++) {
+        text_printf(text, "union %s_%s_payload {\n", service->short_name,
+            side == 0 ? "request" : "response");
+        for (size_t i = 0; i < service->n_methods; i++) {
+            const struct model_method *method = &service->methods[i];
+            const struct model_message *message = side == 0 ? method->input : method->output;
+            text_printf(text, "    uint8_t %s[%s_size + 1];\n", method->snake,
+                nanopb_name(model, message->full_name));
+        }
+        text_put(text, "};\n");
+    }
+    for (size_t side = 0; side < ARRAY_LENGTH(SIDES); side++)
+        text_printf(text, "#define %s_%s_MAX (sizeof(union %s_%s_payload) - 1)\n",
+            service->short_upper, SIDES[side], service->short_name,
+            side == 0 ? "request" : "response");
+}
+
+static const char *encode_head(
+    const struct model *model, const struct model_method *method, const char *verb)
+{
+    return pool_printf(model->pool, "bool %s_%s", method->client_name, verb);
+}
+
+static const char *encode_arguments(const struct model *model, const struct model_method *method)
+{
+    return pool_printf(model->pool,
+        "const %s *request, uint8_t *out, size_t out_cap, size_t *out_len",
+        method->input->short_name);
+}
+
+static const char *decode_arguments(const struct model *model, const struct model_method *method)
+{
+    return pool_printf(model->pool, "const uint8_t *bytes, size_t len, %s *response",
+        method->output->short_name);
+}
+
+static void declare_caller(
+    struct text *text, const struct model *model, const struct model_service *service)
+{
+    text_put(text, "\n");
+    text_comment(text, 0,
+        "The calling side: a request to its payload, an answer's payload to the response. False as "
+        "crpc_nano_encode and crpc_nano_decode.");
+    for (size_t i = 0; i < service->n_methods; i++) {
+        const struct model_method *method = &service->methods[i];
+        text_printf(text, "#define %s_METHOD \"%s\"\n", method->constant, method->name);
+        text_call(text, 0, encode_head(model, method, "encode_request"),
+            encode_arguments(model, method), ";");
+        text_call(text, 0, encode_head(model, method, "decode_response"),
+            decode_arguments(model, method), ";");
+    }
+}
+
+void emit_nano_header(struct text *text, const struct model *model, const struct model_file *file)
+{
+    emit_header_begin(text, model, file, "nano.h", WHAT);
+    text_printf(text, "#include \"crpc/nano.h\"\n#include \"%s.pb.h\"\n", file->stem);
+    for (size_t i = 0; i < file->n_imports; i++)
+        text_printf(text, "#include \"%s.nano.h\"\n", file->imports[i]->stem);
+    emit_cplusplus_begin(text);
+    for (size_t i = 0; i < file->n_enums; i++)
+        name_enum(text, model, &file->enums[i]);
+    for (size_t i = 0; i < file->n_messages; i++)
+        name_message(text, model, &file->messages[i]);
+    for (size_t i = 0; i < file->n_services; i++) {
+        const struct model_service *service = &file->services[i];
+        emit_section(text, service->full_name);
+        text_printf(
+            text, "\n#define %s_SERVICE \"%s\"\n", service->short_upper, service->full_name);
+        text_printf(text, "extern const struct crpc_nano_service %s_service;\n", service->short_name);
+        declare_handlers(text, model, service);
+        declare_scratch(text, service);
+        declare_sizes(text, model, service);
+        text_put(text, "\n");
+        text_comment(text, 0, DISPATCH_CONTRACT);
+        text_call(text, 0, pool_printf(model->pool, "enum rpc_code %s_dispatch", service->short_name),
+            dispatch_arguments(model, service), ";");
+        declare_caller(text, model, service);
+    }
+    emit_cplusplus_end(text);
+    emit_header_end(text, model, file, "nano.h");
+}
+
+static void define_invoke(struct text *text, const struct model *model,
+    const struct model_service *service, const struct model_method *method)
+{
+    text_put(text, "\n");
+    text_call(text, 0, pool_printf(model->pool, "static enum rpc_code invoke_%s", method->client_name),
+        "const void *handlers, void *self, const void *request, void *response", "");
+    text_printf(text, "{\n    const struct %s_handlers *typed = handlers;\n", service->short_name);
+    text_printf(text, "    if (typed->%s == NULL)\n        return RPC_UNIMPLEMENTED;\n",
+        method->snake);
+    text_printf(text, "    return typed->%s(self, request, response);\n}\n", method->snake);
+}
+
+static void define_table(
+    struct text *text, const struct model *model, const struct model_service *service)
+{
+    text_put(text, "\n/* clang-format off */\n");
+    text_printf(text, "static const struct crpc_nano_method %s_methods[] = {\n", service->short_name);
+    for (size_t i = 0; i < service->n_methods; i++) {
+        const struct model_method *method = &service->methods[i];
+        const char *input = nanopb_name(model, method->input->full_name);
+        const char *output = nanopb_name(model, method->output->full_name);
+        text_printf(text, "    {\n        .name = \"%s\",\n", method->name);
+        text_printf(text, "        .request = &%s_msg,\n        .response = &%s_msg,\n", input, output);
+        text_printf(text,
+            "        .request_size = sizeof(%s),\n        .response_size = sizeof(%s),\n", input,
+            output);
+        text_printf(text, "        .request_max = %s_size,\n        .response_max = %s_size,\n",
+            input, output);
+        text_printf(text, "        .invoke = invoke_%s,\n    },\n", method->client_name);
+    }
+    text_printf(text, "};\n/* clang-format on */\n\nconst struct crpc_nano_service %s_service = {\n",
+        service->short_name);
+    text_printf(text, "    .name = %s_SERVICE,\n    .n_methods = %zu,\n    .methods = %s_methods,\n};\n",
+        service->short_upper, service->n_methods, service->short_name);
+}
+
+static void define_dispatch(
+    struct text *text, const struct model *model, const struct model_service *service)
+{
+    text_put(text, "\n");
+    text_call(text, 0, pool_printf(model->pool, "enum rpc_code %s_dispatch", service->short_name),
+        dispatch_arguments(model, service), "");
+    text_printf(text,
+        "{\n    const struct crpc_nano_call call = {\n        .method = method,\n"
+        "        .method_len = method_len,\n        .payload = payload,\n"
+        "        .payload_len = payload_len,\n        .request = &scratch->request,\n"
+        "        .response = &scratch->response,\n        .out = out,\n"
+        "        .out_cap = out_cap,\n    };\n"
+        "    return crpc_nano_serve(&%s_service, handlers, self, &call, out_len);\n}\n",
+        service->short_name);
+}
+
+static void define_caller(
+    struct text *text, const struct model *model, const struct model_method *method)
+{
+    text_put(text, "\n");
+    text_call(text, 0, encode_head(model, method, "encode_request"),
+        encode_arguments(model, method), "");
+    text_put(text, "{\n");
+    text_call(text, 4, "return crpc_nano_encode",
+        pool_printf(model->pool, "&%s_msg, request, out, out_cap, out_len",
+            nanopb_name(model, method->input->full_name)),
+        ";");
+    text_put(text, "}\n\n");
+    text_call(text, 0, encode_head(model, method, "decode_response"),
+        decode_arguments(model, method), "");
+    text_put(text, "{\n");
+    text_call(text, 4, "return crpc_nano_decode",
+        pool_printf(model->pool, "&%s_msg, bytes, len, response",
+            nanopb_name(model, method->output->full_name)),
+        ";");
+    text_put(text, "}\n");
+}
+
+void emit_nano_source(struct text *text, const struct model *model, const struct model_file *file)
+{
+    emit_source_begin(text, file, "nano.h", WHAT);
+    for (size_t i = 0; i < file->n_services; i++) {
+        const struct model_service *service = &file->services[i];
+        for (size_t k = 0; k < service->n_methods; k++)
+            define_invoke(text, model, service, &service->methods[k]);
+        define_table(text, model, service);
+        define_dispatch(text, model, service);
+        for (size_t k = 0; k < service->n_methods; k++)
+            define_caller(text, model, &service->methods[k]);
+    }
+}

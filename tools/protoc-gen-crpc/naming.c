@@ -1,0 +1,177 @@
+#include "naming.h"
+
+#include <string.h>
+
+#include "common/base/attributes.h"
+#include "pool.h"
+
+static bool is_upper(char c)
+{
+    return c >= 'A' && c <= 'Z';
+}
+
+static bool is_lower_or_digit(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+static char lower(char c)
+{
+    return is_upper(c) ? (char)(c - 'A' + 'a') : c;
+}
+
+static char upper(char c)
+{
+    return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+}
+
+char *naming_snake(struct arena *pool, const char *camel)
+{
+    char *snake = pool_calloc(pool, 2 * strlen(camel) + 1, 1);
+    size_t len = 0;
+    for (size_t i = 0; camel[i] != '\0'; i++) {
+        bool starts_word = i > 0 && is_upper(camel[i])
+            && (is_lower_or_digit(camel[i - 1])
+                || (is_upper(camel[i - 1]) && camel[i + 1] >= 'a' && camel[i + 1] <= 'z'));
+        if (starts_word)
+            snake[len++] = '_';
+        snake[len++] = lower(camel[i]);
+    }
+    return snake;
+}
+
+char *naming_upper(struct arena *pool, const char *text)
+{
+    char *copy = pool_strdup(pool, text);
+    for (char *c = copy; *c != '\0'; c++)
+        *c = upper(*c);
+    return copy;
+}
+
+char *naming_replace(struct arena *pool, const char *text, char from, char to)
+{
+    char *copy = pool_strdup(pool, text);
+    for (char *c = copy; *c != '\0'; c++) {
+        if (*c == from)
+            *c = to;
+    }
+    return copy;
+}
+
+/* protoc-c joins the pieces of a full name with two underscores. */
+char *naming_protobuf_c_type(struct arena *pool, const char *full_name)
+{
+    char *type = pool_calloc(pool, 2 * strlen(full_name) + 1, 1);
+    size_t len = 0;
+    bool next_is_upper = true;
+    for (const char *c = full_name; *c != '\0'; c++) {
+        if (*c == '.') {
+            type[len++] = '_';
+            type[len++] = '_';
+            next_is_upper = true;
+        } else if (*c == '_') {
+            next_is_upper = true;
+        } else {
+            type[len++] = next_is_upper ? upper(*c) : *c;
+            next_is_upper = false;
+        }
+    }
+    return type;
+}
+
+static char *pieces_in_one_case(struct arena *pool, const char *full_name, char (*convert)(char))
+{
+    char *name = pool_calloc(pool, 2 * strlen(full_name) + 1, 1);
+    size_t len = 0;
+    bool was_upper = true;
+    for (const char *c = full_name; *c != '\0'; c++) {
+        if (*c == '.') {
+            name[len++] = '_';
+            name[len++] = '_';
+            was_upper = true;
+            continue;
+        }
+        if (is_upper(*c) && !was_upper)
+            name[len++] = '_';
+        name[len++] = convert(*c);
+        was_upper = is_upper(*c);
+    }
+    return name;
+}
+
+char *naming_protobuf_c_lower(struct arena *pool, const char *full_name)
+{
+    return pieces_in_one_case(pool, full_name, lower);
+}
+
+char *naming_protobuf_c_upper(struct arena *pool, const char *full_name)
+{
+    return pieces_in_one_case(pool, full_name, upper);
+}
+
+char *naming_member(struct arena *pool, const char *field)
+{
+    char *member = pool_strdup(pool, field);
+    for (char *c = member; *c != '\0'; c++)
+        *c = lower(*c);
+    return member;
+}
+
+char *naming_enum_value(struct arena *pool, const char *enum_name, const char *value)
+{
+    char *prefix = naming_upper(pool, naming_snake(pool, enum_name));
+    size_t len = strlen(prefix);
+    bool has_prefix = strncmp(value, prefix, len) == 0 && value[len] == '_';
+    const char *rest = value + len + 1;
+    if (!has_prefix || *rest == '\0' || (*rest >= '0' && *rest <= '9'))
+        return pool_strdup(pool, value);
+    return pool_strdup(pool, rest);
+}
+
+char *naming_service(struct arena *pool, const char *name)
+{
+    static const char SUFFIX[] = "Service";
+    size_t len = strlen(name);
+    size_t suffix_len = sizeof(SUFFIX) - 1;
+    bool has_suffix = len > suffix_len && strcmp(name + len - suffix_len, SUFFIX) == 0;
+    char *stem = pool_strndup(pool, name, has_suffix ? len - suffix_len : len);
+    return naming_snake(pool, stem);
+}
+
+static bool is_one_of(const char *name, const char *const *names, size_t n_names)
+{
+    for (size_t i = 0; i < n_names; i++) {
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+const char *naming_refusal(const char *name)
+{
+    static const char *const C_KEYWORDS[] = {"asm", "auto", "break", "case", "char", "const",
+        "continue", "default", "do", "double", "else", "enum", "extern", "float", "for", "goto",
+        "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed",
+        "sizeof", "static", "struct", "switch", "typedef", "typeof", "union", "unsigned", "void",
+        "volatile", "while"};
+    /* Headers are read by C++ too. */
+    static const char *const CXX_KEYWORDS[] = {"alignas", "alignof", "and", "and_eq", "bitand",
+        "bitor", "bool", "catch", "class", "compl", "concept", "constexpr", "const_cast",
+        "decltype", "delete", "dynamic_cast", "explicit", "export", "false", "friend", "mutable",
+        "namespace", "new", "noexcept", "not", "not_eq", "nullptr", "operator", "or", "or_eq",
+        "private", "protected", "public", "reinterpret_cast", "requires", "static_assert",
+        "static_cast", "template", "this", "thread_local", "throw", "true", "try", "typeid",
+        "typename", "using", "virtual", "wchar_t", "xor", "xor_eq"};
+    /* Macros of the C library and of the compilers' GNU dialects, lower case as fields are. */
+    static const char *const MACROS[] = {"errno", "linux", "stdin", "stdout", "stderr", "unix",
+        "i386", "assert", "major", "minor", "makedev", "sa_handler",
+        "sa_sigaction", "st_atime", "st_mtime", "st_ctime", "offsetof", "setjmp", "complex",
+        "imaginary", "noreturn", "h_addr", "si_pid", "si_uid", "si_status", "si_value"};
+    if (is_one_of(name, C_KEYWORDS, ARRAY_LENGTH(C_KEYWORDS)))
+        return "is a keyword of C";
+    if (is_one_of(name, CXX_KEYWORDS, ARRAY_LENGTH(CXX_KEYWORDS)))
+        return "is a keyword of C++, and the headers must compile there too";
+    if (is_one_of(name, MACROS, ARRAY_LENGTH(MACROS)))
+        return "may be a macro of the C library or the compiler";
+    return NULL;
+}

@@ -1,0 +1,68 @@
+#include "options.h"
+
+#include <string.h>
+
+#include "naming.h"
+#include "pool.h"
+
+static const char *add_prefix(
+    struct options *options, const char *package, const char *prefix)
+{
+    options->prefixes[options->n_prefixes++] =
+        (struct option_prefix){.package = package, .prefix = prefix};
+    return NULL;
+}
+
+static const char *parse_one(
+    struct options *options, const char *key, const char *value, struct arena *pool)
+{
+    if (strcmp(key, "prefix") == 0 && value != NULL)
+        options->prefix = value;
+    else if (strncmp(key, "prefix.", 7) == 0 && value != NULL)
+        return add_prefix(options, key + 7, value);
+    else if (strcmp(key, "nano") == 0 && value == NULL)
+        options->nano = true;
+    else if (strcmp(key, "rules") == 0 && value != NULL)
+        options->rules_path = value;
+    else if (strcmp(key, "lint") == 0 && value != NULL && strcmp(value, "strict") == 0)
+        options->lint_strict = true;
+    else
+        return pool_printf(pool,
+            "unknown option '%s'; known are prefix=NAME, prefix.PACKAGE=NAME, nano, rules=PATH, "
+            "lint=strict",
+            key);
+    return NULL;
+}
+
+const char *options_parse(struct options *options, const char *parameter, struct arena *pool)
+{
+    *options = (struct options){0};
+    char *rest = pool_strdup(pool, parameter);
+    options->prefixes =
+        pool_calloc(pool, strlen(parameter) / 2 + 1, sizeof(*options->prefixes));
+    while (*rest != '\0') {
+        char *key = rest;
+        size_t len = strcspn(key, ",");
+        rest += len + (key[len] == ',');
+        key[len] = '\0';
+        char *value = strchr(key, '=');
+        if (value != NULL)
+            *value++ = '\0';
+        const char *mistake = parse_one(options, key, value, pool);
+        if (mistake != NULL)
+            return mistake;
+    }
+    return NULL;
+}
+
+const char *options_prefix(
+    const struct options *options, const char *package, bool is_generated, struct arena *pool)
+{
+    for (size_t i = 0; i < options->n_prefixes; i++) {
+        if (strcmp(options->prefixes[i].package, package) == 0)
+            return options->prefixes[i].prefix;
+    }
+    if (is_generated && options->prefix != NULL)
+        return options->prefix;
+    return naming_replace(pool, package, '.', '_');
+}

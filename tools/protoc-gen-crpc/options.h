@@ -1,0 +1,37 @@
+/* What the command line says: --crpc_out=prefix=flocks,prefix.google.protobuf=google,nano,...:DIR */
+#ifndef PROTOC_GEN_CRPC_OPTIONS_H
+#define PROTOC_GEN_CRPC_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/arena.h"
+#include "common/base/attributes.h"
+
+/* `prefix.PACKAGE=NAME`: names of that package begin with NAME. */
+struct option_prefix {
+    const char *package;
+    const char *prefix;
+};
+
+struct options {
+    /* `prefix=NAME`: of the packages that are generated; NULL: the package with underscores. */
+    const char *prefix;
+    size_t n_prefixes;
+    struct option_prefix *prefixes;
+    /* `nano`: the nanopb flavour instead of the protobuf-c one. */
+    bool nano;
+    /* `rules=PATH`: only one text of all defaults, limits and rules, for a golden file. */
+    const char *rules_path;
+    /* `lint=strict`: our own house rules on top of what is always refused. */
+    bool lint_strict;
+};
+
+/* NULL, or what is wrong with `parameter` (in `pool`). */
+NODISCARD const char *options_parse(
+    struct options *options, const char *parameter, struct arena *pool);
+/* Never NULL; `is_generated` says whether `prefix=` applies. */
+const char *options_prefix(
+    const struct options *options, const char *package, bool is_generated, struct arena *pool);
+
+#endif

@@ -1,0 +1,182 @@
+#include "rewrite.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "pool.h"
+
+enum {
+    FILE_SERVICE = 6,
+    FILE_EXTENSION = 7,
+    /* protobuf-c.proto: extension 1019 of FileOptions, a message whose field 4 is const_strings. */
+    PROTOBUF_C_EXTENSION = 1019
+};
+
+static void drop_unknown(ProtobufCMessage *options)
+{
+    if (options != NULL)
+        options->n_unknown_fields = 0;
+}
+
+static void strip_enum(const Google__Protobuf__EnumDescriptorProto *enumeration)
+{
+    drop_unknown((ProtobufCMessage *)enumeration->options);
+    for (size_t i = 0; i < enumeration->n_value; i++)
+        drop_unknown((ProtobufCMessage *)enumeration->value[i]->options);
+}
+
+static void strip_message(Google__Protobuf__DescriptorProto *message)
+{
+    message->n_extension = 0;
+    drop_unknown((ProtobufCMessage *)message->options);
+    for (size_t i = 0; i < message->n_field; i++)
+        drop_unknown((ProtobufCMessage *)message->field[i]->options);
+    for (size_t i = 0; i < message->n_oneof_decl; i++)
+        drop_unknown((ProtobufCMessage *)message->oneof_decl[i]->options);
+    for (size_t i = 0; i < message->n_enum_type; i++)
+        strip_enum(message->enum_type[i]);
+    for (size_t i = 0; i < message->n_nested_type; i++)
+        strip_message(message->nested_type[i]);
+}
+
+/* Comments of what is no longer there would be given to something else. */
+static void strip_locations(Google__Protobuf__SourceCodeInfo *info)
+{
+    size_t kept = 0;
+    for (size_t i = 0; info != NULL && i < info->n_location; i++) {
+        Google__Protobuf__SourceCodeInfo__Location *location = info->location[i];
+        bool is_gone = location->n_path > 0
+            && (location->path[0] == FILE_SERVICE || location->path[0] == FILE_EXTENSION);
+        if (!is_gone)
+            info->location[kept++] = location;
+    }
+    if (info != NULL)
+        info->n_location = kept;
+}
+
+static void set_const_strings(Google__Protobuf__FileDescriptorProto *file, struct arena *pool)
+{
+    /* Length, then field 4 = true. */
+    static const uint8_t CONST_STRINGS[] = {2, 4 << 3, 1};
+    if (file->options == NULL) {
+        file->options = pool_calloc(pool, 1, sizeof(*file->options));
+        google__protobuf__file_options__init(file->options);
+    }
+    ProtobufCMessageUnknownField *field = pool_calloc(pool, 1, sizeof(*field));
+    *field = (ProtobufCMessageUnknownField){
+        .tag = PROTOBUF_C_EXTENSION,
+        .wire_type = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED,
+        .len = sizeof(CONST_STRINGS),
+        .data = pool_calloc(pool, sizeof(CONST_STRINGS), 1),
+    };
+    memcpy(field->data, CONST_STRINGS, sizeof(CONST_STRINGS));
+    file->options->base.n_unknown_fields = 1;
+    file->options->base.unknown_fields = field;
+}
+
+/* ---- imports ---- */
+
+static bool is_declared_in(const Google__Protobuf__FileDescriptorProto *file, const char *type)
+{
+    const char *package = file->package != NULL ? file->package : "";
+    const char *rest = type + 1;
+    size_t len = strlen(package);
+    if (len > 0) {
+        if (strncmp(rest, package, len) != 0 || rest[len] != '.')
+            return false;
+        rest += len + 1;
+    }
+    size_t outermost = strcspn(rest, ".");
+    for (size_t i = 0; i < file->n_message_type; i++) {
+        const char *name = file->message_type[i]->name;
+        if (strlen(name) == outermost && strncmp(name, rest, outermost) == 0)
+            return true;
+    }
+    for (size_t i = 0; i < file->n_enum_type; i++) {
+        const char *name = file->enum_type[i]->name;
+        if (strlen(name) == outermost && strncmp(name, rest, outermost) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool message_uses(const Google__Protobuf__DescriptorProto *message,
+    const Google__Protobuf__FileDescriptorProto *import)
+{
+    for (size_t i = 0; i < message->n_field; i++) {
+        const char *type = message->field[i]->type_name;
+        if (type != NULL && type[0] == '.' && is_declared_in(import, type))
+            return true;
+    }
+    for (size_t i = 0; i < message->n_nested_type; i++) {
+        if (message_uses(message->nested_type[i], import))
+            return true;
+    }
+    return false;
+}
+
+static const Google__Protobuf__FileDescriptorProto *find_file(
+    const Google__Protobuf__FileDescriptorSet *set, const char *name)
+{
+    for (size_t i = 0; i < set->n_file; i++) {
+        if (strcmp(set->file[i]->name, name) == 0)
+            return set->file[i];
+    }
+    return NULL;
+}
+
+static bool uses(const Google__Protobuf__FileDescriptorSet *set,
+    const Google__Protobuf__FileDescriptorProto *file, const char *import_name)
+{
+    const Google__Protobuf__FileDescriptorProto *import = find_file(set, import_name);
+    for (size_t i = 0; import != NULL && i < file->n_message_type; i++) {
+        if (message_uses(file->message_type[i], import))
+            return true;
+    }
+    return false;
+}
+
+/* A public import is kept: another file may see its types through this one. */
+static bool is_public(const Google__Protobuf__FileDescriptorProto *file, size_t index)
+{
+    for (size_t i = 0; i < file->n_public_dependency; i++) {
+        if ((size_t)file->public_dependency[i] == index)
+            return true;
+    }
+    return false;
+}
+
+/* Imports that served services and options only; protoc-c would include their headers. */
+static void drop_unused_imports(
+    const Google__Protobuf__FileDescriptorSet *set, Google__Protobuf__FileDescriptorProto *file)
+{
+    size_t kept = 0;
+    size_t n_public = 0;
+    for (size_t i = 0; i < file->n_dependency; i++) {
+        bool stays_public = is_public(file, i);
+        if (!stays_public && !uses(set, file, file->dependency[i]))
+            continue;
+        if (stays_public)
+            file->public_dependency[n_public++] = (int32_t)kept;
+        file->dependency[kept++] = file->dependency[i];
+    }
+    file->n_dependency = kept;
+    file->n_public_dependency = n_public;
+    file->n_weak_dependency = 0;
+}
+
+void rewrite_set(Google__Protobuf__FileDescriptorSet *set, struct arena *pool)
+{
+    for (size_t i = 0; i < set->n_file; i++) {
+        Google__Protobuf__FileDescriptorProto *file = set->file[i];
+        file->n_service = 0;
+        file->n_extension = 0;
+        drop_unused_imports(set, file);
+        for (size_t k = 0; k < file->n_message_type; k++)
+            strip_message(file->message_type[k]);
+        for (size_t k = 0; k < file->n_enum_type; k++)
+            strip_enum(file->enum_type[k]);
+        strip_locations(file->source_code_info);
+        set_const_strings(file, pool);
+    }
+}

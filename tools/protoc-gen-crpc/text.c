@@ -1,0 +1,201 @@
+#include "text.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool.h"
+
+enum { FIRST_CAPACITY = 4096 };
+
+void text_init(struct text *text)
+{
+    *text = (struct text){0};
+}
+
+void text_deinit(struct text *text)
+{
+    free(text->data);
+    text_init(text);
+}
+
+const char *text_data(const struct text *text)
+{
+    return text->data != NULL ? text->data : "";
+}
+
+/* Room for `more` bytes and the NUL. */
+static char *reserve(struct text *text, size_t more)
+{
+    size_t needed = text->length + more + 1;
+    if (needed > text->capacity) {
+        size_t capacity = text->capacity != 0 ? text->capacity : FIRST_CAPACITY;
+        while (capacity < needed)
+            capacity *= 2;
+        char *data = realloc(text->data, capacity);
+        if (data == NULL)
+            pool_die();
+        text->data = data;
+        text->capacity = capacity;
+    }
+    return text->data + text->length;
+}
+
+void text_append(struct text *text, const char *bytes, size_t len)
+{
+    char *end = reserve(text, len);
+    memcpy(end, bytes, len);
+    end[len] = '\0';
+    text->length += len;
+}
+
+void text_put(struct text *text, const char *string)
+{
+    text_append(text, string, strlen(string));
+}
+
+void text_printf(struct text *text, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int len = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    if (len < 0)
+        pool_die();
+    char *end = reserve(text, (size_t)len);
+    va_start(arguments, format);
+    len = vsnprintf(end, (size_t)len + 1, format, arguments);
+    va_end(arguments);
+    text->length += (size_t)len;
+}
+
+static void put_indent(struct text *text, size_t indent)
+{
+    text_printf(text, "%*s", (int)indent, "");
+}
+
+/* ---- comments ---- */
+
+/* Where the filling of a comment stands. */
+struct filler {
+    struct text *text;
+    size_t indent;
+    size_t column; /* of the present line; 0: nothing on it yet */
+};
+
+static void begin_line(struct filler *filler)
+{
+    text_put(filler->text, "\n");
+    put_indent(filler->text, filler->indent);
+    text_put(filler->text, " *");
+    filler->column = filler->indent + 2;
+}
+
+/* "*" and "/" side by side would end the comment. */
+static void put_word(struct filler *filler, const char *word, size_t len)
+{
+    if (filler->column + 1 + len > TEXT_COLUMNS)
+        begin_line(filler);
+    text_put(filler->text, " ");
+    for (size_t i = 0; i < len; i++) {
+        text_append(filler->text, word + i, 1);
+        if (word[i] == '*' && i + 1 < len && word[i + 1] == '/')
+            text_put(filler->text, " ");
+    }
+    filler->column += 1 + len;
+}
+
+static bool begins_anew(const char *line, size_t len)
+{
+    return len == 0 || line[0] == ' ' || line[0] == '-' || line[0] == '*';
+}
+
+static void put_words(struct filler *filler, const char *line, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        size_t blanks = strspn(line + at, " ");
+        at += blanks < len - at ? blanks : len - at;
+        size_t word = strcspn(line + at, " \n");
+        if (word > len - at)
+            word = len - at;
+        if (word > 0)
+            put_word(filler, line + at, word);
+        at += word;
+    }
+}
+
+void text_comment(struct text *text, size_t indent, const char *comment)
+{
+    if (comment[0] == '\0')
+        return;
+    put_indent(text, indent);
+    text_put(text, "/*");
+    /* " * /" must fit behind the last word. */
+    struct filler filler = {.text = text, .indent = indent, .column = indent + 2 + 3};
+    bool was_blank = false;
+    bool first = true;
+    for (const char *line = comment; *line != '\0';) {
+        size_t len = strcspn(line, "\n");
+        bool anew = begins_anew(line, len);
+        if ((anew || was_blank) && !first)
+            begin_line(&filler);
+        put_words(&filler, line, len);
+        was_blank = len == 0;
+        first = false;
+        line += len + (line[len] == '\n');
+    }
+    text_put(text, " */\n");
+}
+
+/* ---- argument lists ---- */
+
+void text_call(struct text *text, size_t indent, const char *head, const char *arguments,
+    const char *tail)
+{
+    put_indent(text, indent);
+    text_printf(text, "%s(", head);
+    size_t column = indent + strlen(head) + 1;
+    if (column + strlen(arguments) + strlen(tail) + 1 <= TEXT_COLUMNS) {
+        text_printf(text, "%s)%s\n", arguments, tail);
+        return;
+    }
+    column = TEXT_COLUMNS;
+    for (const char *argument = arguments; *argument != '\0';) {
+        const char *comma = strstr(argument, ", ");
+        size_t len = comma != NULL ? (size_t)(comma - argument) + 1 : strlen(argument);
+        size_t closing = comma != NULL ? 0 : 1 + strlen(tail);
+        if (column + 1 + len + closing > TEXT_COLUMNS) {
+            text_put(text, "\n");
+            put_indent(text, indent + TEXT_INDENT);
+            column = indent + TEXT_INDENT;
+        } else {
+            text_put(text, " ");
+            column++;
+        }
+        text_append(text, argument, len);
+        column += len;
+        argument += len + (comma != NULL);
+    }
+    text_printf(text, ")%s\n", tail);
+}
+
+/* ---- literals ---- */
+
+void text_literal(struct text *text, const char *string)
+{
+    text_put(text, "\"");
+    for (const char *c = string; *c != '\0'; c++) {
+        if (*c == '\n')
+            text_put(text, "\\n");
+        else if (*c == '"' || *c == '\\')
+            text_printf(text, "\\%c", *c);
+        else if ((unsigned char)*c < 0x20 || (*c == '?' && c[1] == '?'))
+            /* Two "?" and a third character may be a trigraph. Three digits end the escape. */
+            text_printf(text, "\\%03o", (unsigned)(unsigned char)*c);
+        else
+            text_append(text, c, 1);
+    }
+    text_put(text, "\"");
+}
