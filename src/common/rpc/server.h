@@ -5,7 +5,7 @@
  *
  *     rpc_connection_receive(connection, bytes, len, now);     runs handlers of all whole frames
  *     bytes = rpc_connection_output(connection, &len);         one write for all of them
- *     rpc_connection_sent(connection, written);
+ *     rpc_connection_sent(connection, written, now);
  *     unsigned wants = rpc_connection_wants(connection);       read on? write on? close?
  *     arm one timer for rpc_server_next_tick(server);          then rpc_server_tick(server, now)
  *
@@ -31,14 +31,18 @@ enum rpc_refusal {
     RPC_REFUSAL_UNKNOWN_FIELD,
     /* Text that is not UTF-8 or has a NUL in it. INVALID_ARGUMENT. */
     RPC_REFUSAL_BAD_TEXT,
-    /* Bytes that are no message, or nested too deeply. INVALID_ARGUMENT. */
+    /* Bytes that are no message, nested too deeply, or against the protocol. INVALID_ARGUMENT. */
     RPC_REFUSAL_MALFORMED,
     /* A bound of limits.h. RESOURCE_EXHAUSTED. */
     RPC_REFUSAL_LIMIT,
     /* The deadline passed. DEADLINE_EXCEEDED. */
     RPC_REFUSAL_DEADLINE,
     /* rpc_server_shut was called. UNAVAILABLE. */
-    RPC_REFUSAL_SHUTTING_DOWN
+    RPC_REFUSAL_SHUTTING_DOWN,
+    /* An enum field has a number that we do not know. INVALID_ARGUMENT. */
+    RPC_REFUSAL_UNKNOWN_VALUE,
+    /* The response cannot be encoded. INTERNAL. */
+    RPC_REFUSAL_INTERNAL
 };
 
 struct rpc_refusal_facts {
@@ -108,8 +112,9 @@ void rpc_connection_receive_end(struct rpc_connection *connection);
 /* What is to be written, borrowed until the next call on this connection or its calls; NULL when
  * *out_len is 0. */
 const uint8_t *rpc_connection_output(const struct rpc_connection *connection, size_t *out_len);
-/* The first `len` bytes of the output have been written. */
-void rpc_connection_sent(struct rpc_connection *connection, size_t len);
+/* The first `len` bytes of the output have been written. Runs the handlers of requests that had to
+ * wait for room. */
+void rpc_connection_sent(struct rpc_connection *connection, size_t len, int64_t now_ms);
 
 enum { RPC_WANTS_READ = 1, RPC_WANTS_WRITE = 2, RPC_WANTS_CLOSE = 4 };
 /* RPC_WANTS_* together. READ is absent while too much output waits. CLOSE: close now. */
