@@ -1,0 +1,74 @@
+/* What a keeper left behind: a file of fixed layout in which it notes every child while the child
+ * lives.
+ *
+ * Only the keeper writes, through shared memory, so nothing is lost by its death. Readers are the
+ * next flocksd, which ends what is left, and the CLI, which names it. A record is never proof by
+ * itself: pid and start time are compared with the running process, and the file's boot with the
+ * present one. */
+#ifndef FLOCKS_INVENTORY_INVENTORY_H
+#define FLOCKS_INVENTORY_INVENTORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/attributes.h"
+#include "common/base/error.h"
+
+enum {
+    /* Children of one keeper at once. */
+    INVENTORY_RECORDS = 4096,
+    INVENTORY_NAME_SIZE = 64,
+    INVENTORY_INVOCATION_BYTES = 16,
+    /* Files of dead keepers that are read; one is left by each keeper that was killed. */
+    INVENTORY_FILES_MAX = 64
+};
+
+/* One process that a keeper spawned: leader of its session and process group. */
+struct inventory_record {
+    int32_t pid;
+    uint32_t slot;
+    uint32_t generation;
+    /* Field 22 of /proc/<pid>/stat. */
+    uint64_t start_ticks;
+    /* RLIMIT_RTTIME that the process and its descendants have; 0: none. */
+    uint64_t rttime_mark;
+    uint8_t invocation[INVENTORY_INVOCATION_BYTES];
+    char name[INVENTORY_NAME_SIZE];
+};
+
+/* ---- the keeper: no heap ---- */
+
+struct inventory;
+
+/* Begins <run>/inventory. An older one is moved to <run>/inventory.<number>
+ * first, for inventory_read. */
+NODISCARD int inventory_create(const char *run, struct inventory **out, struct error *error);
+/* `index` below INVENTORY_RECORDS. */
+void inventory_put(
+    struct inventory *inventory, size_t index, const struct inventory_record *record);
+void inventory_clear(struct inventory *inventory, size_t index);
+/* Removes the file: nothing is left. */
+void inventory_remove(const char *run);
+
+/* ---- readers ---- */
+
+enum inventory_scope {
+    /* Files of earlier keepers only: while a keeper lives. */
+    INVENTORY_EARLIER,
+    /* The last keeper's too: while the instance lock is free. */
+    INVENTORY_ALL
+};
+
+/* Records whose process still runs (same boot, pid and start time; not a zombie). At most
+ * `capacity` are stored; *out_count counts all. No file: none. A file that cannot be understood is
+ * an error, told after the others are read. */
+NODISCARD int inventory_read(const char *run, enum inventory_scope scope,
+    struct inventory_record *out, size_t capacity, size_t *out_count, struct error *error);
+/* Deletes the files of earlier keepers: what they name has been dealt with. */
+void inventory_forget_earlier(const char *run);
+
+/* Field 22 of /proc/<pid>/stat. False: no such process, or a zombie. No heap. */
+NODISCARD bool inventory_start_ticks(int32_t pid, uint64_t *out);
+
+#endif

@@ -1,0 +1,108 @@
+/* The readers' part. */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/fd.h"
+#include "common/inventory/layout.h"
+
+#define EARLIER_PREFIX INVENTORY_FILE_NAME "."
+
+struct reading {
+    struct inventory_record *records;
+    size_t capacity;
+    size_t count;
+    char boot_id[INVENTORY_BOOT_ID_SIZE];
+};
+
+static bool is_earlier(const char *name)
+{
+    return strncmp(name, EARLIER_PREFIX, sizeof EARLIER_PREFIX - 1) == 0;
+}
+
+static void free_text(char **text)
+{
+    free(*text);
+}
+
+static int read_file(struct reading *reading, const char *path, struct error *error)
+{
+    CLEANUP(free_text) char *bytes = NULL;
+    size_t length = 0;
+    int result = fd_read_file(path, sizeof(struct inventory), &bytes, &length, error);
+    if (result == -STATUS_NOT_FOUND)
+        return 0;
+    if (result != 0)
+        return result;
+    /* Memory of malloc is aligned for it. */
+    const struct inventory *inventory = (const void *)bytes;
+    if (length != sizeof *inventory || inventory->magic != INVENTORY_MAGIC ||
+        inventory->record_size != sizeof(struct inventory_entry))
+        return error_set(
+            error, STATUS_DATA_LOSS, "not an inventory that this version knows: %s", path);
+    if (memcmp(inventory->boot_id, reading->boot_id, sizeof reading->boot_id) != 0)
+        return 0;
+    for (size_t i = 0; i < INVENTORY_RECORDS; i++) {
+        const struct inventory_record *record = &inventory->entries[i].record;
+        uint64_t ticks;
+        if (inventory->entries[i].in_use == 0 || !inventory_start_ticks(record->pid, &ticks) ||
+            ticks != record->start_ticks)
+            continue;
+        if (reading->count < reading->capacity) {
+            reading->records[reading->count] = *record;
+            reading->records[reading->count].name[INVENTORY_NAME_SIZE - 1] = '\0';
+        }
+        reading->count++;
+    }
+    return 0;
+}
+
+static void close_directory(DIR **directory)
+{
+    if (*directory != NULL)
+        (void)closedir(*directory);
+}
+
+int inventory_read(const char *run, enum inventory_scope scope, struct inventory_record *out,
+    size_t capacity, size_t *out_count, struct error *error)
+{
+    struct reading reading = {.records = out, .capacity = capacity};
+    inventory_boot_id(reading.boot_id);
+    *out_count = 0;
+    CLEANUP(close_directory) DIR *directory = opendir(run);
+    if (directory == NULL && errno == ENOENT)
+        return 0;
+    if (directory == NULL)
+        return error_set_errno(error, errno, "list %s", run);
+    int result = 0;
+    size_t n_files = 0;
+    const struct dirent *found;
+    while ((found = readdir(directory)) != NULL && n_files < INVENTORY_FILES_MAX) {
+        bool is_last = strcmp(found->d_name, INVENTORY_FILE_NAME) == 0;
+        if (!is_earlier(found->d_name) && !(is_last && scope == INVENTORY_ALL))
+            continue;
+        char path[PATH_MAX];
+        (void)snprintf(path, sizeof path, "%s/%s", run, found->d_name);
+        int file_result = read_file(&reading, path, error);
+        if (file_result != 0)
+            result = file_result;
+        n_files++;
+    }
+    *out_count = reading.count;
+    return result;
+}
+
+void inventory_forget_earlier(const char *run)
+{
+    CLEANUP(close_directory) DIR *directory = opendir(run);
+    if (directory == NULL)
+        return;
+    const struct dirent *found;
+    while ((found = readdir(directory)) != NULL)
+        if (is_earlier(found->d_name))
+            (void)unlinkat(dirfd(directory), found->d_name, 0);
+}
