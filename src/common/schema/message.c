@@ -276,8 +276,20 @@ void schema_set_at(ProtobufCMessage *message, const struct schema_field *field, 
     store(items + index * element_size(type), type, value);
 }
 
-/* Copies what `value` points to; false: arena exhausted. Without our side table (google's own types) the copy
- * of a message is shallow, which is whole for Duration, Timestamp and the texts of Any. */
+/* A type without our side table is one of google's: numbers only, but for Any, whose texts are
+ * shared. */
+static ProtobufCMessage *copy_plain(const ProtobufCMessage *message, struct arena *arena)
+{
+    ProtobufCMessage *copy = arena_alloc(arena, message->descriptor->sizeof_message);
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, message, message->descriptor->sizeof_message);
+    copy->n_unknown_fields = 0;
+    copy->unknown_fields = NULL;
+    return copy;
+}
+
+/* Copies what `value` points to; false: arena exhausted. */
 static bool copy_value(
     const struct schema_field *field, union schema_value *value, struct arena *arena)
 {
@@ -295,7 +307,9 @@ static bool copy_value(
         return true;
     }
     case PROTOBUF_C_TYPE_MESSAGE:
-        value->message = schema_message_copy(field->info->message, value->message, arena);
+        value->message = field->info->message != NULL
+                             ? schema_message_copy(field->info->message, value->message, arena)
+                             : copy_plain(value->message, arena);
         return value->message != NULL;
     case PROTOBUF_C_TYPE_INT32:
     case PROTOBUF_C_TYPE_SINT32:

@@ -70,6 +70,15 @@ NODISCARD bool schema_resize(
 void schema_set_at(ProtobufCMessage *message, const struct schema_field *field, size_t index,
     union schema_value value);
 
+/* Gives a field its rule's default_value: nothing, a single value, or ("{}") a message with all its
+ * own defaults. False: arena exhausted. A rule that cannot be read leaves the zero value (the
+ * golden test of the rules shows it). */
+NODISCARD bool schema_default_field(
+    ProtobufCMessage *message, const struct schema_field *field, struct arena *arena);
+
+/* Sorts the entries of every map, at any depth, by key: the canonical form. */
+void schema_sort_maps(const struct crpc_message_info *info, ProtobufCMessage *message);
+
 /* Types that may stand inside a google.protobuf.Any. */
 struct schema_registry {
     const struct crpc_message_info *const *types;

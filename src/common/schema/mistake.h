@@ -24,7 +24,8 @@ struct mistake {
     uint32_t column;  /* from 1, in bytes */
     const char *path; /* "services.backend.port"; "" when the text could not be read that far */
     const char *message;
-    const char *hint; /* "" if none */
+    const char *hint;   /* "" if none */
+    uint32_t file_rank; /* order in which files were first met */
 };
 
 /* Embedded by value; owns the texts. */

@@ -3,6 +3,7 @@
 #ifndef FLOCKS_SCHEMA_YAML_READ_H
 #define FLOCKS_SCHEMA_YAML_READ_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

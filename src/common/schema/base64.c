@@ -1,0 +1,67 @@
+#include "common/schema/base64.h"
+
+#include "common/base/status.h"
+
+static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+int base64_write(const uint8_t *bytes, size_t len, struct buffer *out)
+{
+    for (size_t i = 0; i < len; i += 3) {
+        size_t have = len - i < 3 ? len - i : 3;
+        uint32_t group = (uint32_t)bytes[i] << 16;
+        group |= have > 1 ? (uint32_t)bytes[i + 1] << 8 : 0;
+        group |= have > 2 ? (uint32_t)bytes[i + 2] : 0;
+        char quartet[4] = {letters[group >> 18], letters[group >> 12 & 63],
+            have > 1 ? letters[group >> 6 & 63] : '=', have > 2 ? letters[group & 63] : '='};
+        int result = buffer_append(out, quartet, sizeof(quartet));
+        if (result != 0)
+            return result;
+    }
+    return 0;
+}
+
+/* -1: no letter of either alphabet. */
+static int letter_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    if (c == '+' || c == '-')
+        return 62;
+    return c == '/' || c == '_' ? 63 : -1;
+}
+
+int base64_read(
+    const char *text, size_t text_len, struct arena *arena, uint8_t **out, size_t *out_len)
+{
+    size_t padding = 0;
+    while (padding < 2 && text_len > 0 && text[text_len - 1] == '=') {
+        text_len--;
+        padding++;
+    }
+    if (text_len % 4 == 1 || (padding > 0 && (text_len + padding) % 4 != 0))
+        return -STATUS_INVALID_ARGUMENT;
+    uint8_t *bytes = arena_alloc(arena, text_len / 4 * 3 + 2);
+    if (bytes == NULL)
+        return -STATUS_RESOURCE_EXHAUSTED;
+    size_t n = 0;
+    uint32_t group = 0;
+    unsigned bits = 0;
+    for (size_t i = 0; i < text_len; i++) {
+        int value = letter_value(text[i]);
+        if (value < 0)
+            return -STATUS_INVALID_ARGUMENT;
+        group = group << 6 | (uint32_t)value;
+        bits += 6;
+        if (bits >= 8) {
+            bits -= 8;
+            bytes[n++] = (uint8_t)(group >> bits);
+        }
+    }
+    *out = bytes;
+    *out_len = n;
+    return 0;
+}

@@ -1,0 +1,19 @@
+/* Base64 (RFC 4648, section 4), as proto3 JSON writes bytes. */
+#ifndef FLOCKS_SCHEMA_BASE64_H
+#define FLOCKS_SCHEMA_BASE64_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/base/attributes.h"
+#include "common/base/buffer.h"
+
+/* 0, or -STATUS_RESOURCE_EXHAUSTED from the buffer. */
+NODISCARD int base64_write(const uint8_t *bytes, size_t len, struct buffer *out);
+/* Standard and URL-safe letters, padding optional (proto3 JSON asks for all of these). 0 with *out
+ * in the arena; -STATUS_INVALID_ARGUMENT; -STATUS_RESOURCE_EXHAUSTED. */
+NODISCARD int base64_read(
+    const char *text, size_t text_len, struct arena *arena, uint8_t **out, size_t *out_len);
+
+#endif
