@@ -4,6 +4,7 @@
 #define FLOCKS_SUPERVISE_ENDPOINT_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>

@@ -17,8 +17,13 @@
 enum {
     /* Descriptors looked at in one process before it counts as unreadable. */
     LISTENER_DESCRIPTORS_MAX = 65536,
-    /* Processes of one generation that are searched. */
-    LISTENER_PROCESSES_MAX = 4096
+    /* Processes of one generation that are searched; more: unverifiable. */
+    LISTENER_PROCESSES_MAX = 1024,
+    /* Sockets of one REUSEPORT group that are found without a search. */
+    LISTENER_CACHE_MAX = 4,
+    LISTENER_FOREIGN_MS = 1000,
+    /* A search for a foreign holder through every process ends after this; then it is not named. */
+    LISTENER_SEARCH_TIMEOUT_MS = 200
 };
 
 enum listener_answer {
@@ -56,13 +61,22 @@ struct listener_observation {
     struct listener_holder holder;
 };
 
-/* Where the socket was found last time: one link is read again instead of searching. Plain value,
- * one per service and port; zeroed = empty. Checked against inode and start time, so it can be
- * stale but never wrong. */
-struct listener_cache {
+/* Where a socket was found. */
+struct listener_location {
     uint64_t inode;
     struct process_id process;
     int descriptor;
+};
+
+/* Where the sockets were found last time: one link is read again instead of searching. Plain value,
+ * one per service and port; zeroed = empty. It can be stale but never wrong: inode and start time
+ * are compared, and another generation empties it. */
+struct listener_cache {
+    struct process_id leader;
+    struct listener_location ours[LISTENER_CACHE_MAX];
+    /* A holder that is not ours is believed for LISTENER_FOREIGN_MS; naming one costs a search. */
+    struct listener_location foreign;
+    int64_t foreign_at;
 };
 
 /* Looks once, at once. `identity` NULL: nobody is ours (is the port free?). 0 or negative; a

@@ -30,8 +30,8 @@ struct netlink_listener {
     uint64_t cookie;
     uid_t uid;
     union endpoint_address bound;
-    /* IPv6 socket that serves IPv4 as well. */
-    bool is_dual_stack;
+    /* Interface it is bound to, 0 = any. */
+    uint32_t interface;
 };
 
 struct netlink;
