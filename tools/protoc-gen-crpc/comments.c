@@ -20,8 +20,8 @@ static const Google__Protobuf__SourceCodeInfo__Location *find(
     const Google__Protobuf__SourceCodeInfo *info = file->source_code_info;
     for (size_t i = 0; info != NULL && i < info->n_location; i++) {
         const Google__Protobuf__SourceCodeInfo__Location *location = info->location[i];
-        if (location->n_path == path->length
-            && memcmp(location->path, path->steps, path->length * sizeof(path->steps[0])) == 0)
+        if (location->n_path == path->length &&
+            memcmp(location->path, path->steps, path->length * sizeof(path->steps[0])) == 0)
             return location;
     }
     return NULL;
@@ -36,7 +36,8 @@ struct comment_place comments_place(
     return (struct comment_place){.line = location->span[0] + 1, .column = location->span[1] + 1};
 }
 
-/* protoc leaves the blank behind each comment mark, and in a block comment may leave indentation. */
+/* protoc leaves the blank behind each comment mark, and in a block comment may leave indentation.
+ */
 static const char *without_margin(const char *comment, struct arena *pool)
 {
     char *text = pool_calloc(pool, strlen(comment) + 1, 1);

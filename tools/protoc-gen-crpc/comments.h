@@ -5,16 +5,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "google/protobuf/descriptor.pb-c.h"
-
 #include "common/base/arena.h"
+#include "google/protobuf/descriptor.pb-c.h"
 
 enum {
     /* Messages nest at most this deep in the path of a location (protoc itself stops at 32). */
     COMMENTS_PATH_MAX = 80
 };
 
-/* A path as google/protobuf/descriptor.proto defines it: field numbers and indices, from the file down. */
+/* A path as google/protobuf/descriptor.proto defines it: field numbers and indices, from the file
+ * down. */
 struct comment_path {
     size_t length;
     int32_t steps[COMMENTS_PATH_MAX];
@@ -31,8 +31,8 @@ struct comment_place {
 
 struct comment_place comments_place(
     const Google__Protobuf__FileDescriptorProto *file, const struct comment_path *path);
-/* Leading comment, else trailing, without comment marks and leading blanks, lines ended by \n except the
- * last. "" if there is none. */
+/* Leading comment, else trailing, without comment marks and leading blanks, lines ended by \n
+ * except the last. "" if there is none. */
 const char *comments_text(const Google__Protobuf__FileDescriptorProto *file,
     const struct comment_path *path, struct arena *pool);
 

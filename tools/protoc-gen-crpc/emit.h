@@ -1,5 +1,6 @@
-/* The emitters: each prints one kind of generated file of one .proto file. Pure: model in, text out. What
- * they print is formatted as .clang-format would, or stands between the marks that turn it off. */
+/* The emitters: each prints one kind of generated file of one .proto file. Pure: model in, text
+ * out. What they print is formatted as .clang-format would, or stands between the marks that turn
+ * it off. */
 #ifndef PROTOC_GEN_CRPC_EMIT_H
 #define PROTOC_GEN_CRPC_EMIT_H
 
@@ -17,10 +18,14 @@ void emit_methods_header(
     struct text *text, const struct model *model, const struct model_file *file);
 void emit_methods_source(
     struct text *text, const struct model *model, const struct model_file *file);
-void emit_server_header(struct text *text, const struct model *model, const struct model_file *file);
-void emit_server_source(struct text *text, const struct model *model, const struct model_file *file);
-void emit_client_header(struct text *text, const struct model *model, const struct model_file *file);
-void emit_client_source(struct text *text, const struct model *model, const struct model_file *file);
+void emit_server_header(
+    struct text *text, const struct model *model, const struct model_file *file);
+void emit_server_source(
+    struct text *text, const struct model *model, const struct model_file *file);
+void emit_client_header(
+    struct text *text, const struct model *model, const struct model_file *file);
+void emit_client_source(
+    struct text *text, const struct model *model, const struct model_file *file);
 /* Names, both sides and method rows over nanopb: <stem>.nano.{h,c}. */
 void emit_nano_header(struct text *text, const struct model *model, const struct model_file *file);
 void emit_nano_source(struct text *text, const struct model *model, const struct model_file *file);
@@ -35,6 +40,11 @@ void emit_header_end(struct text *text, const struct model *model, const struct 
 /* The same first comment, then #include of its own header. */
 void emit_source_begin(
     struct text *text, const struct model_file *file, const char *suffix, const char *what);
+/* #include of the file's own `own` and of `suffix` of each imported file that is used, by path. */
+void emit_includes(
+    struct text *text, const struct model_file *file, const char *own, const char *suffix);
+/* What both a server's and a client's header stand on. */
+void emit_stub_includes(struct text *text, const struct model_file *file);
 void emit_cplusplus_begin(struct text *text);
 void emit_cplusplus_end(struct text *text);
 /* "/" "* ---- GetStatus ---- *" "/" */

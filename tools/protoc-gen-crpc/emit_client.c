@@ -2,10 +2,11 @@
 #include "emit.h"
 #include "pool.h"
 
-static const char WHAT[] =
-    "Client side: one blocking function per unary RPC. RPC_DONE: `*out` is the caller's, freed with "
-    "rpc_message_free. RPC_ERROR: `*error` says why, freed with rpc_error_free, and `*out` is NULL. "
-    "`options` may be NULL.";
+static const char WHAT[] = "Client side: one blocking function per unary RPC. RPC_DONE: `*out` is "
+                           "the caller's, freed with "
+                           "rpc_message_free. RPC_ERROR: `*error` says why, freed with "
+                           "rpc_error_free, and `*out` is NULL. "
+                           "`options` may be NULL.";
 
 static const char *call_head(const struct model *model, const struct model_method *method)
 {
@@ -23,8 +24,7 @@ static const char *call_arguments(const struct model *model, const struct model_
 void emit_client_header(struct text *text, const struct model *model, const struct model_file *file)
 {
     emit_header_begin(text, model, file, "client.h", WHAT);
-    text_printf(text, "#include \"crpc/crpc.h\"\n#include \"%s.methods.h\"\n#include \"%s.names.h\"\n",
-        file->stem, file->stem);
+    emit_stub_includes(text, file);
     emit_cplusplus_begin(text);
     for (size_t i = 0; i < file->n_services; i++) {
         for (size_t k = 0; k < file->services[i].n_methods; k++) {
@@ -45,12 +45,13 @@ static void define_call(struct text *text, const struct model *model,
 {
     text_put(text, "\n");
     text_call(text, 0, call_head(model, method), call_arguments(model, method), "");
-    text_put(text, "{\n    const ProtobufCMessage *response = NULL;\n");
-    text_call(text, 4, "enum rpc_result result = rpc_client_call",
-        pool_printf(model->pool,
-            "client, &%s_methods[%s], options, &request->base, &response, error",
-            service->short_name, method->constant),
-        ";");
+    text_put(text, "{\n");
+    text_pair(text, 4, "const struct rpc_method *method =",
+        pool_printf(model->pool, "&%s_methods[%s]", service->short_name, method->constant));
+    text_put(text,
+        "    const ProtobufCMessage *response = NULL;\n"
+        "    enum rpc_result result =\n"
+        "        rpc_client_call(client, method, options, &request->base, &response, error);\n");
     text_printf(text, "    *out = (const %s *)response;\n    return result;\n}\n",
         method->output->short_name);
 }

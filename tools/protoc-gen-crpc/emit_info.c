@@ -13,8 +13,8 @@ void emit_info_header(struct text *text, const struct model *model, const struct
     emit_cplusplus_begin(text);
     text_put(text, "\n");
     for (size_t i = 0; i < file->n_messages; i++)
-        text_printf(text, "extern const struct crpc_message_info %s_info;\n",
-            file->messages[i].short_name);
+        text_printf(
+            text, "extern const struct crpc_message_info %s_info;\n", file->messages[i].short_name);
     for (size_t i = 0; i < file->n_enums; i++)
         text_printf(
             text, "extern const struct crpc_enum_info %s_info;\n", file->enums[i].short_name);
@@ -36,22 +36,21 @@ static void define_enum(struct text *text, const struct model_enum *enumeration)
         enumeration->short_name);
     for (size_t i = 0; i < enumeration->n_values; i++) {
         const struct model_enum_value *value = &enumeration->values[i];
-        text_printf(text, "    {\"%s\", \"%s\", %d, ", value->name, value->short_name,
-            (int)value->number);
+        text_printf(
+            text, "    {\"%s\", \"%s\", %d, ", value->name, value->short_name, (int)value->number);
         text_literal(text, value->comment);
         text_put(text, "},\n");
     }
     text_printf(text, "};\n\nconst struct crpc_enum_info %s_info = {\n", enumeration->short_name);
     put_text_member(text, 4, "full_name", enumeration->full_name);
     put_text_member(text, 4, "comment", enumeration->comment);
-    text_printf(text, "    .n_values = %zu,\n    .values = %s_values,\n};\n",
-        enumeration->n_values, enumeration->short_name);
+    text_printf(text, "    .n_values = %zu,\n    .values = %s_values,\n};\n", enumeration->n_values,
+        enumeration->short_name);
 }
 
 static const char *unit_of(uint32_t unit)
 {
-    static const char *const UNITS[] = {
-        "CRPC_UNIT_NONE", "CRPC_UNIT_BYTES", "CRPC_UNIT_MODE"};
+    static const char *const UNITS[] = {"CRPC_UNIT_NONE", "CRPC_UNIT_BYTES", "CRPC_UNIT_MODE"};
     return UNITS[unit < ARRAY_LENGTH(UNITS) ? unit : 0];
 }
 
@@ -96,8 +95,8 @@ static void put_field(struct text *text, const struct model_field *field)
 static void define_fields(struct text *text, const struct model_message *message)
 {
     if (message->n_fields > 0) {
-        text_printf(text, "\nstatic const struct crpc_field_info %s_fields[] = {\n",
-            message->short_name);
+        text_printf(
+            text, "\nstatic const struct crpc_field_info %s_fields[] = {\n", message->short_name);
         for (size_t i = 0; i < message->n_fields; i++)
             put_field(text, &message->fields[i]);
         text_put(text, "};\n");
@@ -131,9 +130,8 @@ static void define_message(
 void emit_info_source(struct text *text, const struct model *model, const struct model_file *file)
 {
     emit_source_begin(text, file, "info.h", WHAT);
-    text_printf(text, "\n#include \"%s.pb-c.h\"\n", file->stem);
-    for (size_t i = 0; i < file->n_imports; i++)
-        text_printf(text, "#include \"%s.info.h\"\n", file->imports[i]->stem);
+    text_put(text, "\n");
+    emit_includes(text, file, "pb-c.h", "info.h");
     text_put(text, "\n/* clang-format off */\n");
     for (size_t i = 0; i < file->n_enums; i++)
         define_enum(text, &file->enums[i]);

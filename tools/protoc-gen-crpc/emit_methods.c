@@ -3,7 +3,8 @@
 
 #include "emit.h"
 
-static const char WHAT[] = "Its methods: names, kinds, message types and rules, as both sides need them.";
+static const char WHAT[] =
+    "Its methods: names, kinds, message types and rules, as both sides need them.";
 
 static void declare_service(struct text *text, const struct model_service *service)
 {
@@ -65,9 +66,8 @@ void emit_methods_source(
 {
     (void)model;
     emit_source_begin(text, file, "methods.h", WHAT);
-    text_printf(text, "\n#include \"%s.info.h\"\n", file->stem);
-    for (size_t i = 0; i < file->n_imports; i++)
-        text_printf(text, "#include \"%s.info.h\"\n", file->imports[i]->stem);
+    text_put(text, "\n");
+    emit_includes(text, file, "info.h", "info.h");
     text_put(text, "\n/* clang-format off */\n");
     for (size_t i = 0; i < file->n_services; i++) {
         const struct model_service *service = &file->services[i];

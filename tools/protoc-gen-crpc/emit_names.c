@@ -1,11 +1,12 @@
-/* <stem>.names.h: typedefs of protobuf-c's structs and sentinel-free enums; <stem>.names.c: the functions
- * of the enums. */
+/* <stem>.names.h: typedefs of protobuf-c's structs and sentinel-free enums; <stem>.names.c: the
+ * functions of the enums. */
 #include "emit.h"
 #include "naming.h"
 #include "pool.h"
 
 static const char WHAT[] =
-    "Short names of its messages and enums. A message is protobuf-c's struct, started from its _INIT. "
+    "Short names of its messages and enums. A message is protobuf-c's struct, started from its "
+    "_INIT. "
     "Its enums have no size sentinel, so that a switch over one can be complete.";
 
 enum {
@@ -23,29 +24,29 @@ static void include_messages(struct text *text, const struct model_file *file)
         text_put(text, "#undef PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE\n"
                        "#define PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(name)\n\n");
     }
-    text_printf(text, "#include \"%s.pb-c.h\"\n", file->stem);
-    for (size_t i = 0; i < file->n_imports; i++)
-        text_printf(text, "#include \"%s.names.h\"\n", file->imports[i]->stem);
+    emit_includes(text, file, "pb-c.h", "names.h");
 }
 
 static void name_message(
     struct text *text, const struct model *model, const struct model_message *message)
 {
+    struct arena *pool = model->pool;
     text_put(text, "\n");
     text_comment(text, 0, message->comment);
-    text_printf(text, "typedef %s %s;\n",
-        naming_protobuf_c_type(model->pool, message->full_name), message->short_name);
-    text_printf(text, "#define %s_INIT %s__INIT\n", message->short_upper,
-        naming_protobuf_c_upper(model->pool, message->full_name));
+    const char *upper = naming_protobuf_c_upper(pool, message->full_name);
+    text_pair(text, 0,
+        pool_printf(pool, "typedef %s", naming_protobuf_c_type(pool, message->full_name)),
+        message->short_name);
+    text_define(text, pool_printf(pool, "%s_INIT", message->short_upper),
+        pool_printf(pool, "%s__INIT", upper));
     for (size_t i = 0; i < message->n_fields; i++) {
         const struct model_field *field = &message->fields[i];
         if (field->oneof < 0)
             continue;
-        const char *oneof =
-            naming_upper(model->pool, message->oneofs[field->oneof].name);
-        const char *member = naming_upper(model->pool, field->name);
-        text_printf(text, "#define %s_%s_%s %s__%s_%s\n", message->short_upper, oneof, member,
-            naming_protobuf_c_upper(model->pool, message->full_name), oneof, member);
+        const char *oneof = naming_upper(pool, message->oneofs[field->oneof].name);
+        const char *member = naming_upper(pool, field->name);
+        text_define(text, pool_printf(pool, "%s_%s_%s", message->short_upper, oneof, member),
+            pool_printf(pool, "%s__%s_%s", upper, oneof, member));
     }
 }
 
@@ -69,12 +70,12 @@ static void name_enum(
     const char *upper = naming_protobuf_c_upper(model->pool, enumeration->full_name);
     text_put(text, "\n");
     text_comment(text, 0, enumeration->comment);
-    text_printf(text, "#define %s _%s /* enum %s */\n", enumeration->short_name, type,
-        enumeration->short_name);
+    text_define(text, enumeration->short_name,
+        pool_printf(model->pool, "_%s /* enum %s */", type, enumeration->short_name));
     for (size_t i = 0; i < enumeration->n_values; i++) {
         const struct model_enum_value *value = &enumeration->values[i];
         text_comment(text, 0, value->comment);
-        text_printf(text, "#define %s %s__%s\n", value->constant, upper, value->name);
+        text_define(text, value->constant, pool_printf(model->pool, "%s__%s", upper, value->name));
     }
     int32_t count = count_of(enumeration);
     if (count > 0)
@@ -110,11 +111,11 @@ static void define_from(struct text *text, const struct model_enum *enumeration)
     for (size_t i = 0; i < enumeration->n_values; i++) {
         const struct model_enum_value *value = &enumeration->values[i];
         if (!value->is_alias)
-            text_printf(text, "    case %d:\n        return %s;\n", (int)value->number,
-                value->constant);
+            text_printf(
+                text, "    case %d:\n        return %s;\n", (int)value->number, value->constant);
     }
-    text_printf(text, "    default:\n        return %s;\n    }\n}\n",
-        enumeration->values[0].constant);
+    text_printf(
+        text, "    default:\n        return %s;\n    }\n}\n", enumeration->values[0].constant);
 }
 
 static void define_name(struct text *text, const struct model_enum *enumeration)
@@ -124,8 +125,8 @@ static void define_name(struct text *text, const struct model_enum *enumeration)
     for (size_t i = 0; i < enumeration->n_values; i++) {
         const struct model_enum_value *value = &enumeration->values[i];
         if (!value->is_alias)
-            text_printf(text, "    case %s:\n        return \"%s\";\n", value->constant,
-                value->short_name);
+            text_printf(
+                text, "    case %s:\n        return \"%s\";\n", value->constant, value->short_name);
     }
     text_printf(text, "    default:\n        return \"%s\";\n    }\n}\n",
         enumeration->values[0].short_name);

@@ -1,11 +1,12 @@
-/* <stem>.nano.{h,c}: the nanopb flavour. Short names, method rows, typed handlers and one dispatch function,
- * typed encoders and decoders for the calling side; unary methods only, in the caller's memory. */
+/* <stem>.nano.{h,c}: the nanopb flavour. Short names, method rows, typed handlers and one dispatch
+ * function, typed encoders and decoders for the calling side; unary methods only, in the caller's
+ * memory. */
 #include "emit.h"
 #include "naming.h"
 #include "pool.h"
 
-static const char WHAT[] =
-    "Its messages under short names and its services over nanopb, in the caller's memory (crpc/nano.h).";
+static const char WHAT[] = "Its messages under short names and its services over nanopb, in the "
+                           "caller's memory (crpc/nano.h).";
 
 /* nanopb joins the pieces of a full name with one underscore and changes no case. */
 static const char *nanopb_name(const struct model *model, const char *full_name)
@@ -16,17 +17,21 @@ static const char *nanopb_name(const struct model *model, const char *full_name)
 static void name_message(
     struct text *text, const struct model *model, const struct model_message *message)
 {
+    struct arena *pool = model->pool;
     const char *type = nanopb_name(model, message->full_name);
     text_put(text, "\n");
     text_comment(text, 0, message->comment);
-    text_printf(text, "typedef %s %s;\n", type, message->short_name);
-    text_printf(text, "#define %s_INIT %s_init_zero\n", message->short_upper, type);
+    text_pair(text, 0, pool_printf(pool, "typedef %s", type), message->short_name);
+    text_define(text, pool_printf(pool, "%s_INIT", message->short_upper),
+        pool_printf(pool, "%s_init_zero", type));
     for (size_t i = 0; i < message->n_fields; i++) {
         const struct model_field *field = &message->fields[i];
-        if (field->oneof >= 0)
-            text_printf(text, "#define %s_%s_%s %s_%s_tag\n", message->short_upper,
-                naming_upper(model->pool, message->oneofs[field->oneof].name),
-                naming_upper(model->pool, field->name), type, field->name);
+        if (field->oneof < 0)
+            continue;
+        const char *oneof = naming_upper(pool, message->oneofs[field->oneof].name);
+        const char *member = naming_upper(pool, field->name);
+        text_define(text, pool_printf(pool, "%s_%s_%s", message->short_upper, oneof, member),
+            pool_printf(pool, "%s_%s_tag", type, field->name));
     }
 }
 
@@ -36,12 +41,12 @@ static void name_enum(
     const char *type = nanopb_name(model, enumeration->full_name);
     text_put(text, "\n");
     text_comment(text, 0, enumeration->comment);
-    text_printf(text, "#define %s _%s /* enum %s */\n", enumeration->short_name, type,
-        enumeration->short_name);
+    text_define(text, enumeration->short_name,
+        pool_printf(model->pool, "_%s /* enum %s */", type, enumeration->short_name));
     for (size_t i = 0; i < enumeration->n_values; i++) {
         const struct model_enum_value *value = &enumeration->values[i];
         text_comment(text, 0, value->comment);
-        text_printf(text, "#define %s %s_%s\n", value->constant, type, value->name);
+        text_define(text, value->constant, pool_printf(model->pool, "%s_%s", type, value->name));
     }
 }
 
@@ -78,11 +83,12 @@ static void declare_scratch(struct text *text, const struct model_service *servi
     text_put(text, "    } response;\n};\n");
 }
 
-static const char DISPATCH_CONTRACT[] =
-    "Serves one call: method and payload in, payload out. Codes and `*out_len` as crpc_nano_serve; a "
-    "handler that is NULL answers RPC_UNIMPLEMENTED.";
+static const char DISPATCH_CONTRACT[] = "Serves one call: method and payload in, payload out. "
+                                        "Codes and `*out_len` as crpc_nano_serve; a "
+                                        "handler that is NULL answers RPC_UNIMPLEMENTED.";
 
-static const char *dispatch_arguments(const struct model *model, const struct model_service *service)
+static const char *dispatch_arguments(
+    const struct model *model, const struct model_service *service)
 {
     return pool_printf(model->pool,
         "const struct %s_handlers *handlers, void *self, struct %s_scratch *scratch, "
@@ -113,48 +119,62 @@ static void declare_sizes(
             side == 0 ? "request" : "response");
 }
 
-static const char *encode_head(
-    const struct model *model, const struct model_method *method, const char *verb)
+/* The four typed converters of one method. */
+struct converter {
+    const char *name; /* behind the method's: "encode_request" */
+    bool encodes;
+    bool is_request;
+};
+
+static const struct converter CONVERTERS[] = {
+    {"encode_request", true, true},
+    {"decode_request", false, true},
+    {"encode_response", true, false},
+    {"decode_response", false, false},
+};
+
+static const struct model_message *converted(
+    const struct model_method *method, const struct converter *converter)
 {
-    return pool_printf(model->pool, "bool %s_%s", method->client_name, verb);
+    return converter->is_request ? method->input : method->output;
 }
 
-static const char *encode_arguments(const struct model *model, const struct model_method *method)
+/* The prototype, with `tail` behind it. */
+static void put_converter(struct text *text, struct arena *pool, const struct model_method *method,
+    const struct converter *converter, const char *tail)
 {
-    return pool_printf(model->pool,
-        "const %s *request, uint8_t *out, size_t out_cap, size_t *out_len",
-        method->input->short_name);
+    const char *type = converted(method, converter)->short_name;
+    const char *arguments =
+        converter->encodes
+            ? pool_printf(
+                  pool, "const %s *message, uint8_t *out, size_t out_cap, size_t *out_len", type)
+            : pool_printf(pool, "const uint8_t *bytes, size_t len, %s *message", type);
+    text_call(text, 0, pool_printf(pool, "bool %s_%s", method->client_name, converter->name),
+        arguments, tail);
 }
 
-static const char *decode_arguments(const struct model *model, const struct model_method *method)
-{
-    return pool_printf(model->pool, "const uint8_t *bytes, size_t len, %s *response",
-        method->output->short_name);
-}
-
-static void declare_caller(
+static void declare_converters(
     struct text *text, const struct model *model, const struct model_service *service)
 {
     text_put(text, "\n");
     text_comment(text, 0,
-        "The calling side: a request to its payload, an answer's payload to the response. False as "
+        "Messages to payloads and back, for the calling side and for answers given later. False as "
         "crpc_nano_encode and crpc_nano_decode.");
     for (size_t i = 0; i < service->n_methods; i++) {
         const struct model_method *method = &service->methods[i];
+        if (i > 0)
+            text_put(text, "\n");
         text_printf(text, "#define %s_METHOD \"%s\"\n", method->constant, method->name);
-        text_call(text, 0, encode_head(model, method, "encode_request"),
-            encode_arguments(model, method), ";");
-        text_call(text, 0, encode_head(model, method, "decode_response"),
-            decode_arguments(model, method), ";");
+        for (size_t k = 0; k < ARRAY_LENGTH(CONVERTERS); k++)
+            put_converter(text, model->pool, method, &CONVERTERS[k], ";");
     }
 }
 
 void emit_nano_header(struct text *text, const struct model *model, const struct model_file *file)
 {
     emit_header_begin(text, model, file, "nano.h", WHAT);
-    text_printf(text, "#include \"crpc/nano.h\"\n#include \"%s.pb.h\"\n", file->stem);
-    for (size_t i = 0; i < file->n_imports; i++)
-        text_printf(text, "#include \"%s.nano.h\"\n", file->imports[i]->stem);
+    emit_includes(text, file, "pb.h", "nano.h");
+    text_put(text, "\n#include \"crpc/nano.h\"\n");
     emit_cplusplus_begin(text);
     for (size_t i = 0; i < file->n_enums; i++)
         name_enum(text, model, &file->enums[i]);
@@ -165,15 +185,17 @@ void emit_nano_header(struct text *text, const struct model *model, const struct
         emit_section(text, service->full_name);
         text_printf(
             text, "\n#define %s_SERVICE \"%s\"\n", service->short_upper, service->full_name);
-        text_printf(text, "extern const struct crpc_nano_service %s_service;\n", service->short_name);
+        text_printf(
+            text, "extern const struct crpc_nano_service %s_service;\n", service->short_name);
         declare_handlers(text, model, service);
         declare_scratch(text, service);
         declare_sizes(text, model, service);
         text_put(text, "\n");
         text_comment(text, 0, DISPATCH_CONTRACT);
-        text_call(text, 0, pool_printf(model->pool, "enum rpc_code %s_dispatch", service->short_name),
+        text_call(text, 0,
+            pool_printf(model->pool, "enum rpc_code %s_dispatch", service->short_name),
             dispatch_arguments(model, service), ";");
-        declare_caller(text, model, service);
+        declare_converters(text, model, service);
     }
     emit_cplusplus_end(text);
     emit_header_end(text, model, file, "nano.h");
@@ -183,11 +205,12 @@ static void define_invoke(struct text *text, const struct model *model,
     const struct model_service *service, const struct model_method *method)
 {
     text_put(text, "\n");
-    text_call(text, 0, pool_printf(model->pool, "static enum rpc_code invoke_%s", method->client_name),
+    text_call(text, 0,
+        pool_printf(model->pool, "static enum rpc_code invoke_%s", method->client_name),
         "const void *handlers, void *self, const void *request, void *response", "");
     text_printf(text, "{\n    const struct %s_handlers *typed = handlers;\n", service->short_name);
-    text_printf(text, "    if (typed->%s == NULL)\n        return RPC_UNIMPLEMENTED;\n",
-        method->snake);
+    text_printf(
+        text, "    if (typed->%s == NULL)\n        return RPC_UNIMPLEMENTED;\n", method->snake);
     text_printf(text, "    return typed->%s(self, request, response);\n}\n", method->snake);
 }
 
@@ -195,13 +218,15 @@ static void define_table(
     struct text *text, const struct model *model, const struct model_service *service)
 {
     text_put(text, "\n/* clang-format off */\n");
-    text_printf(text, "static const struct crpc_nano_method %s_methods[] = {\n", service->short_name);
+    text_printf(
+        text, "static const struct crpc_nano_method %s_methods[] = {\n", service->short_name);
     for (size_t i = 0; i < service->n_methods; i++) {
         const struct model_method *method = &service->methods[i];
         const char *input = nanopb_name(model, method->input->full_name);
         const char *output = nanopb_name(model, method->output->full_name);
         text_printf(text, "    {\n        .name = \"%s\",\n", method->name);
-        text_printf(text, "        .request = &%s_msg,\n        .response = &%s_msg,\n", input, output);
+        text_printf(
+            text, "        .request = &%s_msg,\n        .response = &%s_msg,\n", input, output);
         text_printf(text,
             "        .request_size = sizeof(%s),\n        .response_size = sizeof(%s),\n", input,
             output);
@@ -209,9 +234,11 @@ static void define_table(
             input, output);
         text_printf(text, "        .invoke = invoke_%s,\n    },\n", method->client_name);
     }
-    text_printf(text, "};\n/* clang-format on */\n\nconst struct crpc_nano_service %s_service = {\n",
+    text_printf(text,
+        "};\n/* clang-format on */\n\nconst struct crpc_nano_service %s_service = {\n",
         service->short_name);
-    text_printf(text, "    .name = %s_SERVICE,\n    .n_methods = %zu,\n    .methods = %s_methods,\n};\n",
+    text_printf(text,
+        "    .name = %s_SERVICE,\n    .n_methods = %zu,\n    .methods = %s_methods,\n};\n",
         service->short_upper, service->n_methods, service->short_name);
 }
 
@@ -231,38 +258,38 @@ static void define_dispatch(
         service->short_name);
 }
 
-static void define_caller(
-    struct text *text, const struct model *model, const struct model_method *method)
+static void define_converter(struct text *text, const struct model *model,
+    const struct model_method *method, const struct converter *converter)
 {
+    const char *type = nanopb_name(model, converted(method, converter)->full_name);
     text_put(text, "\n");
-    text_call(text, 0, encode_head(model, method, "encode_request"),
-        encode_arguments(model, method), "");
+    put_converter(text, model->pool, method, converter, "");
     text_put(text, "{\n");
-    text_call(text, 4, "return crpc_nano_encode",
-        pool_printf(model->pool, "&%s_msg, request, out, out_cap, out_len",
-            nanopb_name(model, method->input->full_name)),
-        ";");
-    text_put(text, "}\n\n");
-    text_call(text, 0, encode_head(model, method, "decode_response"),
-        decode_arguments(model, method), "");
-    text_put(text, "{\n");
-    text_call(text, 4, "return crpc_nano_decode",
-        pool_printf(model->pool, "&%s_msg, bytes, len, response",
-            nanopb_name(model, method->output->full_name)),
-        ";");
+    if (converter->encodes)
+        text_call(text, 4, "return crpc_nano_encode",
+            pool_printf(model->pool, "&%s_msg, message, out, out_cap, out_len", type), ";");
+    else
+        text_call(text, 4, "return crpc_nano_decode",
+            pool_printf(model->pool, "&%s_msg, bytes, len, message", type), ";");
     text_put(text, "}\n");
+}
+
+static void define_service(
+    struct text *text, const struct model *model, const struct model_service *service)
+{
+    for (size_t i = 0; i < service->n_methods; i++)
+        define_invoke(text, model, service, &service->methods[i]);
+    define_table(text, model, service);
+    define_dispatch(text, model, service);
+    for (size_t i = 0; i < service->n_methods; i++) {
+        for (size_t k = 0; k < ARRAY_LENGTH(CONVERTERS); k++)
+            define_converter(text, model, &service->methods[i], &CONVERTERS[k]);
+    }
 }
 
 void emit_nano_source(struct text *text, const struct model *model, const struct model_file *file)
 {
     emit_source_begin(text, file, "nano.h", WHAT);
-    for (size_t i = 0; i < file->n_services; i++) {
-        const struct model_service *service = &file->services[i];
-        for (size_t k = 0; k < service->n_methods; k++)
-            define_invoke(text, model, service, &service->methods[k]);
-        define_table(text, model, service);
-        define_dispatch(text, model, service);
-        for (size_t k = 0; k < service->n_methods; k++)
-            define_caller(text, model, &service->methods[k]);
-    }
+    for (size_t i = 0; i < file->n_services; i++)
+        define_service(text, model, &file->services[i]);
 }

@@ -4,8 +4,10 @@
 
 static const char WHAT[] =
     "Server side. A handler finishes its call exactly once, now or later, by its own _reply or by "
-    "_fail, also after a cancellation. A request lives until then. A response is encoded before _reply "
-    "returns, so it may lie on the stack. All of it happens on the loop's thread. A handler that is "
+    "_fail, also after a cancellation. A request lives until then. A response is encoded before "
+    "_reply "
+    "returns, so it may lie on the stack. All of it happens on the loop's thread. A handler that "
+    "is "
     "NULL answers UNIMPLEMENTED.";
 
 static void declare_handles(struct text *text, const struct model_service *service)
@@ -38,11 +40,12 @@ static void declare_handlers(
             ";");
     }
     text_put(text, "};\n\n");
-    text_comment(text, 0,
-        "The service for a server to serve. Both pointers are borrowed and outlive it.");
-    text_call(text, 0, pool_printf(model->pool, "struct rpc_service %s_service", service->short_name),
-        pool_printf(model->pool, "const struct %s_handlers *handlers, void *self",
-            service->short_name),
+    text_comment(
+        text, 0, "The service for a server to serve. Both pointers are borrowed and outlive it.");
+    text_call(text, 0,
+        pool_printf(model->pool, "struct rpc_service %s_service", service->short_name),
+        pool_printf(
+            model->pool, "const struct %s_handlers *handlers, void *self", service->short_name),
         ";");
 }
 
@@ -62,8 +65,7 @@ static void declare_method(
 void emit_server_header(struct text *text, const struct model *model, const struct model_file *file)
 {
     emit_header_begin(text, model, file, "server.h", WHAT);
-    text_printf(text, "#include \"crpc/crpc.h\"\n#include \"%s.methods.h\"\n#include \"%s.names.h\"\n",
-        file->stem, file->stem);
+    emit_stub_includes(text, file);
     emit_cplusplus_begin(text);
     for (size_t i = 0; i < file->n_services; i++) {
         const struct model_service *service = &file->services[i];
@@ -122,9 +124,10 @@ static void define_service(
             text_printf(text, "    [%s] = NULL,\n", method->constant);
     }
     text_put(text, "};\n\n");
-    text_call(text, 0, pool_printf(model->pool, "struct rpc_service %s_service", service->short_name),
-        pool_printf(model->pool, "const struct %s_handlers *handlers, void *self",
-            service->short_name),
+    text_call(text, 0,
+        pool_printf(model->pool, "struct rpc_service %s_service", service->short_name),
+        pool_printf(
+            model->pool, "const struct %s_handlers *handlers, void *self", service->short_name),
         "");
     text_printf(text,
         "{\n    return (struct rpc_service){\n        .name = %s_SERVICE,\n"

@@ -1,13 +1,12 @@
-/* protoc-gen-crpc: without arguments a protoc plugin (CodeGeneratorRequest on stdin, Response on stdout);
- * with --rewrite a filter of descriptor sets for protoc-c. */
+/* protoc-gen-crpc: without arguments a protoc plugin (CodeGeneratorRequest on stdin, Response on
+ * stdout); with --rewrite a filter of descriptor sets for protoc-c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "emit.h"
 #include "google/protobuf/compiler/plugin.pb-c.h"
 #include "google/protobuf/descriptor.pb-c.h"
-
-#include "emit.h"
 #include "model.h"
 #include "options.h"
 #include "pool.h"
@@ -52,8 +51,7 @@ static int write_message(const ProtobufCMessage *message, struct arena *pool)
 
 static ProtobufCMessage *parse(const ProtobufCMessageDescriptor *type, struct arena *pool)
 {
-    ProtobufCAllocator allocator = {
-        .alloc = pool_alloc, .free = pool_free, .allocator_data = pool};
+    ProtobufCAllocator allocator = {.alloc = pool_alloc, .free = pool_free, .allocator_data = pool};
     struct text input;
     text_init(&input);
     ProtobufCMessage *message = NULL;
@@ -109,23 +107,23 @@ static void generate_file(
 {
     for (size_t i = 0; i < ARRAY_LENGTH(OUTPUTS); i++) {
         const struct output *output = &OUTPUTS[i];
-        bool is_wanted = output->is_nano == model->options->nano
-            && (!output->needs_service || file->n_services > 0);
+        bool is_wanted = output->is_nano == model->options->nano &&
+                         (!output->needs_service || file->n_services > 0);
         if (!is_wanted)
             continue;
         struct text text;
         text_init(&text);
         output->emit(&text, model, file);
-        add_file(answer, model->pool,
-            pool_printf(model->pool, "%s.%s", file->stem, output->suffix), &text);
+        add_file(answer, model->pool, pool_printf(model->pool, "%s.%s", file->stem, output->suffix),
+            &text);
         text_deinit(&text);
     }
 }
 
 static void generate_all(const struct model *model, response *answer)
 {
-    answer->file = pool_calloc(model->pool, model->n_files * ARRAY_LENGTH(OUTPUTS) + 1,
-        sizeof(*answer->file));
+    answer->file =
+        pool_calloc(model->pool, model->n_files * ARRAY_LENGTH(OUTPUTS) + 1, sizeof(*answer->file));
     if (model->options->rules_path != NULL) {
         struct text text;
         text_init(&text);
@@ -144,8 +142,8 @@ static void answer_request(const Google__Protobuf__Compiler__CodeGeneratorReques
     response *answer, struct arena *pool)
 {
     struct options options;
-    const char *mistake = options_parse(
-        &options, request->parameter != NULL ? request->parameter : "", pool);
+    const char *mistake =
+        options_parse(&options, request->parameter != NULL ? request->parameter : "", pool);
     if (mistake != NULL) {
         answer->error = pool_strdup(pool, mistake);
         return;
@@ -168,8 +166,8 @@ static int run_plugin(struct arena *pool)
     if (request == NULL)
         return EXIT_FAILURE;
     response answer = GOOGLE__PROTOBUF__COMPILER__CODE_GENERATOR_RESPONSE__INIT;
-    /* Told so that protoc hands over files with proto3 `optional`, which are then refused with their line
-     * and a way out, instead of by protoc without either. */
+    /* Told so that protoc hands over files with proto3 `optional`, which are then refused with
+     * their line and a way out, instead of by protoc without either. */
     answer.has_supported_features = true;
     answer.supported_features =
         GOOGLE__PROTOBUF__COMPILER__CODE_GENERATOR_RESPONSE__FEATURE__FEATURE_PROTO3_OPTIONAL;

@@ -64,8 +64,8 @@ static void fill_enum_value(struct model *model, struct model_enum *enumeration,
 }
 
 static void add_enum(struct model *model, struct model_file *file,
-    const Google__Protobuf__EnumDescriptorProto *proto, struct comment_path path,
-    const char *scope, const char *short_scope)
+    const Google__Protobuf__EnumDescriptorProto *proto, struct comment_path path, const char *scope,
+    const char *short_scope)
 {
     struct model_enum *enumeration = &model->enums[model->n_enums++];
     const char *snake = naming_snake(model->pool, proto->name);
@@ -88,8 +88,8 @@ static int compare_fields(const void *a, const void *b)
 {
     const struct model_field *left = a;
     const struct model_field *right = b;
-    return (left->proto->number > right->proto->number)
-        - (left->proto->number < right->proto->number);
+    return (left->proto->number > right->proto->number) -
+           (left->proto->number < right->proto->number);
 }
 
 static void fill_field(struct model *model, struct model_message *message, size_t index)
@@ -104,7 +104,8 @@ static void fill_field(struct model *model, struct model_message *message, size_
         .member = naming_member(model->pool, proto->name),
         .comment = comments_text(message->file->proto, &path, model->pool),
         .rule = rules_of_field((const ProtobufCMessage *)proto->options, model->pool),
-        .is_repeated = proto->label == GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_REPEATED,
+        .is_repeated =
+            proto->label == GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_REPEATED,
         .oneof = proto->has_oneof_index ? proto->oneof_index : -1,
     };
 }
@@ -142,9 +143,8 @@ static void add_message(struct model *model, struct model_file *file,
     message->short_upper = naming_upper(model->pool, message->short_name);
     fill_members(model, message);
     for (size_t i = 0; i < proto->n_enum_type; i++)
-        add_enum(model, file, proto->enum_type[i],
-            comment_path_in(&path, MESSAGE_ENUM, (int32_t)i), message->full_name,
-            message->short_name);
+        add_enum(model, file, proto->enum_type[i], comment_path_in(&path, MESSAGE_ENUM, (int32_t)i),
+            message->full_name, message->short_name);
     for (size_t i = 0; i < proto->n_nested_type; i++)
         add_message(model, file, proto->nested_type[i],
             comment_path_in(&path, MESSAGE_NESTED, (int32_t)i), message->full_name,
@@ -235,8 +235,8 @@ const struct model_message *model_message(const struct model *model, const char 
 {
     const struct model_message key = {.full_name = without_dot(full_name)};
     const struct model_message *key_pointer = &key;
-    struct model_message **found = bsearch(&key_pointer, model->messages_by_name,
-        model->n_messages, sizeof(*found), compare_messages);
+    struct model_message **found = bsearch(
+        &key_pointer, model->messages_by_name, model->n_messages, sizeof(*found), compare_messages);
     return found != NULL ? *found : NULL;
 }
 
@@ -244,8 +244,8 @@ const struct model_enum *model_enum(const struct model *model, const char *full_
 {
     const struct model_enum key = {.full_name = without_dot(full_name)};
     const struct model_enum *key_pointer = &key;
-    struct model_enum **found = bsearch(&key_pointer, model->enums_by_name, model->n_enums,
-        sizeof(*found), compare_enums);
+    struct model_enum **found =
+        bsearch(&key_pointer, model->enums_by_name, model->n_enums, sizeof(*found), compare_enums);
     return found != NULL ? *found : NULL;
 }
 
@@ -326,6 +326,13 @@ static void use_import(struct model_file *file, struct model_file *import)
         file->imports[file->n_imports++] = import;
 }
 
+static int compare_imports(const void *a, const void *b)
+{
+    const struct model_file *const *left = a;
+    const struct model_file *const *right = b;
+    return strcmp((*left)->path, (*right)->path);
+}
+
 static void link_imports(const struct model *model, struct model_file *file)
 {
     file->imports = pool_calloc(model->pool, model->n_files, sizeof(*file->imports));
@@ -344,6 +351,7 @@ static void link_imports(const struct model *model, struct model_file *file)
             use_import(file, file->services[i].methods[k].output->file);
         }
     }
+    qsort(file->imports, file->n_imports, sizeof(*file->imports), compare_imports);
 }
 
 struct model *model_new(const Google__Protobuf__Compiler__CodeGeneratorRequest *request,

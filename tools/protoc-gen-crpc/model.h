@@ -1,5 +1,6 @@
-/* One run's files as emitters want them: indexed by full name, linked, with names, comments and rules at
- * hand. Built once, never changed. Must not decide what is refused (refuse.h) nor print. */
+/* One run's files as emitters want them: indexed by full name, linked, with names, comments and
+ * rules at hand. Built once, never changed. Must not decide what is refused (refuse.h) nor print.
+ */
 #ifndef PROTOC_GEN_CRPC_MODEL_H
 #define PROTOC_GEN_CRPC_MODEL_H
 
@@ -7,10 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "comments.h"
 #include "google/protobuf/compiler/plugin.pb-c.h"
 #include "google/protobuf/descriptor.pb-c.h"
-
-#include "comments.h"
 #include "options.h"
 #include "rules.h"
 
@@ -42,7 +42,7 @@ struct model_message {
     struct model_file *file;
     const Google__Protobuf__DescriptorProto *proto;
     struct comment_path path;
-    const char *full_name; /* "flocks.v1.ServiceStatus" */
+    const char *full_name;  /* "flocks.v1.ServiceStatus" */
     const char *short_name; /* "flocks_service_status" */
     const char *short_upper;
     const char *comment;
@@ -54,9 +54,9 @@ struct model_message {
 };
 
 struct model_enum_value {
-    const char *name; /* "SERVICE_STATE_HEALTHY" */
+    const char *name;       /* "SERVICE_STATE_HEALTHY" */
     const char *short_name; /* "HEALTHY" */
-    const char *constant; /* "FLOCKS_SERVICE_STATE_HEALTHY" */
+    const char *constant;   /* "FLOCKS_SERVICE_STATE_HEALTHY" */
     int32_t number;
     const char *comment;
     struct comment_path path;
@@ -78,11 +78,11 @@ struct model_enum {
 struct model_method {
     const Google__Protobuf__MethodDescriptorProto *proto;
     struct comment_path path;
-    const char *name; /* "GetStatus" */
-    const char *snake; /* "get_status" */
-    const char *call_name; /* "flocks_get_status": of the handle type and its functions */
+    const char *name;        /* "GetStatus" */
+    const char *snake;       /* "get_status" */
+    const char *call_name;   /* "flocks_get_status": of the handle type and its functions */
     const char *client_name; /* "flocks_supervisor_get_status" */
-    const char *constant; /* "FLOCKS_SUPERVISOR_GET_STATUS" */
+    const char *constant;    /* "FLOCKS_SUPERVISOR_GET_STATUS" */
     const char *comment;
     struct method_rule rule;
     const struct model_message *input;
@@ -93,7 +93,7 @@ struct model_method {
 struct model_service {
     struct model_file *file;
     struct comment_path path;
-    const char *full_name; /* "flocks.v1.SupervisorService" */
+    const char *full_name;  /* "flocks.v1.SupervisorService" */
     const char *short_name; /* "flocks_supervisor"; just the prefix where it says the same */
     const char *short_upper;
     const char *comment;
@@ -115,7 +115,7 @@ struct model_file {
     struct model_enum *enums;
     size_t n_services;
     struct model_service *services;
-    /* Imported files whose types this file's messages name. */
+    /* Imported files whose types this file names, by path. */
     size_t n_imports;
     struct model_file **imports;
 };

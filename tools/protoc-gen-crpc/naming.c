@@ -30,9 +30,10 @@ char *naming_snake(struct arena *pool, const char *camel)
     char *snake = pool_calloc(pool, 2 * strlen(camel) + 1, 1);
     size_t len = 0;
     for (size_t i = 0; camel[i] != '\0'; i++) {
-        bool starts_word = i > 0 && is_upper(camel[i])
-            && (is_lower_or_digit(camel[i - 1])
-                || (is_upper(camel[i - 1]) && camel[i + 1] >= 'a' && camel[i + 1] <= 'z'));
+        bool starts_word =
+            i > 0 && is_upper(camel[i]) &&
+            (is_lower_or_digit(camel[i - 1]) ||
+                (is_upper(camel[i - 1]) && camel[i + 1] >= 'a' && camel[i + 1] <= 'z'));
         if (starts_word)
             snake[len++] = '_';
         snake[len++] = lower(camel[i]);
@@ -164,9 +165,9 @@ const char *naming_refusal(const char *name)
         "typename", "using", "virtual", "wchar_t", "xor", "xor_eq"};
     /* Macros of the C library and of the compilers' GNU dialects, lower case as fields are. */
     static const char *const MACROS[] = {"errno", "linux", "stdin", "stdout", "stderr", "unix",
-        "i386", "assert", "major", "minor", "makedev", "sa_handler",
-        "sa_sigaction", "st_atime", "st_mtime", "st_ctime", "offsetof", "setjmp", "complex",
-        "imaginary", "noreturn", "h_addr", "si_pid", "si_uid", "si_status", "si_value"};
+        "i386", "assert", "major", "minor", "makedev", "sa_handler", "sa_sigaction", "st_atime",
+        "st_mtime", "st_ctime", "offsetof", "setjmp", "complex", "imaginary", "noreturn", "h_addr",
+        "si_pid", "si_uid", "si_status", "si_value"};
     if (is_one_of(name, C_KEYWORDS, ARRAY_LENGTH(C_KEYWORDS)))
         return "is a keyword of C";
     if (is_one_of(name, CXX_KEYWORDS, ARRAY_LENGTH(CXX_KEYWORDS)))

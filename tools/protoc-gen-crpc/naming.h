@@ -1,4 +1,5 @@
-/* Names: those that protoc-c and nanopb give, and our short ones. Pure. Every answer lives in `pool`. */
+/* Names: those that protoc-c and nanopb give, and our short ones. Pure. Every answer lives in
+ * `pool`. */
 #ifndef PROTOC_GEN_CRPC_NAMING_H
 #define PROTOC_GEN_CRPC_NAMING_H
 
@@ -20,8 +21,8 @@ char *naming_protobuf_c_upper(struct arena *pool, const char *full_name);
 /* A field as a struct member in both flavours; protoc-c lowers it. */
 char *naming_member(struct arena *pool, const char *field);
 
-/* "SERVICE_STATE_HEALTHY" of ServiceState -> "HEALTHY"; the whole name where it has no such prefix or
- * a digit would come first. */
+/* "SERVICE_STATE_HEALTHY" of ServiceState -> "HEALTHY"; the whole name where it has no such prefix
+ * or a digit would come first. */
 char *naming_enum_value(struct arena *pool, const char *enum_name, const char *value);
 /* "SupervisorService" -> "supervisor". */
 char *naming_service(struct arena *pool, const char *name);

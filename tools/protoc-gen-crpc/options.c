@@ -5,8 +5,7 @@
 #include "naming.h"
 #include "pool.h"
 
-static const char *add_prefix(
-    struct options *options, const char *package, const char *prefix)
+static const char *add_prefix(struct options *options, const char *package, const char *prefix)
 {
     options->prefixes[options->n_prefixes++] =
         (struct option_prefix){.package = package, .prefix = prefix};
@@ -38,8 +37,7 @@ const char *options_parse(struct options *options, const char *parameter, struct
 {
     *options = (struct options){0};
     char *rest = pool_strdup(pool, parameter);
-    options->prefixes =
-        pool_calloc(pool, strlen(parameter) / 2 + 1, sizeof(*options->prefixes));
+    options->prefixes = pool_calloc(pool, strlen(parameter) / 2 + 1, sizeof(*options->prefixes));
     while (*rest != '\0') {
         char *key = rest;
         size_t len = strcspn(key, ",");

@@ -1,6 +1,6 @@
-/* Memory of one run of the plugin: an arena that is never NULL. A compiler that has no memory left has
- * nothing better to do than to say so and exit, so callers need no error path. Must never be used
- * by a program that lives longer than one run. */
+/* Memory of one run of the plugin: an arena that is never NULL. A compiler that has no memory left
+ * has nothing better to do than to say so and exit, so callers need no error path. Must never be
+ * used by a program that lives longer than one run. */
 #ifndef PROTOC_GEN_CRPC_POOL_H
 #define PROTOC_GEN_CRPC_POOL_H
 

@@ -45,8 +45,8 @@ static void strip_locations(Google__Protobuf__SourceCodeInfo *info)
     size_t kept = 0;
     for (size_t i = 0; info != NULL && i < info->n_location; i++) {
         Google__Protobuf__SourceCodeInfo__Location *location = info->location[i];
-        bool is_gone = location->n_path > 0
-            && (location->path[0] == FILE_SERVICE || location->path[0] == FILE_EXTENSION);
+        bool is_gone = location->n_path > 0 &&
+                       (location->path[0] == FILE_SERVICE || location->path[0] == FILE_EXTENSION);
         if (!is_gone)
             info->location[kept++] = location;
     }

@@ -1,12 +1,11 @@
 /* The descriptor set that protoc-c is given instead of the files: without the options of build time
- * and the services, which it cannot use, and with const strings, which it offers as an option of its
- * own. Nothing that reaches the wire changes. */
+ * and the services, which it cannot use, and with const strings, which it offers as an option of
+ * its own. Nothing that reaches the wire changes. */
 #ifndef PROTOC_GEN_CRPC_REWRITE_H
 #define PROTOC_GEN_CRPC_REWRITE_H
 
-#include "google/protobuf/descriptor.pb-c.h"
-
 #include "common/base/arena.h"
+#include "google/protobuf/descriptor.pb-c.h"
 
 /* Changes `set` in place; what is added lives in `pool`, which must be the set's own memory. */
 void rewrite_set(Google__Protobuf__FileDescriptorSet *set, struct arena *pool);

@@ -1,11 +1,12 @@
-/* The build-time options (rule) and (method) of flocks/v1/options.proto, read from where protoc leaves
- * what it was not compiled with: the unknown fields of FieldOptions and MethodOptions. */
+/* The build-time options (rule) and (method) of flocks/v1/options.proto, read from where protoc
+ * leaves what it was not compiled with: the unknown fields of FieldOptions and MethodOptions. */
 #ifndef PROTOC_GEN_CRPC_RULES_H
 #define PROTOC_GEN_CRPC_RULES_H
 
-#include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include <protobuf-c/protobuf-c.h>
 
 #include "common/base/arena.h"
 

@@ -149,36 +149,78 @@ void text_comment(struct text *text, size_t indent, const char *comment)
     text_put(text, " */\n");
 }
 
-/* ---- argument lists ---- */
+/* ---- lines that may be too long ---- */
 
-void text_call(struct text *text, size_t indent, const char *head, const char *arguments,
-    const char *tail)
+/* One argument of a list separated by ", ", its comma included; 0: none left. */
+static size_t argument_length(const char *argument)
 {
-    put_indent(text, indent);
-    text_printf(text, "%s(", head);
-    size_t column = indent + strlen(head) + 1;
-    if (column + strlen(arguments) + strlen(tail) + 1 <= TEXT_COLUMNS) {
-        text_printf(text, "%s)%s\n", arguments, tail);
-        return;
-    }
-    column = TEXT_COLUMNS;
+    const char *comma = strstr(argument, ", ");
+    return comma != NULL ? (size_t)(comma - argument) + 1 : strlen(argument);
+}
+
+/* As many arguments on each line as fit; `column` is where the first would begin. */
+static void fill_arguments(
+    struct text *text, size_t indent, size_t column, const char *arguments, size_t tail_len)
+{
+    bool is_first = true;
     for (const char *argument = arguments; *argument != '\0';) {
-        const char *comma = strstr(argument, ", ");
-        size_t len = comma != NULL ? (size_t)(comma - argument) + 1 : strlen(argument);
-        size_t closing = comma != NULL ? 0 : 1 + strlen(tail);
-        if (column + 1 + len + closing > TEXT_COLUMNS) {
+        size_t len = argument_length(argument);
+        bool is_last = argument[len] == '\0';
+        size_t needed = (is_first ? 0 : 1) + len + (is_last ? tail_len : 0);
+        if (column + needed > TEXT_COLUMNS) {
             text_put(text, "\n");
-            put_indent(text, indent + TEXT_INDENT);
-            column = indent + TEXT_INDENT;
-        } else {
+            put_indent(text, indent);
+            column = indent;
+        } else if (!is_first) {
             text_put(text, " ");
             column++;
         }
         text_append(text, argument, len);
         column += len;
-        argument += len + (comma != NULL);
+        argument += len + (is_last ? 0 : 1);
+        is_first = false;
     }
+}
+
+void text_call(
+    struct text *text, size_t indent, const char *head, const char *arguments, const char *tail)
+{
+    put_indent(text, indent);
+    text_printf(text, "%s(", head);
+    size_t column = indent + strlen(head) + 1;
+    size_t tail_len = 1 + strlen(tail);
+    size_t len = strlen(arguments) + tail_len;
+    bool fits_behind_head = column + len <= TEXT_COLUMNS;
+    bool fits_below = indent + TEXT_INDENT + len <= TEXT_COLUMNS;
+    if (!fits_behind_head && fits_below) {
+        text_put(text, "\n");
+        put_indent(text, indent + TEXT_INDENT);
+        column = indent + TEXT_INDENT;
+    }
+    fill_arguments(text, indent + TEXT_INDENT, column, arguments, tail_len);
     text_printf(text, ")%s\n", tail);
+}
+
+void text_pair(struct text *text, size_t indent, const char *left, const char *right)
+{
+    put_indent(text, indent);
+    if (indent + strlen(left) + 1 + strlen(right) + 1 <= TEXT_COLUMNS) {
+        text_printf(text, "%s %s;\n", left, right);
+        return;
+    }
+    text_printf(text, "%s\n", left);
+    put_indent(text, indent + TEXT_INDENT);
+    text_printf(text, "%s;\n", right);
+}
+
+void text_define(struct text *text, const char *name, const char *value)
+{
+    static const char DEFINE[] = "#define ";
+    if (sizeof(DEFINE) + strlen(name) + strlen(value) <= TEXT_COLUMNS)
+        text_printf(text, "%s%s %s\n", DEFINE, name, value);
+    else
+        text_printf(
+            text, "%s%-*s\\\n    %s\n", DEFINE, (int)(TEXT_COLUMNS - sizeof(DEFINE)), name, value);
 }
 
 /* ---- literals ---- */

@@ -1,5 +1,5 @@
-/* Growing text of one generated file, and the few layouts that generated C needs: comments filled to
- * the page, argument lists broken where they are too long, string literals. Must never know what
+/* Growing text of one generated file, and the few layouts that generated C needs: comments filled
+ * to the page, argument lists broken where they are too long, string literals. Must never know what
  * it is that it prints. */
 #ifndef PROTOC_GEN_CRPC_TEXT_H
 #define PROTOC_GEN_CRPC_TEXT_H
@@ -14,8 +14,8 @@ enum {
     TEXT_INDENT = 4
 };
 
-/* Owned: text_deinit. `data` is NUL-terminated, and "" is a valid state of a zeroed struct only after
- * text_data. */
+/* Owned: text_deinit. `data` is NUL-terminated, and "" is a valid state of a zeroed struct only
+ * after text_data. */
 struct text {
     char *data;
     size_t length;
@@ -31,14 +31,21 @@ void text_append(struct text *text, const char *bytes, size_t len);
 void text_put(struct text *text, const char *string);
 void text_printf(struct text *text, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* A block comment of its own lines at `indent` columns, its words filled to the page; a blank line and a
- * line that begins with a blank, "-" or "*" begin anew. Nothing for an empty comment. */
+/* A block comment of its own lines at `indent` columns, its words filled to the page; a blank line
+ * and a line that begins with a blank, "-" or "*" begin anew. Nothing for an empty comment. */
 void text_comment(struct text *text, size_t indent, const char *comment);
 
-/* `head`(`arguments`)`tail` and a line end. The arguments are separated by ", " and are moved to
- * continuation lines, as many on each as fit, when the line would be too long. */
-void text_call(struct text *text, size_t indent, const char *head, const char *arguments,
-    const char *tail);
+/* `head`(`arguments`)`tail` and a line end. The arguments are separated by ", ". A line that would
+ * be too long is broken as clang-format breaks it: all of them below, else as many on each line as
+ * fit. */
+void text_call(
+    struct text *text, size_t indent, const char *head, const char *arguments, const char *tail);
+
+/* "left right;" on one line or two: a typedef, an assignment. */
+void text_pair(struct text *text, size_t indent, const char *left, const char *right);
+
+/* "#define name value", on two lines where one is too short. */
+void text_define(struct text *text, const char *name, const char *value);
 
 /* `string` as a C literal with its quotes. */
 void text_literal(struct text *text, const char *string);

@@ -26,10 +26,9 @@ static bool take_piece(struct wire_reader *reader)
 {
     const ProtobufCMessage *options = reader->options;
     while (options != NULL && reader->next_piece < options->n_unknown_fields) {
-        const ProtobufCMessageUnknownField *piece =
-            &options->unknown_fields[reader->next_piece++];
-        if (piece->tag != reader->extension
-            || piece->wire_type != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED)
+        const ProtobufCMessageUnknownField *piece = &options->unknown_fields[reader->next_piece++];
+        if (piece->tag != reader->extension ||
+            piece->wire_type != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED)
             continue;
         reader->at = piece->data;
         reader->end = piece->data + piece->len;

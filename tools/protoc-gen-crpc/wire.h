@@ -2,10 +2,11 @@
 #ifndef PROTOC_GEN_CRPC_WIRE_H
 #define PROTOC_GEN_CRPC_WIRE_H
 
-#include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <protobuf-c/protobuf-c.h>
 
 #include "common/base/arena.h"
 

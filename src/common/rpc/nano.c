@@ -1,10 +1,9 @@
 /* The run-time half of generated nanopb stubs (crpc/nano.h). Must never allocate. */
 #include "crpc/nano.h"
 
-#include <string.h>
-
 #include <pb_decode.h>
 #include <pb_encode.h>
+#include <string.h>
 
 const struct crpc_nano_method *crpc_nano_find(
     const struct crpc_nano_service *service, const char *name, size_t name_len)
@@ -17,8 +16,8 @@ const struct crpc_nano_method *crpc_nano_find(
     return NULL;
 }
 
-bool crpc_nano_encode(const pb_msgdesc_t *type, const void *message, uint8_t *out, size_t out_cap,
-    size_t *out_len)
+bool crpc_nano_encode(
+    const pb_msgdesc_t *type, const void *message, uint8_t *out, size_t out_cap, size_t *out_len)
 {
     pb_ostream_t stream = pb_ostream_from_buffer(out, out_cap);
     bool is_encoded = pb_encode(&stream, type, message);
@@ -36,8 +35,7 @@ enum rpc_code crpc_nano_serve(const struct crpc_nano_service *service, const voi
     void *self, const struct crpc_nano_call *call, size_t *out_len)
 {
     *out_len = 0;
-    const struct crpc_nano_method *method =
-        crpc_nano_find(service, call->method, call->method_len);
+    const struct crpc_nano_method *method = crpc_nano_find(service, call->method, call->method_len);
     if (method == NULL || method->invoke == NULL)
         return RPC_UNIMPLEMENTED;
     if (!crpc_nano_decode(method->request, call->payload, call->payload_len, call->request))
