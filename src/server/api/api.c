@@ -1,0 +1,58 @@
+#include "server/api/api.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "server/api/hooks.h"
+#include "server/api/supervisor_service.h"
+#include "server/api/upgrade_service.h"
+#include "server/api/waiting.h"
+
+struct api {
+    struct waiting_room room;
+    struct supervisor_service supervisor;
+    struct hooks hooks;
+    struct rpc_service services[API_SERVICES];
+};
+
+int api_new(uv_loop_t *loop, struct supervisor *supervisor, struct api **out, struct error *error)
+{
+    struct api *api = calloc(1, sizeof(*api));
+    int result;
+
+    if (!api)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the API");
+    result = waiting_room_open(&api->room, loop, supervisor, error);
+    if (result < 0) {
+        free(api);
+        return result;
+    }
+    api->supervisor = (struct supervisor_service){.supervisor = supervisor, .room = &api->room};
+    api->services[0] = supervisor_service_open(&api->supervisor);
+    api->services[1] = upgrade_service_open();
+    *out = api;
+    return 0;
+}
+
+const struct rpc_service *api_service(const struct api *api, size_t index)
+{
+    assert(index < API_SERVICES);
+    return &api->services[index];
+}
+
+struct rpc_server_hooks api_hooks(struct api *api)
+{
+    return (struct rpc_server_hooks){
+        .data = &api->hooks,
+        .refusal_detail = hooks_refusal_detail,
+        .admit = hooks_admit,
+    };
+}
+
+void api_close(struct api *api)
+{
+    if (!api)
+        return;
+    waiting_room_close(&api->room);
+    free(api);
+}

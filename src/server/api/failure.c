@@ -1,0 +1,36 @@
+#include "server/api/failure.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "flocks/v1/types.names.h"
+
+/* Static asserts tie the fixed texts to the schema's promise (max_bytes of ErrorDetail). */
+enum { ATTEMPTED_SIZE = 256, HINT_SIZE = 256 };
+_Static_assert((int)ERROR_HINT_MAX <= (int)HINT_SIZE, "ErrorDetail.hint holds every hint");
+
+static const char *method_name(const struct rpc_call *call)
+{
+    const struct rpc_method *method = rpc_call_method(call);
+
+    return method ? method->name : "call";
+}
+
+void api_fail(struct rpc_call *call, const struct error *error, const char *operation_id)
+{
+    flocks_error_detail detail = FLOCKS_ERROR_DETAIL_INIT;
+    char attempted[ATTEMPTED_SIZE];
+    int written = snprintf(attempted, sizeof(attempted), "%s%s%s", method_name(call),
+        error->subject[0] ? " of " : "", error->subject);
+
+    (void)written; /* cut at the schema's bound */
+    detail.reason = (int)error->reason;
+    detail.service = (char *)(uintptr_t)error->subject;
+    detail.attempted = attempted;
+    detail.hint = (char *)(uintptr_t)error->hint;
+    if (operation_id)
+        detail.operation_id = (char *)(uintptr_t)operation_id;
+    if (error->system_error != 0)
+        detail.system_error = (char *)(uintptr_t)error_errno_name(error->system_error);
+    rpc_call_fail(call, (enum rpc_code)error->code, &detail.base, "%s", error->text);
+}

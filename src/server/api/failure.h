@@ -1,0 +1,13 @@
+/* The one place where struct error becomes the typed detail that travels with a failed call. */
+#ifndef FLOCKS_API_FAILURE_H
+#define FLOCKS_API_FAILURE_H
+
+#include "common/base/error.h"
+#include "crpc/crpc.h"
+
+/* Ends the call with the error's code and text and an ErrorDetail: reason, service, what was
+ * attempted, hint, errno name, and `operation_id` (may be NULL): the work that goes on without this
+ * call. */
+void api_fail(struct rpc_call *call, const struct error *error, const char *operation_id);
+
+#endif

@@ -1,0 +1,18 @@
+/* flocks.v1.SupervisorService over the supervisor. */
+#ifndef FLOCKS_API_SUPERVISOR_SERVICE_H
+#define FLOCKS_API_SUPERVISOR_SERVICE_H
+
+#include "crpc/crpc.h"
+#include "server/api/waiting.h"
+
+/* `self` of every handler. Embedded; the members are borrowed. */
+struct supervisor_service {
+    struct supervisor *supervisor;
+    struct waiting_room *room;
+};
+
+/* The service to serve. RPCs whose issue comes later have no handler: the server answers
+ * UNIMPLEMENTED. */
+struct rpc_service supervisor_service_open(struct supervisor_service *self);
+
+#endif

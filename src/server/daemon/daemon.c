@@ -1,0 +1,284 @@
+#include "server/daemon/daemon.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "common/base/fd.h"
+#include "common/base/log.h"
+#include "common/base/paths.h"
+#include "common/config/config.h"
+#include "server/api/api.h"
+#include "server/daemon/configuration.h"
+#include "server/keeper/link.h"
+#include "server/supervise/supervisor.h"
+#include "server/transport/transport.h"
+
+enum { SIGNALS = 3 };
+static const int signal_numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+
+struct daemon {
+    uv_loop_t loop;
+    uv_signal_t signals[SIGNALS];
+    /* Leaves the supervisor's callback before the parts are closed. */
+    uv_timer_t ending;
+    struct paths paths;
+    struct keeper_link *link;
+    struct keeper_welcome welcome;
+    struct supervisor *supervisor;
+    struct api *api;
+    struct transport *transport;
+};
+
+/* ---- the end ---- */
+
+static void on_supervisor_closed(void *data)
+{
+    (void)data;
+}
+
+/* Whatever is left on the loop closes itself; daemon_run returns when nothing is. */
+static void close_all(struct daemon *daemon)
+{
+    api_close(daemon->api);
+    transport_close(daemon->transport);
+    supervisor_close(daemon->supervisor, on_supervisor_closed, NULL);
+    keeper_link_close(daemon->link);
+    daemon->api = NULL;
+    daemon->transport = NULL;
+    daemon->supervisor = NULL;
+    daemon->link = NULL;
+    for (size_t i = 0; i < SIGNALS; i++) {
+        if (!uv_is_closing((uv_handle_t *)&daemon->signals[i]))
+            uv_close((uv_handle_t *)&daemon->signals[i], NULL);
+    }
+    if (!uv_is_closing((uv_handle_t *)&daemon->ending))
+        uv_close((uv_handle_t *)&daemon->ending, NULL);
+}
+
+static void on_left(void *data, int result, const struct error *error)
+{
+    struct daemon *daemon = data;
+
+    if (result < 0)
+        log_warn("keeper not told of the end", "error=\"%s\"", error->text);
+    close_all(daemon);
+}
+
+/* The answers to Shutdown go out first, then the keeper is told that it may end when we have. */
+static void on_ending(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+    struct error error = ERROR_INIT;
+
+    api_close(daemon->api);
+    transport_close(daemon->transport);
+    daemon->api = NULL;
+    daemon->transport = NULL;
+    if (keeper_link_leave(daemon->link, on_left, daemon, &error) < 0)
+        on_left(daemon, -(int)error.code, &error);
+}
+
+static void on_ended(void *data)
+{
+    struct daemon *daemon = data;
+
+    log_info("services ended", "pid=%d", (int)getpid());
+    /* Cannot fail: the timer is not closing and has a callback. */
+    (void)uv_timer_start(&daemon->ending, on_ending, 0, 0);
+}
+
+/* ---- signals ---- */
+
+static void shut_down(struct daemon *daemon)
+{
+    const struct supervisor_request request = {
+        .kind = FLOCKS_OPERATION_KIND_SHUTDOWN,
+        .requester_pid = (int32_t)getpid(),
+        .requester_uid = (uint32_t)geteuid(),
+    };
+    char id[SUPERVISOR_OPERATION_ID_SIZE];
+    struct error error = ERROR_INIT;
+
+    if (daemon->supervisor && supervisor_begin(daemon->supervisor, &request, id, &error) < 0)
+        log_error("shutdown refused", "error=\"%s\"", error.text);
+}
+
+static void on_signal(uv_signal_t *handle, int signal_number)
+{
+    struct daemon *daemon = handle->data;
+
+    if (signal_number == SIGHUP) {
+        log_info("configuration is applied by `flocks restart`", "signal=SIGHUP");
+        return;
+    }
+    log_info("shutdown requested", "signal=%s", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+    shut_down(daemon);
+}
+
+static int open_loop(struct daemon *daemon, struct error *error)
+{
+    int result = uv_loop_init(&daemon->loop);
+
+    if (result != 0)
+        return error_set_errno(error, -result, "make the loop");
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)uv_timer_init(&daemon->loop, &daemon->ending);
+    daemon->ending.data = daemon;
+    for (size_t i = 0; i < SIGNALS; i++) {
+        result = uv_signal_init(&daemon->loop, &daemon->signals[i]);
+        assert(result == 0);
+        daemon->signals[i].data = daemon;
+    }
+    for (size_t i = 0; i < SIGNALS; i++) {
+        result = uv_signal_start(&daemon->signals[i], on_signal, signal_numbers[i]);
+        if (result != 0)
+            return error_set_errno(error, -result, "watch signal %d", signal_numbers[i]);
+        uv_unref((uv_handle_t *)&daemon->signals[i]);
+    }
+    return 0;
+}
+
+/* ---- the beginning ---- */
+
+static int open_link(struct daemon *daemon, const struct options *options, struct error *error)
+{
+    return keeper_link_open(
+        &daemon->loop, options->keeper_fd, &daemon->link, &daemon->welcome, error);
+}
+
+static int open_supervisor(
+    struct daemon *daemon, const struct options *options, struct error *error)
+{
+    bool has_state = supervisor_has_state(daemon->welcome.state_fd);
+    flocks_get_config_response config;
+    struct supervisor_setup setup = {
+        .loop = &daemon->loop,
+        .link = daemon->link,
+        .paths = &daemon->paths,
+        .state_fd = daemon->welcome.state_fd,
+        .start_services = !has_state,
+        .skip_prepare = options->skip_webui_build,
+        .ended = on_ended,
+        .data = daemon,
+    };
+    struct arena arena;
+    int result = 0;
+
+    arena_init(&arena, CONFIG_ARENA_BYTES);
+    if (!has_state) {
+        result = configuration_load(&daemon->paths, options, &arena, &config, error);
+        setup.config = &config;
+    }
+    if (result == 0)
+        result = supervisor_new(&setup, &daemon->supervisor, error);
+    arena_deinit(&arena);
+    return result;
+}
+
+static int open_transport(struct daemon *daemon, struct error *error)
+{
+    const struct rpc_service *services[API_SERVICES];
+    struct rpc_server_hooks hooks = api_hooks(daemon->api);
+    const struct transport_setup setup = {
+        .loop = &daemon->loop,
+        .listen_fd = daemon->welcome.listener_fd,
+        .path = daemon->paths.socket,
+        .owner = geteuid(),
+        .services = services,
+        .n_services = API_SERVICES,
+        .hooks = &hooks,
+    };
+
+    for (size_t i = 0; i < API_SERVICES; i++)
+        services[i] = api_service(daemon->api, i);
+    return transport_open(&setup, &daemon->transport, error);
+}
+
+static int open_services(struct daemon *daemon, const struct options *options, struct error *error)
+{
+    int result = open_supervisor(daemon, options, error);
+
+    if (result == 0)
+        result = api_new(&daemon->loop, daemon->supervisor, &daemon->api, error);
+    if (result == 0)
+        result = open_transport(daemon, error);
+    return result;
+}
+
+static void on_ready_told(void *data, int result, const struct error *error)
+{
+    (void)data;
+    if (result < 0)
+        log_warn("keeper not told of readiness", "error=\"%s\"", error->text);
+}
+
+static void on_failure_told(void *data, int result, const struct error *error)
+{
+    (void)result;
+    (void)error;
+    close_all(data);
+}
+
+static enum daemon_exit exit_of(const struct error *error)
+{
+    return error->code == STATUS_INVALID_ARGUMENT ? DAEMON_EXIT_USAGE : DAEMON_EXIT_FAILED;
+}
+
+/* Logged once, here, and told to whoever waits for the start. */
+static enum daemon_exit give_up(struct daemon *daemon, const struct error *error)
+{
+    char text[ERROR_TEXT_MAX];
+    int written = snprintf(text, sizeof(text), "%s%s%s%s", error->text, error->hint[0] ? " (" : "",
+        error->hint, error->hint[0] ? ")" : "");
+
+    (void)written; /* the keeper takes what fits */
+    log_error("flocksd cannot start", "error=\"%s\"", text);
+    if (!daemon->link || keeper_link_fail(daemon->link, text, on_failure_told, daemon, NULL) < 0)
+        close_all(daemon);
+    (void)uv_run(&daemon->loop, UV_RUN_DEFAULT);
+    return exit_of(error);
+}
+
+static void log_beginning(const struct daemon *daemon)
+{
+    log_info("flocksd runs", "version=%s pid=%d keeper=%d starts=%u socket=%s", FLOCKS_VERSION,
+        (int)getpid(), (int)daemon->welcome.keeper_pid,
+        (unsigned)daemon->welcome.earlier_starts + 1, daemon->paths.socket);
+}
+
+static enum daemon_exit serve(struct daemon *daemon, const struct options *options)
+{
+    struct error error = ERROR_INIT;
+    int result = open_link(daemon, options, &error);
+
+    if (result == 0)
+        result = open_services(daemon, options, &error);
+    if (result == 0)
+        result = keeper_link_ready(daemon->link, on_ready_told, daemon, &error);
+    if (result < 0)
+        return give_up(daemon, &error);
+    log_beginning(daemon);
+    (void)uv_run(&daemon->loop, UV_RUN_DEFAULT);
+    return DAEMON_EXIT_DONE;
+}
+
+enum daemon_exit daemon_run(const struct options *options)
+{
+    static struct daemon daemon = {.welcome = {.state_fd = -1, .listener_fd = -1}};
+    struct error error = ERROR_INIT;
+    enum daemon_exit code;
+
+    if (paths_resolve(options->root, options->config, &daemon.paths, &error) < 0 ||
+        open_loop(&daemon, &error) < 0) {
+        log_error("flocksd cannot start", "error=\"%s\"", error.text);
+        return exit_of(&error);
+    }
+    code = serve(&daemon, options);
+    fd_close(&daemon.welcome.listener_fd);
+    fd_close(&daemon.welcome.state_fd);
+    (void)uv_loop_close(&daemon.loop);
+    return code;
+}

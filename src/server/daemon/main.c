@@ -1,0 +1,30 @@
+/* flocksd: the supervisor server. Started by flocks-keeper; see flocksd(8). */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/base/fd.h"
+#include "common/base/log.h"
+#include "server/daemon/daemon.h"
+#include "server/daemon/options.h"
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct error error = ERROR_INIT;
+
+    (void)argc;
+    if (options_parse(argv, &options, &error) < 0) {
+        (void)fprintf(
+            stderr, "flocksd: %s%s%s\n", error.text, error.hint[0] ? ": " : "", error.hint);
+        return DAEMON_EXIT_USAGE;
+    }
+    if (options.wants_version) {
+        (void)printf("flocksd %s\n", FLOCKS_VERSION);
+        return DAEMON_EXIT_DONE;
+    }
+    /* A full pipe costs a line, never the loop (log.h counts it). */
+    if (fd_set_nonblocking(STDERR_FILENO, true, &error) < 0)
+        (void)fprintf(stderr, "flocksd: %s\n", error.text);
+    log_open(STDERR_FILENO, "flocksd", options.log_level);
+    return (int)daemon_run(&options);
+}

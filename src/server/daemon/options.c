@@ -1,0 +1,130 @@
+#include "server/daemon/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One argument taken apart; `value` is NULL when there is none. */
+struct argument {
+    char name[64];
+    char *value;
+    bool is_joined; /* "--name=value" */
+};
+
+static int split(char *const *argv, struct argument *out, struct error *error)
+{
+    const char *text = argv[0];
+    char *equals = strchr(argv[0], '=');
+    size_t len = equals ? (size_t)(equals - text) : strlen(text);
+
+    if (strncmp(text, "--", 2) != 0 || len <= 2 || len - 2 >= sizeof(out->name))
+        return error_set(error, STATUS_INVALID_ARGUMENT, "unknown argument '%s'", text);
+    memcpy(out->name, text + 2, len - 2);
+    out->name[len - 2] = '\0';
+    out->is_joined = equals != NULL;
+    out->value = equals ? equals + 1 : argv[1];
+    return 0;
+}
+
+static int take_descriptor(const char *text, int *out, struct error *error)
+{
+    char *end;
+    long number;
+
+    errno = 0;
+    number = strtol(text, &end, 10);
+    if (errno != 0 || *end != '\0' || end == text || number < 3 || number > 1 << 20)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "--keeper-fd: no descriptor: '%s'", text);
+    *out = (int)number;
+    return 0;
+}
+
+static int take_running(char *text, struct options *out, struct error *error)
+{
+    int result;
+
+    if (out->n_running == OPTIONS_SETTINGS_MAX)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "more than %d values of --running",
+            OPTIONS_SETTINGS_MAX);
+    result = config_running_setting(text, &out->running[out->n_running], error);
+    if (result == 0)
+        out->n_running++;
+    return result;
+}
+
+static int take_setting(const struct argument *argument, struct options *out, struct error *error)
+{
+    const struct config_option *option = config_option_find(argument->name);
+
+    if (!option)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "unknown option --%s", argument->name);
+    if (out->n_settings == OPTIONS_SETTINGS_MAX)
+        return error_set(
+            error, STATUS_INVALID_ARGUMENT, "more than %d settings", OPTIONS_SETTINGS_MAX);
+    out->settings[out->n_settings++] = config_option_setting(option, argument->value);
+    return 0;
+}
+
+static int take_valued(const struct argument *argument, struct options *out, struct error *error)
+{
+    if (!argument->value)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "--%s needs a value", argument->name);
+    if (strcmp(argument->name, "root") == 0) {
+        out->root = argument->value;
+        return 0;
+    }
+    if (strcmp(argument->name, "config") == 0) {
+        out->config = argument->value;
+        return 0;
+    }
+    if (strcmp(argument->name, "keeper-fd") == 0)
+        return take_descriptor(argument->value, &out->keeper_fd, error);
+    if (strcmp(argument->name, "running") == 0)
+        return take_running(argument->value, out, error);
+    if (strcmp(argument->name, "log-level") == 0) {
+        if (log_level_from_text(argument->value, &out->log_level) == 0)
+            return 0;
+        return error_set(
+            error, STATUS_INVALID_ARGUMENT, "--log-level: no level: '%s'", argument->value);
+    }
+    return take_setting(argument, out, error);
+}
+
+/* How many arguments were used; negative: refused. */
+static int take(char *const *argv, struct options *out, struct error *error)
+{
+    struct argument argument;
+    int result = split(argv, &argument, error);
+
+    if (result < 0)
+        return result;
+    if (!argument.is_joined && strcmp(argument.name, "skip-webui-build") == 0) {
+        out->skip_webui_build = true;
+        return 1;
+    }
+    if (!argument.is_joined && strcmp(argument.name, "version") == 0) {
+        out->wants_version = true;
+        return 1;
+    }
+    result = take_valued(&argument, out, error);
+    if (result < 0)
+        return result;
+    return argument.is_joined ? 1 : 2;
+}
+
+int options_parse(char **argv, struct options *out, struct error *error)
+{
+    *out = (struct options){.keeper_fd = -1, .log_level = LOG_LEVEL_INFO};
+    for (char **at = argv + 1; *at;) {
+        int used = take(at, out, error);
+
+        if (used < 0)
+            return used;
+        at += used;
+    }
+    if (out->keeper_fd >= 0 || out->wants_version)
+        return 0;
+    error_set_hint(error, "run `flocks start`");
+    return error_set(
+        error, STATUS_INVALID_ARGUMENT, "flocksd is started by flocks-keeper (no --keeper-fd)");
+}

@@ -1,0 +1,38 @@
+/* The command line of flocksd. It is started by flocks-keeper only, which passes on what `flocks`
+ * was given. */
+#ifndef FLOCKS_DAEMON_OPTIONS_H
+#define FLOCKS_DAEMON_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/attributes.h"
+#include "common/base/error.h"
+#include "common/base/log.h"
+#include "common/config/option.h"
+
+enum {
+    /* Settings options and --running values together; more are refused. */
+    OPTIONS_SETTINGS_MAX = 64
+};
+
+/* Plain value; texts are argv's. */
+struct options {
+    const char *root;   /* NULL: not given */
+    const char *config; /* NULL: not given */
+    int keeper_fd;
+    bool skip_webui_build;
+    bool wants_version;
+    enum log_level log_level;
+    size_t n_settings;
+    struct config_setting settings[OPTIONS_SETTINGS_MAX];
+    size_t n_running;
+    struct config_setting running[OPTIONS_SETTINGS_MAX];
+};
+
+/* `argv` is changed (values of --running are cut) and must outlive *out. Options are "--name value"
+ * or
+ * "--name=value". -STATUS_INVALID_ARGUMENT: unknown, without a value, too many, no keeper. */
+NODISCARD int options_parse(char **argv, struct options *out, struct error *error);
+
+#endif

@@ -1,0 +1,111 @@
+#include "server/transport/path_watch.h"
+
+#include <libgen.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct path_watch {
+    uv_fs_event_t event;
+    char path[PATH_MAX];
+    /* What the path led to at the beginning. */
+    dev_t device;
+    ino_t inode;
+    bool is_told;
+    void (*lost)(void *data);
+    void *data;
+};
+
+/* The path as a name in its directory, not what a link leads to: the fallback's link is ours too.
+ */
+static bool still_leads_here(const struct path_watch *watch)
+{
+    struct stat now;
+
+    return lstat(watch->path, &now) == 0 && now.st_dev == watch->device &&
+           now.st_ino == watch->inode;
+}
+
+static void look(struct path_watch *watch)
+{
+    if (watch->is_told || still_leads_here(watch))
+        return;
+    watch->is_told = true;
+    watch->lost(watch->data);
+}
+
+static void on_event(uv_fs_event_t *event, const char *name, int events, int status)
+{
+    (void)name;
+    (void)events;
+    (void)status;
+    look(event->data);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static int watch_directory(struct path_watch *watch, struct error *error)
+{
+    char directory[PATH_MAX];
+    int result;
+
+    memcpy(directory, watch->path, sizeof(directory));
+    result = uv_fs_event_start(&watch->event, on_event, dirname(directory), 0);
+    if (result != 0)
+        return error_set_errno(error, -result, "watch the directory of %s", watch->path);
+    uv_unref((uv_handle_t *)&watch->event);
+    return 0;
+}
+
+static int prepare(struct path_watch *watch, const char *path, struct error *error)
+{
+    struct stat now;
+
+    if (strlen(path) >= sizeof(watch->path))
+        return error_set(error, STATUS_INVALID_ARGUMENT, "socket path too long: %s", path);
+    strcpy(watch->path, path);
+    if (lstat(path, &now) == 0) {
+        watch->device = now.st_dev;
+        watch->inode = now.st_ino;
+    }
+    return watch_directory(watch, error);
+}
+
+int path_watch_open(uv_loop_t *loop, const char *path, void (*lost)(void *data), void *data,
+    struct path_watch **out, struct error *error)
+{
+    struct path_watch *watch = calloc(1, sizeof(*watch));
+    int result;
+
+    if (!watch)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to watch %s", path);
+    watch->lost = lost;
+    watch->data = data;
+    result = uv_fs_event_init(loop, &watch->event);
+    if (result != 0) {
+        free(watch);
+        return error_set_errno(error, -result, "watch %s", path);
+    }
+    watch->event.data = watch;
+    result = prepare(watch, path, error);
+    if (result < 0) {
+        path_watch_close(watch);
+        return result;
+    }
+    *out = watch;
+    look(watch);
+    return 0;
+}
+
+void path_watch_close(struct path_watch *watch)
+{
+    if (!watch)
+        return;
+    watch->is_told = true;
+    uv_close((uv_handle_t *)&watch->event, on_closed);
+}

@@ -1,0 +1,330 @@
+#include "server/transport/transport.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/fd.h"
+#include "common/base/log.h"
+#include "server/transport/connection.h"
+#include "server/transport/descriptors.h"
+#include "server/transport/limits.h"
+#include "server/transport/listener.h"
+#include "server/transport/path_watch.h"
+#include "server/transport/peer.h"
+
+struct transport {
+    struct connection_shared shared;
+    struct listener *listener;
+    struct path_watch *path_watch;
+    struct complaints complaints;
+    /* Before the loop waits: one write for everything a turn has answered. */
+    uv_prepare_t prepare;
+    uv_timer_t timer;
+    int64_t timer_at;
+    int open_handles;
+    uid_t owner;
+    size_t connections_max;
+    char *path;
+};
+
+static struct connection *connection_of(struct list *link)
+{
+    return CONTAINER_OF(link, struct connection, link);
+}
+
+static struct connection *connection_of_unsettled(struct list *link)
+{
+    return CONTAINER_OF(link, struct connection, unsettled);
+}
+
+static struct connection *connection_of_member(struct population_member *member)
+{
+    return CONTAINER_OF(member, struct connection, member);
+}
+
+/* ---- telling ---- */
+
+static void complain(
+    void *data, enum complaint_kind kind, const struct rpc_peer *peer, const char *text)
+{
+    struct transport *transport = data;
+    uint64_t left_out;
+
+    if (!complaints_admit(&transport->complaints, kind, peer->pid, clock_monotonic_ms(), &left_out))
+        return;
+    log_warn("connection refused or closed", "reason=\"%s\" pid=%d uid=%u unmentioned=%llu", text,
+        (int)peer->pid, (unsigned)peer->uid, (unsigned long long)left_out);
+}
+
+static void on_path_lost(void *data)
+{
+    const struct transport *transport = data;
+
+    log_error("control socket unreachable",
+        "path=%s hint=\"removed or replaced; end the daemon with SIGTERM to the keeper\"",
+        transport->path);
+}
+
+/* ---- turns of the loop ---- */
+
+static void on_timer(uv_timer_t *timer);
+
+static void wake_at(struct transport *transport, int64_t at_ms, int64_t now_ms)
+{
+    if (at_ms >= transport->timer_at)
+        return;
+    transport->timer_at = at_ms;
+    uv_update_time(transport->shared.loop);
+    /* Fails only for a closing timer. */
+    (void)uv_timer_start(
+        &transport->timer, on_timer, at_ms > now_ms ? (uint64_t)(at_ms - now_ms) : 0, 0);
+}
+
+static void settle_all(struct transport *transport)
+{
+    struct list *unsettled = &transport->shared.unsettled;
+    int64_t now_ms = clock_monotonic_ms();
+
+    while (!list_is_empty(unsettled))
+        wake_at(
+            transport, connection_settle(connection_of_unsettled(unsettled->next), now_ms), now_ms);
+    wake_at(transport, rpc_server_next_tick(transport->shared.server), now_ms);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct transport *transport = prepare->data;
+
+    if (!list_is_empty(&transport->shared.unsettled))
+        settle_all(transport);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct transport *transport = timer->data;
+
+    transport->timer_at = CLOCK_NEVER;
+    rpc_server_tick(transport->shared.server, clock_monotonic_ms());
+    /* Every connection says anew when it wants to be looked at. */
+    LIST_FOR_EACH(link, &transport->shared.connections)
+    connection_note(connection_of(link));
+    settle_all(transport);
+}
+
+static void on_output_ready(void *data, struct rpc_connection *connection)
+{
+    struct connection *owner = rpc_connection_data(connection);
+
+    (void)data;
+    if (owner)
+        connection_note(owner);
+}
+
+/* ---- newcomers ---- */
+
+static void evict(struct transport *transport, struct population_member *member)
+{
+    struct connection *connection = connection_of_member(member);
+
+    complain(transport, COMPLAINT_CROWD, &connection->peer, "too many connections");
+    connection_close(connection);
+}
+
+/* False: there is no room for one more of this peer. */
+static bool admit(struct transport *transport, const struct rpc_peer *peer)
+{
+    struct population *population = &transport->shared.population;
+    struct population_member *victim;
+
+    if (population_count_of(population, peer->pid) >= TRANSPORT_CONNECTIONS_PER_PID)
+        victim = population_victim_of(population, peer->pid);
+    else if (population_count(population) >= transport->connections_max)
+        victim = population_victim(population, peer->pid);
+    else
+        return true;
+    if (!victim)
+        return false;
+    evict(transport, victim);
+    return true;
+}
+
+static void on_accepted(void *data, int fd)
+{
+    struct transport *transport = data;
+    CLEANUP(fd_close) int newcomer_fd = fd;
+    struct error error = ERROR_INIT;
+    struct rpc_peer peer;
+
+    if (peer_identify(newcomer_fd, &peer, &error) < 0) {
+        log_warn("connection refused", "error=\"%s\"", error.text);
+    } else if (!peer_may_enter(&peer, transport->owner)) {
+        complain(transport, COMPLAINT_UID, &peer, "another user");
+    } else if (!admit(transport, &peer)) {
+        complain(transport, COMPLAINT_CROWD, &peer, "too many connections, all of them with calls");
+    } else if (connection_open(&transport->shared, fd_take(&newcomer_fd), &peer, &error) < 0) {
+        log_warn("connection refused", "error=\"%s\"", error.text);
+    }
+}
+
+static bool on_make_room(void *data)
+{
+    struct transport *transport = data;
+    struct population_member *victim = population_victim(&transport->shared.population, 0);
+
+    if (!victim)
+        return false;
+    evict(transport, victim);
+    return true;
+}
+
+static void on_turned_away(void *data)
+{
+    complain(data, COMPLAINT_CROWD, &(struct rpc_peer){.uid = UINT32_MAX}, "no descriptor left");
+}
+
+static const struct listener_events listener_events = {
+    .accepted = on_accepted,
+    .make_room = on_make_room,
+    .turned_away = on_turned_away,
+};
+
+/* ---- life ---- */
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct transport *transport = handle->data;
+
+    if (--transport->open_handles > 0)
+        return;
+    free(transport->shared.read_buffer);
+    free(transport->path);
+    free(transport);
+}
+
+static int open_server(
+    struct transport *transport, const struct transport_setup *setup, struct error *error)
+{
+    struct rpc_server_hooks hooks = *setup->hooks;
+
+    hooks.output_ready = on_output_ready;
+    transport->shared.server = rpc_server_new(&hooks);
+    if (!transport->shared.server)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the server");
+    for (size_t i = 0; i < setup->n_services; i++) {
+        int result = rpc_server_add(transport->shared.server, setup->services[i]);
+
+        if (result < 0)
+            return error_set(
+                error, (enum status_code) - result, "cannot serve %s", setup->services[i]->name);
+    }
+    return 0;
+}
+
+static int choose_connections_max(
+    struct transport *transport, const struct transport_setup *setup, struct error *error)
+{
+    size_t descriptors;
+    int result = descriptors_raise_limit(&descriptors, error);
+
+    if (result < 0)
+        return result;
+    transport->connections_max = descriptors_connections_max(descriptors);
+    if (setup->connections_max > 0 && setup->connections_max < transport->connections_max)
+        transport->connections_max = setup->connections_max;
+    return 0;
+}
+
+static int open_all(
+    struct transport *transport, const struct transport_setup *setup, struct error *error)
+{
+    int result = choose_connections_max(transport, setup, error);
+
+    if (result == 0)
+        result = open_server(transport, setup, error);
+    if (result == 0)
+        result = path_watch_open(
+            setup->loop, setup->path, on_path_lost, transport, &transport->path_watch, error);
+    if (result == 0)
+        result = listener_open(setup->loop, setup->listen_fd, &listener_events, transport,
+            &transport->listener, error);
+    return result;
+}
+
+/* The parts that cannot fail but for memory, so that transport_close may always be used after it.
+ */
+static struct transport *transport_new(const struct transport_setup *setup)
+{
+    struct transport *transport = calloc(1, sizeof(*transport));
+
+    if (!transport)
+        return NULL;
+    transport->shared.read_buffer = malloc(TRANSPORT_READ_BYTES);
+    transport->path = strdup(setup->path);
+    if (!transport->shared.read_buffer || !transport->path) {
+        free(transport->shared.read_buffer);
+        free(transport->path);
+        free(transport);
+        return NULL;
+    }
+    transport->shared.loop = setup->loop;
+    transport->shared.complain = complain;
+    transport->shared.data = transport;
+    list_init(&transport->shared.connections);
+    list_init(&transport->shared.unsettled);
+    population_init(&transport->shared.population);
+    transport->owner = setup->owner;
+    transport->timer_at = CLOCK_NEVER;
+    return transport;
+}
+
+/* Neither init nor start of these can fail in libuv 1.44 with a callback given. */
+static void open_handles(struct transport *transport)
+{
+    (void)uv_prepare_init(transport->shared.loop, &transport->prepare);
+    (void)uv_timer_init(transport->shared.loop, &transport->timer);
+    transport->prepare.data = transport;
+    transport->timer.data = transport;
+    transport->open_handles = 2;
+    (void)uv_prepare_start(&transport->prepare, on_prepare);
+    uv_unref((uv_handle_t *)&transport->prepare);
+    uv_unref((uv_handle_t *)&transport->timer);
+}
+
+int transport_open(const struct transport_setup *setup, struct transport **out, struct error *error)
+{
+    struct transport *transport = transport_new(setup);
+    int result;
+
+    if (!transport)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the control socket");
+    open_handles(transport);
+    result = open_all(transport, setup, error);
+    if (result < 0) {
+        transport_close(transport);
+        return result;
+    }
+    *out = transport;
+    return 0;
+}
+
+void transport_close(struct transport *transport)
+{
+    if (!transport)
+        return;
+    listener_close(transport->listener);
+    path_watch_close(transport->path_watch);
+    if (transport->shared.server)
+        settle_all(transport);
+    while (!list_is_empty(&transport->shared.connections))
+        connection_close(connection_of(transport->shared.connections.next));
+    population_deinit(&transport->shared.population);
+    rpc_server_free(transport->shared.server);
+    uv_close((uv_handle_t *)&transport->prepare, on_handle_closed);
+    uv_close((uv_handle_t *)&transport->timer, on_handle_closed);
+}
+
+size_t transport_connections(const struct transport *transport)
+{
+    return population_count(&transport->shared.population);
+}
