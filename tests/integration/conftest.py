@@ -1,0 +1,61 @@
+"""The real programs, each test in a root of its own. Cleans up by pid, whatever the test left."""
+
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from instance import Instance  # noqa: E402
+
+
+@pytest.fixture
+def make_instance():
+    """A function that makes an Instance with its own root; all are ended after the test."""
+    made = []
+
+    def make(**options):
+        root = Path(tempfile.mkdtemp(prefix="fl-", dir="/tmp"))
+        instance = Instance(root, **options)
+        made.append(instance)
+        return instance
+
+    yield make
+    for instance in made:
+        instance.end()
+        shutil.rmtree(instance.root, ignore_errors=True)
+
+
+@pytest.fixture
+def instance(make_instance):
+    """One Instance."""
+    return make_instance()
+
+
+@pytest.fixture
+def free_port():
+    """A function that answers a loopback port that was free a moment ago."""
+
+    def pick():
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            return listener.getsockname()[1]
+
+    return pick
+
+
+@pytest.fixture
+def foreigners():
+    """Processes of the test's own, killed after it by pid: foreigners.append(Popen(...))."""
+    started = []
+    yield started
+    for process in started:
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+        process.wait()

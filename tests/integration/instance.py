@@ -1,0 +1,164 @@
+"""One flocks instance as a person or a script sees it: its root, its configuration, its command line."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+PYTHON = "/usr/bin/python3"
+REPOSITORY = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("FLOCKS_BUILD_DIR", REPOSITORY / "build" / "dev"))
+SERVICES = REPOSITORY / "tests" / "fixtures" / "services"
+
+
+def wait_until(condition, seconds=30.0, what="the condition"):
+    """The first true answer of `condition`, asked every 10 ms; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come true within {seconds} s")
+        time.sleep(0.01)
+
+
+def is_alive(pid):
+    """A process that is neither gone nor a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def start_ticks(pid):
+    """Field 22 of /proc/<pid>/stat: with the pid, the identity of a process."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def processes_with(variable, value):
+    """Pids whose environment has variable=value, oldest first."""
+    wanted = f"{variable}={value}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            environment = (entry / "environ").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        if wanted in environment:
+            found.append(int(entry.name))
+    return sorted(found)
+
+
+class Instance:
+    """`root` is made by the caller. Nothing runs until flocks("start")."""
+
+    def __init__(self, root, build=BUILD):
+        self.root = Path(root)
+        self.bin = Path(build) / "bin"
+        self.config = self.root / "flocks.yaml"
+        self.environment = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            "HOME": str(self.root),
+            "LANG": "C.UTF-8",
+            "FLOCKS_ROOT": str(self.root),
+            "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
+            "UBSAN_OPTIONS": "print_stacktrace=1",
+        }
+
+    # ---- doing ----
+
+    def write(self, text):
+        """The configuration file, as text."""
+        self.config.write_text(text)
+
+    def command(self, *arguments):
+        return [str(self.bin / "flocks"), "--root", str(self.root), *arguments]
+
+    def flocks(self, *arguments, timeout=90, check=None, **options):
+        """Runs the CLI. `check`: the exit code it must have."""
+        options.setdefault("env", self.environment)
+        result = subprocess.run(
+            self.command(*arguments), capture_output=True, text=True, timeout=timeout, **options
+        )
+        if check is not None:
+            assert result.returncode == check, (
+                f"flocks {' '.join(arguments)}: exit {result.returncode}, not {check}\n"
+                f"{result.stdout}\n{result.stderr}\n{self.daemon_log()}"
+            )
+        return result
+
+    def start(self, *arguments, check=0, **options):
+        return self.flocks("start", "--no-browser", *arguments, check=check, **options)
+
+    def stop(self, *arguments, check=0, **options):
+        return self.flocks("stop", *arguments, check=check, **options)
+
+    # ---- looking ----
+
+    def status(self, *names):
+        """GetStatusResponse as a dict, whatever the exit code."""
+        return json.loads(self.flocks("status", "--json", *names).stdout)
+
+    def service(self, name):
+        return next(s for s in self.status()["services"] if s["name"] == name)
+
+    def pid(self, name):
+        return self.service(name)["pid"]
+
+    def wait_for_state(self, name, state, seconds=30.0):
+        """The service's status once its state is SERVICE_STATE_<state>."""
+
+        def reached():
+            status = self.service(name)
+            return status if status["state"] == f"SERVICE_STATE_{state}" else None
+
+        return wait_until(reached, seconds, f"{name} {state}")
+
+    def wait_for_generation(self, name, generation, seconds=30.0):
+        """The service's status once it is HEALTHY in a generation above `generation`."""
+
+        def reached():
+            status = self.service(name)
+            healthy = status["state"] == "SERVICE_STATE_HEALTHY"
+            return status if healthy and status["generation"] > generation else None
+
+        return wait_until(reached, seconds, f"{name} past generation {generation}")
+
+    def log(self, name):
+        path = self.root / "logs" / f"{name}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def daemon_log(self):
+        return self.log("daemon")[-8000:]
+
+    def processes(self):
+        """Every living process that was started under this root."""
+        return [pid for pid in processes_with("FLOCKS_ROOT", str(self.root)) if is_alive(pid)]
+
+    # ---- ending ----
+
+    def end(self):
+        """Stops politely, then kills what is left; sanitizer reports in the log fail the test."""
+        try:
+            self.flocks("stop", timeout=60)
+        except (subprocess.TimeoutExpired, OSError):
+            pass
+        for _ in range(50):
+            left = self.processes()
+            if not left:
+                break
+            for pid in left:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.02)
+        log = self.log("daemon")
+        for mark in ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion"):
+            assert mark not in log, f"the daemon's log has a report:\n{log[-6000:]}"
