@@ -130,6 +130,23 @@ static bool old_sessions_has(const struct old_sessions *old, pid_t session)
     return false;
 }
 
+static bool is_older(const struct proc_stat *stat, const struct process_identity *identity)
+{
+    return stat->start_ticks < identity->leader.start_ticks;
+}
+
+/* Did the session begin before the generation? Its number is not given to another process while the
+ * session has members, so a living process of that number opened it; and who is in it descends from
+ * that one, so that an old member tells as much when it is gone. */
+static bool is_old_session(
+    const struct process_identity *identity, pid_t session, const struct proc_stat *member)
+{
+    struct proc_stat opener;
+    if (is_older(member, identity))
+        return true;
+    return proc_stat_read(session, &opener) == 0 && is_older(&opener, identity);
+}
+
 /* A process in a session nobody vouches for: is it a member? */
 static enum process_emptiness examine(
     const struct process_identity *identity, pid_t pid, pid_t session, struct old_sessions *old)
@@ -137,14 +154,13 @@ static enum process_emptiness examine(
     struct proc_stat stat;
     if (proc_stat_read(pid, &stat) != 0 || stat.is_dead)
         return PROCESS_SET_EMPTY;
-    if (stat.start_ticks < identity->leader.start_ticks) {
-        /* Its session is older still: it descends from the process that opened it. */
-        if (session != identity->leader.pid && old->count < OLD_SESSIONS_MAX)
+    if (session == identity->leader.pid)
+        return is_older(&stat, identity) ? PROCESS_SET_EMPTY : PROCESS_SET_OCCUPIED;
+    if (is_old_session(identity, session, &stat)) {
+        if (old->count < OLD_SESSIONS_MAX)
             old->ids[old->count++] = session;
         return PROCESS_SET_EMPTY;
     }
-    if (session == identity->leader.pid)
-        return PROCESS_SET_OCCUPIED;
     if (identity->mark == 0)
         return PROCESS_SET_UNSURE;
     uint64_t soft = 0;
