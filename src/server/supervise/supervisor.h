@@ -76,7 +76,7 @@ struct supervisor_request {
     /* START, STOP, RESTART or SHUTDOWN. */
     enum flocks_operation_kind kind;
     /* None: all; START then means those whose configuration says `start`. SHUTDOWN ignores them. */
-    char *const *services;
+    const char *const *services;
     size_t n_services;
     /* "" or NULL: none. The same value as an earlier request: that operation is answered. */
     const char *request_id;
@@ -122,7 +122,7 @@ void supervisor_wait_cancel(struct supervisor_wait *wait);
 /* Status of the daemon and of the named services (none: all, in the order of their names). Never
  * waits. All memory is the arena's. NOT_FOUND (UNKNOWN_SERVICE); RESOURCE_EXHAUSTED: the arena's
  * cap. */
-NODISCARD int supervisor_get_status(struct supervisor *supervisor, char *const *names,
+NODISCARD int supervisor_get_status(struct supervisor *supervisor, const char *const *names,
     size_t n_names, struct arena *arena, flocks_get_status_response *out, struct error *error);
 
 /* The effective configuration with origins and digest, secrets included: mask before it leaves.
