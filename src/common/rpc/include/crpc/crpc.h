@@ -1,14 +1,16 @@
-/* crpc: the run-time part that generated stubs name, and all that a program needs to serve or to call.
+/* crpc: the run-time part that generated stubs name, and all that a program needs to serve or to
+ * call.
  *
- * Server handlers run on one thread. A call is finished exactly once; everything it allocated dies with
- * it. Client calls block with a deadline, or are driven by the caller's own loop. */
+ * Server handlers run on one thread. A call is finished exactly once; everything it allocated dies
+ * with it. Client calls block with a deadline, or are driven by the caller's own loop. */
 #ifndef CRPC_CRPC_H
 #define CRPC_CRPC_H
 
-#include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <protobuf-c/protobuf-c.h>
 
 #include "crpc/code.h"
 #include "crpc/info.h"
@@ -50,15 +52,18 @@ struct rpc_service {
     void *self;
 };
 
-/* Memory that lives until the call is finished; NULL when the call's cap is reached (then fail it with
- * RPC_RESOURCE_EXHAUSTED). */
+/* Memory that lives until the call is finished; NULL when the call's cap is reached (then fail it
+ * with RPC_RESOURCE_EXHAUSTED). */
 void *rpc_call_alloc(struct rpc_call *call, size_t size);
-/* Ends the call with an error. `detail` (packed into google.rpc.Status.details as an Any of its own full
- * name) may be NULL. */
+/* Ends the call with an error. `detail` (packed into google.rpc.Status.details as an Any of its own
+ * full name) may be NULL. */
 void rpc_call_fail(struct rpc_call *call, enum rpc_code code, const ProtobufCMessage *detail,
     const char *format, ...) __attribute__((format(printf, 4, 5)));
-/* `cancelled` runs once if the caller goes away or the deadline passes before the handler has finished
- * the call. The handler must still finish it (reply or fail); that answer is dropped. */
+/* `cancelled` runs once if the caller goes away or the deadline passes before the handler has
+ * finished the call. Either way the handler must still finish it (reply or fail), from inside
+ * `cancelled` or later. After a deadline an answer given from inside `cancelled` is still sent;
+ * every other one is dropped, and the caller of a call that was not answered gets
+ * RPC_DEADLINE_EXCEEDED. */
 void rpc_call_on_cancel(struct rpc_call *call, void (*cancelled)(void *data), void *data);
 /* Monotonic milliseconds (CLOCK_MONOTONIC); INT64_MAX: none. */
 int64_t rpc_call_deadline_ms(const struct rpc_call *call);
@@ -115,8 +120,9 @@ struct rpc_client *rpc_client_connect(
 struct rpc_client *rpc_client_take_fd(int fd, struct rpc_error **error);
 void rpc_client_close(struct rpc_client *client);
 
-/* One unary call, blocking until the answer or the deadline. RPC_DONE: `*out` is the caller's, freed with
- * rpc_message_free. RPC_ERROR: `*error` says why and `*out` is NULL. `options` may be NULL. */
+/* One unary call, blocking until the answer or the deadline. RPC_DONE: `*out` is the caller's,
+ * freed with rpc_message_free. RPC_ERROR: `*error` says why and `*out` is NULL. `options` may be
+ * NULL. */
 enum rpc_result rpc_client_call(struct rpc_client *client, const struct rpc_method *method,
     const struct rpc_options *options, const ProtobufCMessage *request,
     const ProtobufCMessage **out, struct rpc_error **error);

@@ -1,0 +1,268 @@
+/* One peer's connection: turns the session's events into calls. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/utf8.h"
+#include "common/rpc/engine.h"
+
+struct rpc_connection *rpc_connection_new(struct rpc_server *server, const struct rpc_peer *peer)
+{
+    struct rpc_connection *connection = calloc(1, sizeof *connection);
+    if (connection == NULL)
+        return NULL;
+    connection->session = rpc_ttrpc_server_new(rpc_server_find, server);
+    if (connection->session == NULL) {
+        free(connection);
+        return NULL;
+    }
+    connection->server = server;
+    connection->peer = *peer;
+    connection->stalled_since = CLOCK_NEVER;
+    list_init(&connection->calls);
+    return connection;
+}
+
+/* One call at a time: a cancel hook may finish any other call of the same connection. */
+static void abandon_calls(struct rpc_connection *connection)
+{
+    while (!list_is_empty(&connection->calls))
+        rpc_call_abandon(CONTAINER_OF(connection->calls.next, struct rpc_call, in_owner));
+}
+
+void rpc_connection_free(struct rpc_connection *connection)
+{
+    if (connection == NULL)
+        return;
+    assert(!connection->is_active);
+    connection->is_active = true;
+    rpc_session_lose(connection->session, RPC_CANCELLED, "the connection was closed");
+    abandon_calls(connection);
+    rpc_session_free(connection->session);
+    free(connection);
+}
+
+void rpc_connection_set_data(struct rpc_connection *connection, void *data)
+{
+    connection->data = data;
+}
+
+void *rpc_connection_data(const struct rpc_connection *connection)
+{
+    return connection->data;
+}
+
+const struct rpc_peer *rpc_connection_peer(const struct rpc_connection *connection)
+{
+    return &connection->peer;
+}
+
+/* ---- opening calls ---- */
+
+static int64_t deadline_of(const struct rpc_session_facts *facts, int64_t now_ms)
+{
+    int64_t timeout_ms = CLOCK_NEVER;
+    if (facts->timeout_nano > 0)
+        timeout_ms = facts->timeout_nano / 1000000 + (facts->timeout_nano % 1000000 != 0);
+    int64_t max_ms = facts->method->max_deadline_ms;
+    if (max_ms > 0 && timeout_ms > max_ms)
+        timeout_ms = max_ms;
+    return clock_add_ms(now_ms, timeout_ms);
+}
+
+/* A name as the peer wrote it, shortened, and only if it is text. */
+static struct rpc_bytes shown(struct rpc_bytes name)
+{
+    enum { MAX_SHOWN = 100 };
+    if (name.len == 0 || !utf8_is_valid(name.data, name.len))
+        return (struct rpc_bytes){.data = (const uint8_t *)"?", .len = 1};
+    name.len = utf8_cut((const char *)name.data, name.len, MAX_SHOWN);
+    return name;
+}
+
+static void refuse_unknown(struct rpc_call *call, const struct rpc_session_facts *facts)
+{
+    struct rpc_bytes service = shown(facts->service_name);
+    struct rpc_bytes method = shown(facts->method_name);
+    rpc_call_refuse(call, RPC_REFUSAL_NOT_IMPLEMENTED, "unknown method %.*s of service %.*s",
+        (int)method.len, (const char *)method.data, (int)service.len, (const char *)service.data);
+}
+
+static void refuse_judged(struct rpc_call *call, const struct rpc_status *status)
+{
+    enum rpc_refusal refusal =
+        status->code == RPC_RESOURCE_EXHAUSTED ? RPC_REFUSAL_LIMIT : RPC_REFUSAL_MALFORMED;
+    rpc_call_refuse(
+        call, refusal, "%.*s", (int)status->message.len, (const char *)status->message.data);
+}
+
+/* Everything that can be said about a call before its message. False: refused, and gone. */
+static bool admit_call(struct rpc_call *call, const struct rpc_session_event *event)
+{
+    struct rpc_connection *connection = call->connection;
+    const struct rpc_server *server = call->server;
+    call->method = event->facts.method;
+    if (event->status.code != RPC_OK)
+        refuse_judged(call, &event->status);
+    else if (server->is_shut)
+        rpc_call_refuse(call, RPC_REFUSAL_SHUTTING_DOWN, "the server is shutting down");
+    else if (connection->n_calls > RPC_CONNECTION_CALLS_MAX)
+        rpc_call_refuse(call, RPC_REFUSAL_LIMIT, "more than %d calls in flight on one connection",
+            RPC_CONNECTION_CALLS_MAX);
+    else if (server->n_calls > RPC_SERVER_CALLS_MAX)
+        rpc_call_refuse(
+            call, RPC_REFUSAL_LIMIT, "more than %d calls in flight", RPC_SERVER_CALLS_MAX);
+    else if (call->method == NULL)
+        refuse_unknown(call, &event->facts);
+    else
+        return true;
+    return false;
+}
+
+static void open_call(struct rpc_connection *connection, const struct rpc_session_event *event)
+{
+    struct rpc_call *call = rpc_call_new(connection, event->call);
+    if (call == NULL) {
+        connection->close_reason = "no memory for a call";
+        rpc_session_lose(connection->session, RPC_UNAVAILABLE, connection->close_reason);
+        return;
+    }
+    if (!admit_call(call, event))
+        return;
+    call->service = rpc_server_service_of(call->server, call->method);
+    call->deadline_at = deadline_of(&event->facts, connection->now_ms);
+}
+
+/* ---- events ---- */
+
+static void end_call(const struct rpc_session_event *event)
+{
+    struct rpc_call *call = rpc_session_call_owner(event->call);
+    if (call != NULL)
+        rpc_call_abandon(call);
+    else
+        rpc_session_call_release(event->call);
+}
+
+static void pump(struct rpc_connection *connection)
+{
+    struct rpc_session_event event;
+    while (rpc_session_next(connection->session, &event)) {
+        switch (event.kind) {
+        case RPC_EVENT_OPENED:
+            open_call(connection, &event);
+            break;
+        case RPC_EVENT_MESSAGE:
+            rpc_call_run(rpc_session_call_owner(event.call), event.message);
+            break;
+        case RPC_EVENT_HALF_CLOSED:
+            /* Unary: the message was the request, and its handler is at work. */
+            break;
+        case RPC_EVENT_ENDED:
+            end_call(&event);
+            break;
+        }
+    }
+}
+
+static void watch_stall(struct rpc_connection *connection)
+{
+    size_t len = 0;
+    (void)rpc_session_output(connection->session, &len);
+    if (len < RPC_OUTPUT_STALL_BYTES)
+        connection->stalled_since = CLOCK_NEVER;
+    else if (connection->stalled_since == CLOCK_NEVER)
+        connection->stalled_since = connection->now_ms;
+}
+
+static void work(struct rpc_connection *connection)
+{
+    connection->is_active = true;
+    pump(connection);
+    connection->is_active = false;
+    watch_stall(connection);
+}
+
+void rpc_connection_receive(
+    struct rpc_connection *connection, const uint8_t *bytes, size_t len, int64_t now_ms)
+{
+    connection->now_ms = now_ms;
+    rpc_session_receive(connection->session, bytes, len, now_ms);
+    work(connection);
+}
+
+void rpc_connection_receive_end(struct rpc_connection *connection)
+{
+    connection->has_ended = true;
+    rpc_session_lose(connection->session, RPC_CANCELLED, "the peer closed the connection");
+    work(connection);
+}
+
+/* ---- output ---- */
+
+const uint8_t *rpc_connection_output(const struct rpc_connection *connection, size_t *out_len)
+{
+    return rpc_session_output(connection->session, out_len);
+}
+
+void rpc_connection_sent(struct rpc_connection *connection, size_t len, int64_t now_ms)
+{
+    connection->now_ms = now_ms;
+    bool was_stalled = connection->stalled_since != CLOCK_NEVER;
+    rpc_session_sent(connection->session, len);
+    if (was_stalled)
+        work(connection);
+}
+
+void rpc_connection_note_output(struct rpc_connection *connection, bool had_output)
+{
+    size_t len = 0;
+    (void)rpc_session_output(connection->session, &len);
+    const struct rpc_server_hooks *hooks = &connection->server->hooks;
+    if (!connection->is_active && !had_output && len > 0 && hooks->output_ready != NULL)
+        hooks->output_ready(hooks->data, connection);
+}
+
+/* ---- what the transport should do ---- */
+
+const char *rpc_connection_close_reason(const struct rpc_connection *connection)
+{
+    const char *broken = rpc_session_broken(connection->session);
+    if (connection->close_reason != NULL)
+        return connection->close_reason;
+    if (broken != NULL)
+        return broken;
+    size_t len = 0;
+    (void)rpc_session_output(connection->session, &len);
+    return connection->has_ended && len == 0 ? "the peer closed the connection" : "";
+}
+
+unsigned rpc_connection_wants(const struct rpc_connection *connection)
+{
+    if (rpc_connection_close_reason(connection)[0] != '\0')
+        return RPC_WANTS_CLOSE;
+    unsigned wants = 0;
+    size_t len = 0;
+    (void)rpc_session_output(connection->session, &len);
+    if (len > 0)
+        wants |= RPC_WANTS_WRITE;
+    if (rpc_session_wants_read(connection->session))
+        wants |= RPC_WANTS_READ;
+    return wants;
+}
+
+int64_t rpc_connection_tick(struct rpc_connection *connection, int64_t now_ms)
+{
+    connection->now_ms = now_ms;
+    watch_stall(connection);
+    int64_t next_at = rpc_session_tick(connection->session, now_ms);
+    int64_t stall_at = clock_add_ms(connection->stalled_since, RPC_OUTPUT_STALL_MS);
+    if (now_ms >= stall_at)
+        connection->close_reason = "the peer does not read its answers";
+    return stall_at < next_at ? stall_at : next_at;
+}
+
+size_t rpc_connection_n_calls(const struct rpc_connection *connection)
+{
+    return connection->n_calls;
+}
