@@ -163,11 +163,12 @@ const char *naming_refusal(const char *name)
         "private", "protected", "public", "reinterpret_cast", "requires", "static_assert",
         "static_cast", "template", "this", "thread_local", "throw", "true", "try", "typeid",
         "typename", "using", "virtual", "wchar_t", "xor", "xor_eq"};
-    /* Macros of the C library and of the compilers' GNU dialects, lower case as fields are. */
-    static const char *const MACROS[] = {"errno", "linux", "stdin", "stdout", "stderr", "unix",
-        "i386", "assert", "major", "minor", "makedev", "sa_handler", "sa_sigaction", "st_atime",
-        "st_mtime", "st_ctime", "offsetof", "setjmp", "complex", "imaginary", "noreturn", "h_addr",
-        "si_pid", "si_uid", "si_status", "si_value"};
+    /* Object-like macros of POSIX, the C library and the compilers' GNU dialects, lower case as
+     * fields are. */
+    static const char *const MACROS[] = {"complex", "errno", "h_addr", "h_errno", "i386",
+        "imaginary", "linux", "noreturn", "s6_addr", "sa_handler", "sa_sigaction", "si_pid",
+        "si_status", "si_uid", "si_value", "st_atime", "st_ctime", "st_mtime", "stderr", "stdin",
+        "stdout", "unix"};
     if (is_one_of(name, C_KEYWORDS, ARRAY_LENGTH(C_KEYWORDS)))
         return "is a keyword of C";
     if (is_one_of(name, CXX_KEYWORDS, ARRAY_LENGTH(CXX_KEYWORDS)))
@@ -175,4 +176,12 @@ const char *naming_refusal(const char *name)
     if (is_one_of(name, MACROS, ARRAY_LENGTH(MACROS)))
         return "may be a macro of the C library or the compiler";
     return NULL;
+}
+
+const char *naming_function_refusal(const char *name)
+{
+    static const char *const MACROS[] = {"assert", "htonl", "htons", "major", "makedev", "minor",
+        "ntohl", "ntohs", "offsetof", "setjmp", "sigsetjmp", "va_arg", "va_copy", "va_end",
+        "va_start"};
+    return is_one_of(name, MACROS, ARRAY_LENGTH(MACROS)) ? "may be a macro of the C library" : NULL;
 }

@@ -29,5 +29,7 @@ char *naming_service(struct arena *pool, const char *name);
 
 /* Why no C program could use this as a name ("is a keyword of C"), or NULL. */
 const char *naming_refusal(const char *name);
+/* The same for what is called with arguments: function-like macros. */
+const char *naming_function_refusal(const char *name);
 
 #endif

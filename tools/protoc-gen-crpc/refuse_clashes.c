@@ -1,0 +1,150 @@
+/* Two things of the run that would be given one C name. Structs, enums, functions, constants and
+ * macros count as one name space, because they are one in C++ and a macro reaches everywhere. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "naming.h"
+#include "pool.h"
+#include "refuse.h"
+
+/* One C name and where it comes from. */
+struct symbol {
+    const char *name;
+    const char *origin; /* "message flocks.v1.Probe" */
+    const struct model_file *file;
+    const struct comment_path *path;
+    size_t order;
+};
+
+struct symbols {
+    struct arena *pool;
+    size_t n;
+    size_t capacity;
+    struct symbol *rows;
+};
+
+static void add(struct symbols *symbols, const struct model_file *file,
+    const struct comment_path *path, const char *origin, const char *name)
+{
+    if (symbols->n == symbols->capacity) {
+        size_t capacity = symbols->capacity == 0 ? 1024 : 2 * symbols->capacity;
+        struct symbol *rows = pool_calloc(symbols->pool, capacity, sizeof(*rows));
+        if (symbols->n > 0)
+            memcpy(rows, symbols->rows, symbols->n * sizeof(*rows));
+        symbols->rows = rows;
+        symbols->capacity = capacity;
+    }
+    symbols->rows[symbols->n] = (struct symbol){
+        .name = name, .origin = origin, .file = file, .path = path, .order = symbols->n};
+    symbols->n++;
+}
+
+static void add_message(struct symbols *symbols, const struct model_message *message)
+{
+    struct arena *pool = symbols->pool;
+    const struct model_file *file = message->file;
+    const char *origin = pool_printf(pool, "message %s", message->full_name);
+    add(symbols, file, &message->path, origin, message->short_name);
+    add(symbols, file, &message->path, origin, pool_printf(pool, "%s_info", message->short_name));
+    add(symbols, file, &message->path, origin, pool_printf(pool, "%s_INIT", message->short_upper));
+    for (size_t i = 0; i < message->n_fields; i++) {
+        const struct model_field *field = &message->fields[i];
+        if (field->oneof >= 0)
+            add(symbols, file, &field->path,
+                pool_printf(pool, "oneof member %s.%s", message->full_name, field->name),
+                pool_printf(pool, "%s_%s_%s", message->short_upper,
+                    naming_upper(pool, message->oneofs[field->oneof].name),
+                    naming_upper(pool, field->name)));
+    }
+}
+
+static void add_enum(struct symbols *symbols, const struct model_enum *enumeration)
+{
+    static const char *const SUFFIXES[] = {"", "_info", "_from", "_name"};
+    struct arena *pool = symbols->pool;
+    const struct model_file *file = enumeration->file;
+    const char *origin = pool_printf(pool, "enum %s", enumeration->full_name);
+    for (size_t i = 0; i < ARRAY_LENGTH(SUFFIXES); i++)
+        add(symbols, file, &enumeration->path, origin,
+            pool_printf(pool, "%s%s", enumeration->short_name, SUFFIXES[i]));
+    add(symbols, file, &enumeration->path, origin,
+        pool_printf(pool, "%s_COUNT", enumeration->short_upper));
+    for (size_t i = 0; i < enumeration->n_values; i++)
+        add(symbols, file, &enumeration->values[i].path,
+            pool_printf(pool, "value %s.%s", enumeration->full_name, enumeration->values[i].name),
+            enumeration->values[i].constant);
+}
+
+static void add_method(struct symbols *symbols, const struct model_service *service,
+    const struct model_method *method, bool is_nano)
+{
+    static const char *const SERVER[] = {"_call", "_base", "_reply"};
+    static const char *const NANO[] = {
+        "_encode_request", "_decode_request", "_encode_response", "_decode_response"};
+    struct arena *pool = symbols->pool;
+    const char *origin = pool_printf(pool, "method %s.%s", service->full_name, method->name);
+    const char *constant =
+        is_nano ? pool_printf(pool, "%s_METHOD", method->constant) : method->constant;
+    add(symbols, service->file, &method->path, origin, constant);
+    if (!is_nano)
+        add(symbols, service->file, &method->path, origin, method->client_name);
+    for (size_t i = 0; is_nano && i < ARRAY_LENGTH(NANO); i++)
+        add(symbols, service->file, &method->path, origin,
+            pool_printf(pool, "%s%s", method->client_name, NANO[i]));
+    for (size_t i = 0; !is_nano && i < ARRAY_LENGTH(SERVER); i++)
+        add(symbols, service->file, &method->path, origin,
+            pool_printf(pool, "%s%s", method->call_name, SERVER[i]));
+}
+
+static void add_service(struct symbols *symbols, const struct model_service *service, bool is_nano)
+{
+    static const char *const STUBS[] = {"_handlers", "_service", "_methods", "_method"};
+    static const char *const NANO[] = {
+        "_handlers", "_service", "_dispatch", "_scratch", "_request_payload", "_response_payload"};
+    struct arena *pool = symbols->pool;
+    const char *const *names = is_nano ? NANO : STUBS;
+    size_t n_names = is_nano ? ARRAY_LENGTH(NANO) : ARRAY_LENGTH(STUBS);
+    const char *origin = pool_printf(pool, "service %s", service->full_name);
+    for (size_t i = 0; i < n_names; i++)
+        add(symbols, service->file, &service->path, origin,
+            pool_printf(pool, "%s%s", service->short_name, names[i]));
+    add(symbols, service->file, &service->path, origin,
+        pool_printf(pool, "%s_SERVICE", service->short_upper));
+    if (!is_nano)
+        add(symbols, service->file, &service->path, origin,
+            pool_printf(pool, "%s_METHOD_COUNT", service->short_upper));
+    for (size_t i = 0; i < service->n_methods; i++)
+        add_method(symbols, service, &service->methods[i], is_nano);
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct symbol *left = a;
+    const struct symbol *right = b;
+    int order = strcmp(left->name, right->name);
+    return order != 0 ? order : (left->order > right->order) - (left->order < right->order);
+}
+
+void refuse_clashes(const struct model *model, struct text *mistakes)
+{
+    struct symbols symbols = {.pool = model->pool};
+    /* Imports too: their names are in the same program. */
+    for (size_t i = 0; i < model->n_messages; i++)
+        add_message(&symbols, &model->messages[i]);
+    for (size_t i = 0; i < model->n_enums; i++)
+        add_enum(&symbols, &model->enums[i]);
+    for (size_t i = 0; i < model->n_files; i++) {
+        for (size_t k = 0; model->files[i].is_generated && k < model->files[i].n_services; k++)
+            add_service(&symbols, &model->files[i].services[k], model->options->nano);
+    }
+    if (symbols.n > 0)
+        qsort(symbols.rows, symbols.n, sizeof(*symbols.rows), compare);
+    for (size_t i = 1; i < symbols.n; i++) {
+        const struct symbol *first = &symbols.rows[i - 1];
+        const struct symbol *second = &symbols.rows[i];
+        if (strcmp(first->name, second->name) == 0 && second->file->is_generated)
+            refuse_at(mistakes, second->file, second->path,
+                "%s: its C name '%s' is also that of %s; rename one", second->origin, second->name,
+                first->origin);
+    }
+}
