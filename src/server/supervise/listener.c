@@ -211,13 +211,29 @@ static void name_holder(struct listener_cache *cache, const struct netlink_liste
     struct listener_holder *out)
 {
     *out = (struct listener_holder){.uid = socket->uid};
-    int64_t now = clock_monotonic_ms();
-    bool is_fresh = now - cache->foreign_at < LISTENER_FOREIGN_MS;
-    if ((is_fresh && location_holds(&cache->foreign, socket->inode)) ||
-        search_everybody(socket, &cache->foreign)) {
-        cache->foreign_at = is_fresh ? cache->foreign_at : now;
+    if (location_holds(&cache->foreign, socket->inode))
         fill_holder(&cache->foreign, out);
-    }
+}
+
+/* The generation does not hold `socket`: find who does, and believe it for a while. */
+static void remember_foreign(
+    struct listener_cache *cache, const struct netlink_listener *socket, bool is_partial)
+{
+    if (!location_holds(&cache->foreign, socket->inode) &&
+        !search_everybody(socket, &cache->foreign))
+        cache->foreign = (struct listener_location){.inode = socket->inode};
+    cache->foreign_at = clock_monotonic_ms();
+    cache->foreign_is_partial = is_partial;
+}
+
+/* Was it looked for lately, and is whoever was found then still there? */
+static bool is_known_foreign(
+    const struct listener_cache *cache, const struct netlink_listener *socket)
+{
+    if (cache->foreign.inode != socket->inode ||
+        clock_monotonic_ms() - cache->foreign_at >= LISTENER_FOREIGN_MS)
+        return false;
+    return cache->foreign.process.pid == 0 || location_holds(&cache->foreign, socket->inode);
 }
 
 /* --- The lookup
@@ -248,12 +264,20 @@ static int find_sockets(struct netlink *netlink, const struct endpoint *endpoint
     return NETLINK_NOT_FOUND;
 }
 
-static bool was_foreign_lately(const struct listener_cache *cache, const struct sockets *sockets)
+/* Looks for what the cache does not know. 0 or negative. */
+static int search(struct process_scan *scan, const struct process_identity *identity,
+    struct listener_cache *cache, struct sockets *sockets, struct error *error)
 {
-    if (clock_monotonic_ms() - cache->foreign_at >= LISTENER_FOREIGN_MS)
-        return false;
+    if (identity != NULL) {
+        int result = search_generation(sockets, scan, identity, error);
+        if (result < 0)
+            return result;
+        cache_remember(cache, sockets);
+    }
     const struct netlink_listener *missing = first_missing(sockets);
-    return missing != NULL && location_holds(&cache->foreign, missing->inode);
+    if (missing != NULL)
+        remember_foreign(cache, missing, sockets->is_partial);
+    return 0;
 }
 
 /* Who holds `sockets`. 0 or negative. */
@@ -262,24 +286,24 @@ static int judge(struct process_scan *scan, const struct process_identity *ident
     struct error *error)
 {
     bool group_is_cut = sockets->is_partial;
-    if (identity != NULL) {
+    if (identity != NULL)
         cache_recall(cache, sockets);
-        if (first_missing(sockets) != NULL && !was_foreign_lately(cache, sockets)) {
-            int result = search_generation(sockets, scan, identity, error);
-            if (result < 0)
-                return result;
-            cache_remember(cache, sockets);
-        }
-    }
     const struct netlink_listener *missing = first_missing(sockets);
-    out->inode = missing != NULL ? missing->inode : sockets->items[0].inode;
+    if (missing != NULL && !is_known_foreign(cache, missing)) {
+        int result = search(scan, identity, cache, sockets, error);
+        if (result < 0)
+            return result;
+        missing = first_missing(sockets);
+    }
     if (missing == NULL) {
+        out->inode = sockets->items[0].inode;
         out->answer = group_is_cut ? LISTENER_UNVERIFIABLE : LISTENER_OURS;
         out->owner = sockets->ours[0].process.pid;
         return 0;
     }
+    out->inode = missing->inode;
     name_holder(cache, missing, &out->holder);
-    bool may_be_ours = identity != NULL && sockets->is_partial && !out->holder.visible;
+    bool may_be_ours = identity != NULL && cache->foreign_is_partial && !out->holder.visible;
     out->answer = may_be_ours ? LISTENER_UNVERIFIABLE : LISTENER_FOREIGN;
     return 0;
 }

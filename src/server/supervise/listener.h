@@ -23,7 +23,7 @@ enum {
     LISTENER_CACHE_MAX = 4,
     LISTENER_FOREIGN_MS = 1000,
     /* A search for a foreign holder through every process ends after this; then it is not named. */
-    LISTENER_SEARCH_TIMEOUT_MS = 200
+    LISTENER_SEARCH_TIMEOUT_MS = 50
 };
 
 enum listener_answer {
@@ -74,9 +74,12 @@ struct listener_location {
 struct listener_cache {
     struct process_id leader;
     struct listener_location ours[LISTENER_CACHE_MAX];
-    /* A holder that is not ours is believed for LISTENER_FOREIGN_MS; naming one costs a search. */
+    /* The last search that did not find a socket in the generation: believed for
+     * LISTENER_FOREIGN_MS, because it costs a scan. foreign.process.pid is 0 for an unseen holder.
+     */
     struct listener_location foreign;
     int64_t foreign_at;
+    bool foreign_is_partial;
 };
 
 /* Looks once, at once. `identity` NULL: nobody is ours (is the port free?). 0 or negative; a

@@ -97,7 +97,7 @@ enum process_emptiness {
 /* For a generation whose leader has been reaped: one pass over the pids with getsid(2); only
  * processes in sessions that are neither in `sessions` nor older than the leader are looked at
  * closer (start time, mark). The own session of `identity` may be in `sessions`; it is never
- * skipped. Allocates nothing; ~0.1 ms for 250 processes. */
+ * skipped. Allocates nothing; 1.5 us per process of the machine on a slow one. */
 enum process_emptiness process_set_is_empty_fast(
     const struct process_identity *identity, const struct process_sessions *sessions);
 
