@@ -25,12 +25,12 @@ void api_fail(struct rpc_call *call, const struct error *error, const char *oper
 
     (void)written; /* cut at the schema's bound */
     detail.reason = (int)error->reason;
-    detail.service = (char *)(uintptr_t)error->subject;
+    detail.service = error->subject;
     detail.attempted = attempted;
-    detail.hint = (char *)(uintptr_t)error->hint;
+    detail.hint = error->hint;
     if (operation_id)
-        detail.operation_id = (char *)(uintptr_t)operation_id;
+        detail.operation_id = operation_id;
     if (error->system_error != 0)
-        detail.system_error = (char *)(uintptr_t)error_errno_name(error->system_error);
+        detail.system_error = error_errno_name(error->system_error);
     rpc_call_fail(call, (enum rpc_code)error->code, &detail.base, "%s", error->text);
 }

@@ -21,7 +21,7 @@ bool hooks_admit(void *data, struct rpc_call *call, const ProtobufCMessage *requ
 
 struct refusal_row {
     enum flocks_error_reason reason;
-    char *hint;
+    const char *hint;
 };
 
 /* clang-format off */

@@ -19,7 +19,7 @@ struct mutation_kind {
 
 /* What the request said; borrowed for the call. */
 struct mutation {
-    char *const *services;
+    const char *const *services;
     size_t n_services;
     bool wait;
     const Google__Protobuf__Duration *timeout; /* NULL: none */

@@ -22,9 +22,8 @@ static void log_mistakes(const struct mistakes *mistakes)
     for (size_t i = 0; i < mistakes->n; i++) {
         const struct mistake *mistake = &mistakes->items[i];
 
-        log_error("configuration mistake", "at=%s:%u:%u path=%s mistake=\"%s\" hint=\"%s\"",
-            mistake->file, mistake->line, mistake->column, mistake->path, mistake->message,
-            mistake->hint);
+        log_error("configuration mistake", "at=%s:%u:%u path=%s mistake=%s hint=%s", mistake->file,
+            mistake->line, mistake->column, mistake->path, mistake->message, mistake->hint);
     }
 }
 
@@ -71,7 +70,6 @@ int configuration_load(const struct paths *paths, const struct options *options,
         .n_running = options->n_running,
         .command_line = options->settings,
         .n_command_line = options->n_settings,
-        .skip_webui_build = options->skip_webui_build,
     };
     struct config config;
     flocks_config *message;

@@ -63,7 +63,7 @@ static void on_left(void *data, int result, const struct error *error)
     struct daemon *daemon = data;
 
     if (result < 0)
-        log_warn("keeper not told of the end", "error=\"%s\"", error->text);
+        log_warn("keeper not told of the end", "error=%s", error->text);
     close_all(daemon);
 }
 
@@ -103,7 +103,7 @@ static void shut_down(struct daemon *daemon)
     struct error error = ERROR_INIT;
 
     if (daemon->supervisor && supervisor_begin(daemon->supervisor, &request, id, &error) < 0)
-        log_error("shutdown refused", "error=\"%s\"", error.text);
+        log_error("shutdown refused", "error=%s", error.text);
 }
 
 static void on_signal(uv_signal_t *handle, int signal_number)
@@ -149,33 +149,47 @@ static int open_link(struct daemon *daemon, const struct options *options, struc
         &daemon->loop, options->keeper_fd, &daemon->link, &daemon->welcome, error);
 }
 
+/* The first flocksd of this instance: the configuration decides what runs. */
+static int begin_afresh(struct daemon *daemon, const struct options *options,
+    struct supervisor_setup *setup, struct error *error)
+{
+    const struct supervisor_request start = {
+        .kind = FLOCKS_OPERATION_KIND_START,
+        .skip_prepare = options->skip_webui_build,
+        .requester_pid = (int32_t)getpid(),
+        .requester_uid = (uint32_t)geteuid(),
+    };
+    flocks_get_config_response config;
+    char id[SUPERVISOR_OPERATION_ID_SIZE];
+    struct arena arena;
+    int result;
+
+    arena_init(&arena, CONFIG_ARENA_BYTES);
+    result = configuration_load(&daemon->paths, options, &arena, &config, error);
+    setup->config = &config;
+    if (result == 0)
+        result = supervisor_new(setup, &daemon->supervisor, error);
+    if (result == 0)
+        result = supervisor_begin(daemon->supervisor, &start, id, error);
+    arena_deinit(&arena);
+    return result;
+}
+
 static int open_supervisor(
     struct daemon *daemon, const struct options *options, struct error *error)
 {
-    bool has_state = supervisor_has_state(daemon->welcome.state_fd);
-    flocks_get_config_response config;
     struct supervisor_setup setup = {
         .loop = &daemon->loop,
         .link = daemon->link,
         .paths = &daemon->paths,
         .state_fd = daemon->welcome.state_fd,
-        .start_services = !has_state,
-        .skip_prepare = options->skip_webui_build,
         .ended = on_ended,
         .data = daemon,
     };
-    struct arena arena;
-    int result = 0;
 
-    arena_init(&arena, CONFIG_ARENA_BYTES);
-    if (!has_state) {
-        result = configuration_load(&daemon->paths, options, &arena, &config, error);
-        setup.config = &config;
-    }
-    if (result == 0)
-        result = supervisor_new(&setup, &daemon->supervisor, error);
-    arena_deinit(&arena);
-    return result;
+    if (supervisor_has_state(daemon->welcome.state_fd))
+        return supervisor_new(&setup, &daemon->supervisor, error);
+    return begin_afresh(daemon, options, &setup, error);
 }
 
 static int open_transport(struct daemon *daemon, struct error *error)
@@ -212,7 +226,7 @@ static void on_ready_told(void *data, int result, const struct error *error)
 {
     (void)data;
     if (result < 0)
-        log_warn("keeper not told of readiness", "error=\"%s\"", error->text);
+        log_warn("keeper not told of readiness", "error=%s", error->text);
 }
 
 static void on_failure_told(void *data, int result, const struct error *error)
@@ -235,7 +249,7 @@ static enum daemon_exit give_up(struct daemon *daemon, const struct error *error
         error->hint, error->hint[0] ? ")" : "");
 
     (void)written; /* the keeper takes what fits */
-    log_error("flocksd cannot start", "error=\"%s\"", text);
+    log_error("flocksd cannot start", "error=%s", text);
     if (!daemon->link || keeper_link_fail(daemon->link, text, on_failure_told, daemon, NULL) < 0)
         close_all(daemon);
     (void)uv_run(&daemon->loop, UV_RUN_DEFAULT);
@@ -273,7 +287,7 @@ enum daemon_exit daemon_run(const struct options *options)
 
     if (paths_resolve(options->root, options->config, &daemon.paths, &error) < 0 ||
         open_loop(&daemon, &error) < 0) {
-        log_error("flocksd cannot start", "error=\"%s\"", error.text);
+        log_error("flocksd cannot start", "error=%s", error.text);
         return exit_of(&error);
     }
     code = serve(&daemon, options);

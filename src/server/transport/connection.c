@@ -98,6 +98,7 @@ static void take_end(struct connection *connection)
         connection_close(connection);
         return;
     }
+    connection->has_ended = true;
     rpc_connection_receive_end(connection->rpc);
     connection_note(connection);
 }
@@ -173,7 +174,7 @@ static bool wants_close(const struct connection *connection)
 
 static void close_for(struct connection *connection, const char *reason)
 {
-    if (reason[0])
+    if (!connection->has_ended)
         complain(connection, COMPLAINT_PROTOCOL, reason);
     connection_close(connection);
 }

@@ -41,6 +41,8 @@ struct connection {
     int fd;
     int polled_events;
     bool is_closing;
+    /* The peer sends no more: closing is what it wants. */
+    bool has_ended;
     struct rpc_peer peer;
     /* NULL until the first byte. */
     struct rpc_connection *rpc;

@@ -53,8 +53,8 @@ static void complain(
 
     if (!complaints_admit(&transport->complaints, kind, peer->pid, clock_monotonic_ms(), &left_out))
         return;
-    log_warn("connection refused or closed", "reason=\"%s\" pid=%d uid=%u unmentioned=%llu", text,
-        (int)peer->pid, (unsigned)peer->uid, (unsigned long long)left_out);
+    log_warn("connection refused or closed", "pid=%d uid=%u unmentioned=%llu reason=%s",
+        (int)peer->pid, (unsigned)peer->uid, (unsigned long long)left_out, text);
 }
 
 static void on_path_lost(void *data)
@@ -62,7 +62,7 @@ static void on_path_lost(void *data)
     const struct transport *transport = data;
 
     log_error("control socket unreachable",
-        "path=%s hint=\"removed or replaced; end the daemon with SIGTERM to the keeper\"",
+        "path=%s hint=removed or replaced; SIGTERM to the keeper ends the instance",
         transport->path);
 }
 
@@ -157,13 +157,13 @@ static void on_accepted(void *data, int fd)
     struct rpc_peer peer;
 
     if (peer_identify(newcomer_fd, &peer, &error) < 0) {
-        log_warn("connection refused", "error=\"%s\"", error.text);
+        log_warn("connection refused", "error=%s", error.text);
     } else if (!peer_may_enter(&peer, transport->owner)) {
         complain(transport, COMPLAINT_UID, &peer, "another user");
     } else if (!admit(transport, &peer)) {
         complain(transport, COMPLAINT_CROWD, &peer, "too many connections, all of them with calls");
     } else if (connection_open(&transport->shared, fd_take(&newcomer_fd), &peer, &error) < 0) {
-        log_warn("connection refused", "error=\"%s\"", error.text);
+        log_warn("connection refused", "error=%s", error.text);
     }
 }
 
