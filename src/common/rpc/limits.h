@@ -39,6 +39,12 @@ enum {
     /* Nesting of messages; deeper is answered INVALID_ARGUMENT. Schemas are not recursive, so only
      * a peer that attacks gets there. */
     RPC_NESTING_MAX = 32,
+    /* How long a client waits that names no timeout. */
+    RPC_CLIENT_TIMEOUT_MS = 30 * 1000,
+    /* The server is told a deadline earlier by an eighth of the timeout and at most this, so that
+     * its DEADLINE_EXCEEDED, which can say how far it came, arrives before the client gives up by
+     * itself. */
+    RPC_CLIENT_MARGIN_MS = 50,
     /* Text of a status; longer ones are cut between characters. */
     RPC_STATUS_TEXT_MAX = 1024
 };

@@ -202,6 +202,7 @@ static bool tell_end(struct rpc_session *session, struct rpc_session_event *out)
         session->n_ends_to_tell--;
         ttrpc_begin_event(out, RPC_EVENT_ENDED, call);
         ttrpc_set_status(out, call->end_code, call->end_text);
+        out->status.is_local = true;
         return true;
     }
     return false;
