@@ -122,9 +122,9 @@ static int64_t eat_fraction(struct cursor *cursor)
 
 static unsigned days_in_month(int64_t year, unsigned month)
 {
-    static const unsigned char days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    static const unsigned days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    return days[month - 1] + (month == 2 && is_leap);
+    return month == 2 && is_leap ? 29 : days[month - 1];
 }
 
 static bool eat_day(struct cursor *cursor, struct civil_day *out)

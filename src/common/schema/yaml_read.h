@@ -31,12 +31,14 @@ enum yaml_read_result {
     YAML_READ_MISTAKEN = 1
 };
 
-/* One value that the text gave (defaults are not listed). List: its own place; map: each entry's.
- */
+/* One key that the text gave (defaults are not listed). */
 struct yaml_origin {
     const char *path; /* "services.backend.port"; keys of maps as they are */
+    /* Of the value where it is a single one, else of the key. */
     uint32_t line;
     uint32_t column;
+    /* A message or a map: its members have origins of their own. */
+    bool is_group;
 };
 
 struct yaml_origins {

@@ -1,0 +1,161 @@
+#include "common/config/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "flocks/v1/config.info.h"
+
+#include "common/base/fd.h"
+#include "common/config/builtin.h"
+#include "common/config/draft.h"
+#include "common/schema/yaml_read.h"
+
+/* ---- the text ---- */
+
+static void free_text(char **text)
+{
+    free(*text);
+}
+
+/* 0 with the text of the file; CONFIG_MISTAKEN: there is no such file, and the built-in text is to
+ * be used. */
+static int read_file(
+    const struct config_request *request, char **out, size_t *out_len, struct error *error)
+{
+    int result = fd_read_file(request->file, YAML_READ_MAX_BYTES, out, out_len, error);
+    if (result == -STATUS_NOT_FOUND && !request->file_is_named)
+        return CONFIG_MISTAKEN;
+    if (result < 0)
+        error_set_hint(error, "check the path and its permissions");
+    return result;
+}
+
+/* ---- steps ---- */
+
+/* The directory of a file with an absolute path. */
+static const char *directory_of(const char *file, struct arena *arena)
+{
+    const char *slash = strrchr(file, '/');
+    if (slash == NULL || slash == file)
+        return "/";
+    return arena_strndup(arena, file, (size_t)(slash - file));
+}
+
+static int no_memory(struct error *error)
+{
+    return error_set(error, STATUS_RESOURCE_EXHAUSTED, "the configuration takes too much memory");
+}
+
+static int read_text(struct draft *draft, const char *text, size_t text_len, struct error *error)
+{
+    ProtobufCMessage *message;
+    struct yaml_origins origins;
+    int result = yaml_read(text, text_len, draft->file, &flocks_config_info, draft->arena, &message,
+        &origins, draft->mistakes, error);
+    if (result < 0)
+        return result;
+    draft->message = (flocks_config *)message;
+    if (message != NULL) {
+        schema_sort_maps(&flocks_config_info, message);
+        draft_take_origins(draft, &origins);
+    }
+    return 0;
+}
+
+static void run_steps(struct draft *draft)
+{
+    settings_apply(draft);
+    expand_texts(draft);
+    resolve_paths(draft);
+    check_services(draft);
+    if (!draft->request->skip_host_checks)
+        check_host(draft);
+    check_ports(draft);
+    check_order(draft);
+}
+
+static bool copy_origins(const struct draft *draft, struct config *out)
+{
+    out->origins = arena_calloc(draft->arena, draft->n_origins, sizeof(flocks_config_origin *));
+    if (out->origins == NULL)
+        return false;
+    for (size_t i = 0; i < draft->n_origins; i++) {
+        const struct draft_origin *from = &draft->origins[i];
+        if (from->is_group)
+            continue;
+        flocks_config_origin *origin = arena_alloc(draft->arena, sizeof(*origin));
+        if (origin == NULL)
+            return false;
+        *origin = (flocks_config_origin)FLOCKS_CONFIG_ORIGIN_INIT;
+        origin->path = from->path;
+        origin->layer = from->layer;
+        origin->source = from->source;
+        origin->line = from->line;
+        origin->column = from->column;
+        out->origins[out->n_origins++] = origin;
+    }
+    return true;
+}
+
+static int finish(const struct draft *draft, struct config *out, struct error *error)
+{
+    *out = (struct config){
+        .message = draft->message,
+        .file = draft->is_builtin ? NULL : draft->file,
+    };
+    if (!copy_origins(draft, out) || config_digest(out->message, out->digest) != 0)
+        return no_memory(error);
+    return CONFIG_OK;
+}
+
+static int load_text(
+    struct draft *draft, const char *text, size_t text_len, struct config *out, struct error *error)
+{
+    if (draft->file == NULL || draft->directory == NULL || text == NULL)
+        return no_memory(error);
+    size_t mistakes_before = draft->mistakes->n + draft->mistakes->n_dropped;
+    int result = read_text(draft, text, text_len, error);
+    if (result < 0)
+        return result;
+    if (draft->message != NULL && !draft->is_out_of_memory)
+        run_steps(draft);
+    if (draft->is_out_of_memory || arena_is_exhausted(draft->arena))
+        return no_memory(error);
+    if (draft->mistakes->n + draft->mistakes->n_dropped > mistakes_before) {
+        mistakes_sort(draft->mistakes);
+        return CONFIG_MISTAKEN;
+    }
+    return finish(draft, out, error);
+}
+
+int config_load(const struct config_request *request, struct arena *arena, struct config *out,
+    struct mistakes *mistakes, struct error *error)
+{
+    struct draft draft = {.request = request, .arena = arena, .mistakes = mistakes};
+    draft.environment =
+        request->environment != NULL ? request->environment : (const char *const *)environ;
+    char *text CLEANUP(free_text) = NULL;
+    size_t text_len;
+    int result = read_file(request, &text, &text_len, error);
+    if (result < 0)
+        return result;
+    if (result == 0) {
+        draft.file = arena_strdup(arena, request->file);
+        draft.directory = directory_of(request->file, arena);
+        return load_text(&draft, text, text_len, out, error);
+    }
+    draft.is_builtin = true;
+    draft.file = BUILTIN_FILE_NAME;
+    draft.directory = builtin_directory(draft.environment, request->root);
+    const char *builtin = builtin_text(draft.environment, draft.directory, arena);
+    return load_text(&draft, builtin, builtin != NULL ? strlen(builtin) : 0, out, error);
+}
+
+void config_mistakes_print(FILE *out, const struct mistakes *mistakes)
+{
+    size_t n = mistakes->n + mistakes->n_dropped;
+    fprintf(
+        out, "the configuration has %zu mistake%s; nothing was changed\n", n, n == 1 ? "" : "s");
+    mistakes_print(mistakes, out);
+}
