@@ -212,7 +212,11 @@ struct group {
 
 static bool is_same_place(const struct netlink_listener *a, const struct netlink_listener *b)
 {
-    return a->interface == b->interface && memcmp(&a->bound, &b->bound, sizeof a->bound) == 0;
+    if (a->interface != b->interface || a->bound.any.sa_family != b->bound.any.sa_family)
+        return false;
+    if (a->bound.any.sa_family == AF_INET)
+        return a->bound.v4.sin_addr.s_addr == b->bound.v4.sin_addr.s_addr;
+    return IN6_ARE_ADDR_EQUAL(&a->bound.v6.sin6_addr, &b->bound.v6.sin6_addr);
 }
 
 static void take_member(void *context, const struct inet_diag_msg *socket)

@@ -90,7 +90,7 @@ static void test_schedule_default_alive_needs_a_minute_of_failure(void **state)
     assert_true(check(&schedule, true, 10));
     int64_t good_at = schedule.good_at;
     while (!check(&schedule, false, 1))
-        assert_true(schedule.due_at < good_at + 10 * PROBE_ALIVE_PATIENCE_MS);
+        assert_true(schedule.due_at < good_at + INT64_C(10) * PROBE_ALIVE_PATIENCE_MS);
     int64_t failed_at = schedule.started_at + 1;
     assert_true(failed_at - good_at >= PROBE_ALIVE_PATIENCE_MS);
     assert_true(failed_at - good_at < PROBE_ALIVE_PATIENCE_MS + alive_policy.period_ms);

@@ -1,5 +1,4 @@
 /* Real processes that try to escape their generation, as the keeper's strays would. */
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +14,7 @@
 #include <cmocka.h>
 
 #include "children.h"
+#include "server/supervise/proc_file.h"
 #include "server/supervise/process_set.h"
 
 enum { MEMBERS_MAX = 16 };
@@ -111,22 +111,10 @@ static struct process_identity run_generation(struct plan *plan, pid_t *out_pids
     struct rlimit mark;
     assert_int_equal(pipe(plan->ready), 0);
     pid_t leader = children_run(run_plan, plan);
-    /* Not reaped yet, so the number is still its own. */
-    FILE *file = NULL;
-    char path[64];
-    char text[512] = "";
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)leader);
-    file = fopen(path, "re");
-    assert_non_null(file);
-    assert_non_null(fgets(text, sizeof text, file));
-    (void)fclose(file);
-    unsigned long long start_ticks = 0;
-    assert_int_equal(sscanf(strrchr(text, ')'),
-                         ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
-                         "%*d %*d %llu",
-                         &start_ticks),
-        1);
-    identity.leader = (struct process_id){.pid = leader, .start_ticks = start_ticks};
+    /* Not reaped yet, so the number is its own even if it has exited. */
+    struct proc_stat stat;
+    assert_int_equal(proc_stat_read(leader, &stat), 0);
+    identity.leader = (struct process_id){.pid = leader, .start_ticks = stat.start_ticks};
     if (plan->has_invocation)
         memcpy(identity.invocation, invocation, sizeof invocation);
     if (plan->is_marked) {
