@@ -156,6 +156,8 @@ static void on_connect(uv_connect_t *request, int uv_error)
 static void begin(struct probe *probe, const union endpoint_address *address)
 {
     probe->connecting.data = probe;
+    /* Timers count from the beginning of the loop's turn, which may be long ago. */
+    uv_update_time(probe->timer.loop);
     int result = uv_tcp_connect(&probe->connecting, &probe->tcp, &address->any, on_connect);
     if (result == 0) {
         (void)uv_timer_start(&probe->timer, on_timeout, (uint64_t)probe->timeout_ms, 0);
