@@ -1,0 +1,113 @@
+/* Above the client library: what is true of this program only. */
+#include "client/cli/daemon.h"
+
+#include "client/cli/instance.h"
+#include "client/cli/report.h"
+#include "common/base/api_revision.h"
+#include "common/base/clock.h"
+
+static bool is_running(void *data)
+{
+    const struct cli *cli = data;
+    struct instance instance;
+    /* A lock that cannot be looked at says nothing; the socket then will. */
+    return instance_look(&cli->paths, &instance, NULL) < 0 || instance.lives;
+}
+
+int daemon_open(
+    struct daemon *daemon, const struct cli *cli, int64_t timeout_ms, struct error *error)
+{
+    *daemon = (struct daemon){.cli = cli,
+        .deadline_at = clock_add_ms(clock_monotonic_ms(), cli_timeout_ms(cli, timeout_ms))};
+    /* The predicate only reads. */
+    const union {
+        const struct cli *constant;
+        void *data;
+    } alias = {.constant = cli};
+    const struct flocks_client_options options = {.socket = cli->paths.socket,
+        .deadline_at = daemon->deadline_at,
+        .is_running = is_running,
+        .data = alias.data};
+    daemon->client = flocks_client_new(&options);
+    return daemon->client ? 0 : error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory");
+}
+
+void daemon_close(struct daemon *daemon)
+{
+    flocks_client_free(daemon->client);
+    daemon->client = NULL;
+}
+
+int daemon_call(struct daemon *daemon, enum flocks_supervisor_method method, int64_t limit_ms,
+    const ProtobufCMessage *request, const ProtobufCMessage **out, struct error *error)
+{
+    int64_t limit_at = clock_add_ms(clock_monotonic_ms(), limit_ms);
+    flocks_client_set_deadline(
+        daemon->client, limit_at < daemon->deadline_at ? limit_at : daemon->deadline_at);
+    return flocks_client_call(
+        daemon->client, &flocks_supervisor_methods[method], request, out, error);
+}
+
+int daemon_get_status(struct daemon *daemon, const char *const *names, size_t n_names,
+    const flocks_get_status_response **out, struct error *error)
+{
+    /* protobuf-c's lists are not const although nobody changes them. */
+    const union {
+        const char *const *constant;
+        const char **list;
+    } services = {.constant = names};
+    flocks_get_status_request request = FLOCKS_GET_STATUS_REQUEST_INIT;
+    request.n_services = n_names;
+    request.services = services.list;
+    const ProtobufCMessage *message = NULL;
+    int result = daemon_call(
+        daemon, FLOCKS_SUPERVISOR_GET_STATUS, DAEMON_ANSWER_MS, &request.base, &message, error);
+    *out = (const flocks_get_status_response *)message;
+    return result;
+}
+
+int daemon_get_config(
+    struct daemon *daemon, const flocks_get_config_response **out, struct error *error)
+{
+    flocks_get_config_request request = FLOCKS_GET_CONFIG_REQUEST_INIT;
+    const ProtobufCMessage *message = NULL;
+    int result = daemon_call(
+        daemon, FLOCKS_SUPERVISOR_GET_CONFIG, DAEMON_ANSWER_MS, &request.base, &message, error);
+    *out = (const flocks_get_config_response *)message;
+    return result;
+}
+
+void daemon_free_status(const flocks_get_status_response **response)
+{
+    if (*response)
+        rpc_message_free(&(*response)->base);
+    *response = NULL;
+}
+
+void daemon_free_config(const flocks_get_config_response **response)
+{
+    if (*response)
+        rpc_message_free(&(*response)->base);
+    *response = NULL;
+}
+
+/* Which side lacks what the other asked for. */
+static void explain_not_known(struct daemon *daemon, struct error *error)
+{
+    CLEANUP(daemon_free_status) const flocks_get_status_response *status = NULL;
+    if (daemon_get_status(daemon, NULL, 0, &status, NULL) != 0 || !status->daemon)
+        return;
+    unsigned theirs = status->daemon->api_revision;
+    const char *remedy = theirs < FLOCKS_API_REVISION
+                             ? "`flocks restart` runs the flocksd installed beside this command"
+                             : "use the flocks that was installed with that daemon";
+    error_set_hint(error, "daemon %s has API revision %u, this command %d: %s",
+        status->daemon->version, theirs, FLOCKS_API_REVISION, remedy);
+}
+
+enum outcome daemon_report(struct daemon *daemon, struct error *error)
+{
+    if (error->code == STATUS_UNIMPLEMENTED && !daemon->cli->json && !error->hint[0])
+        explain_not_known(daemon, error);
+    return report_failure(daemon->cli, error, flocks_client_error_detail(daemon->client));
+}

@@ -1,0 +1,57 @@
+/* The daemon of this root as a command talks to it: one deadline for the whole command, failures
+ * told once. */
+#ifndef FLOCKS_CLI_DAEMON_H
+#define FLOCKS_CLI_DAEMON_H
+
+#include <stdint.h>
+
+#include "flocks/v1/supervisor.methods.h"
+#include "flocks/v1/supervisor.names.h"
+
+#include "client/cli/cli.h"
+#include "client/lib/client.h"
+#include "common/base/error.h"
+
+enum {
+    /* Looking (status, config, version), and the first answer to anything else. */
+    DAEMON_ANSWER_MS = 5 * 1000,
+    /* Waiting for work, where --timeout does not say otherwise; the work has its own bounds. */
+    DAEMON_WORK_MS = 15 * 60 * 1000
+};
+
+/* Embedded by value. */
+struct daemon {
+    const struct cli *cli;
+    struct flocks_client *client;
+    int64_t deadline_at; /* of the whole command, monotonic ms */
+};
+
+/* Touches nothing yet. -STATUS_RESOURCE_EXHAUSTED. */
+NODISCARD int daemon_open(
+    struct daemon *daemon, const struct cli *cli, int64_t timeout_ms, struct error *error);
+void daemon_close(struct daemon *daemon);
+
+/* Nobody holds the instance lock. */
+#define DAEMON_NOT_RUNNING FLOCKS_CLIENT_NOT_RUNNING
+
+/* One call, bounded by `limit_ms` and the command's deadline. 0: *out is the caller's
+ * (rpc_message_free), of the method's response type. DAEMON_NOT_RUNNING, or negative. */
+NODISCARD int daemon_call(struct daemon *daemon, enum flocks_supervisor_method method,
+    int64_t limit_ms, const ProtobufCMessage *request, const ProtobufCMessage **out,
+    struct error *error);
+
+/* Those that several commands make. */
+NODISCARD int daemon_get_status(struct daemon *daemon, const char *const *names, size_t n_names,
+    const flocks_get_status_response **out, struct error *error);
+NODISCARD int daemon_get_config(
+    struct daemon *daemon, const flocks_get_config_response **out, struct error *error);
+
+/* For CLEANUP(). */
+void daemon_free_status(const flocks_get_status_response **response);
+void daemon_free_config(const flocks_get_config_response **response);
+
+/* Tells a failed call: with the server's typed detail, and for "not known" with both sides'
+ * revisions. */
+enum outcome daemon_report(struct daemon *daemon, struct error *error);
+
+#endif

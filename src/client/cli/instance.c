@@ -1,0 +1,118 @@
+/* flock(2) on run/flocksd.lock. */
+#include "client/cli/instance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/cli/process.h"
+#include "common/base/clock.h"
+#include "common/base/fd.h"
+
+enum {
+    PID_TEXT_MAX = 32,
+    /* A file's time and a process's start are taken from clocks of different steps. */
+    CLOCK_SLACK_S = 2
+};
+
+/* 1: open; 0: there is no lock file, so nothing ever ran here. */
+static int open_lock(const struct paths *paths, int *out_fd, struct error *error)
+{
+    *out_fd = open(paths->lock, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (*out_fd >= 0)
+        return 1;
+    if (errno == ENOENT || errno == ENOTDIR)
+        return 0;
+    return error_set_errno(error, errno, "open lock file %s", paths->lock);
+}
+
+static pid_t read_pid(int fd)
+{
+    char text[PID_TEXT_MAX] = "";
+    if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
+        return 0;
+    long pid = strtol(text, NULL, 10);
+    return pid > 0 && pid <= INT32_MAX ? (pid_t)pid : 0;
+}
+
+static int look_at(int fd, const struct paths *paths, struct instance *out, struct error *error)
+{
+    *out = (struct instance){.lives = false};
+    if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+        return 0;
+    if (errno != EWOULDBLOCK)
+        return error_set_errno(error, errno, "look at lock %s", paths->lock);
+    out->lives = true;
+    out->keeper_pid = read_pid(fd);
+    return 0;
+}
+
+int instance_look(const struct paths *paths, struct instance *out, struct error *error)
+{
+    CLEANUP(fd_close) int fd = -1;
+    *out = (struct instance){.lives = false};
+    int result = open_lock(paths, &fd, error);
+    return result <= 0 ? result : look_at(fd, paths, out, error);
+}
+
+int instance_wait_gone(const struct paths *paths, int64_t deadline_at, struct error *error)
+{
+    for (;;) {
+        struct instance instance;
+        int result = instance_look(paths, &instance, error);
+        if (result < 0 || !instance.lives)
+            return result;
+        if (clock_monotonic_ms() >= deadline_at)
+            return INSTANCE_LIVES;
+        poll(NULL, 0, INSTANCE_POLL_MS);
+    }
+}
+
+static bool is_keeper(const struct process *process, int64_t written_at_s)
+{
+    const char *slash = strrchr(process->executable, '/');
+    const char *name = slash ? slash + 1 : process->executable;
+    int64_t started_at_s = process_started_at_s(process);
+    return strncmp(name, "flocks-keeper", strlen("flocks-keeper")) == 0 &&
+           process->uid == geteuid() && started_at_s >= 0 &&
+           started_at_s <= written_at_s + CLOCK_SLACK_S;
+}
+
+/* 0: read and verified; PROCESS_GONE; or negative. */
+static int read_keeper(const struct paths *paths, struct process *out, struct error *error)
+{
+    CLEANUP(fd_close) int fd = -1;
+    struct stat file;
+    int result = open_lock(paths, &fd, error);
+    if (result <= 0)
+        return result < 0 ? result : PROCESS_GONE;
+    if (fstat(fd, &file) < 0)
+        return error_set_errno(error, errno, "look at lock %s", paths->lock);
+    result = process_read(read_pid(fd), out, error);
+    if (result == 0 && !is_keeper(out, (int64_t)file.st_mtim.tv_sec))
+        return error_set(error, STATUS_FAILED_PRECONDITION,
+            "lock %s is held, but the process it names (%d, %s) is no keeper of this user",
+            paths->lock, (int)out->pid, out->executable);
+    return result;
+}
+
+int instance_end(const struct paths *paths, struct error *error)
+{
+    struct process keeper;
+    int result = read_keeper(paths, &keeper, error);
+    if (result == 0)
+        result = process_end(&keeper, false, INSTANCE_TERMINATE_MS, error);
+    if (result < 0)
+        return error_add_context(error, result, "end an instance that does not answer");
+    result =
+        instance_wait_gone(paths, clock_add_ms(clock_monotonic_ms(), INSTANCE_TERMINATE_MS), error);
+    if (result == INSTANCE_LIVES)
+        return error_set(error, STATUS_DEADLINE_EXCEEDED,
+            "the keeper has ended, but somebody still holds lock %s", paths->lock);
+    return result;
+}

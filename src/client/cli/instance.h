@@ -1,0 +1,46 @@
+/* Whether an instance lives in a root, as its lock says; waiting until it is gone; ending one that
+ * does not answer.
+ *
+ * The lock file (held by the keeper with flock(2), its pid inside, never deleted) is the truth: a
+ * reply that does not come means nothing. Looking takes a shared lock for a moment, which a keeper
+ * that starts at this instant sees as busy; whoever starts one tries again while the lock is free
+ * (launch.h). */
+#ifndef FLOCKS_CLI_INSTANCE_H
+#define FLOCKS_CLI_INSTANCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/base/error.h"
+#include "common/base/paths.h"
+
+enum {
+    /* How often the lock is looked at while waiting. */
+    INSTANCE_POLL_MS = 10,
+    /* After SIGTERM the keeper has services and flocksd end, and kills what does not: longer than
+     * its own bounds for that (KEEPER_SHUTDOWN_MS and what follows it). */
+    INSTANCE_TERMINATE_MS = 180 * 1000
+};
+
+struct instance {
+    bool lives;
+    pid_t keeper_pid; /* 0: not known (yet) */
+};
+
+/* -STATUS_PERMISSION_DENIED when the lock cannot even be looked at. */
+NODISCARD int instance_look(const struct paths *paths, struct instance *out, struct error *error);
+
+/* The lock is still held. */
+#define INSTANCE_LIVES 1
+/* 0: free before `deadline_at` (monotonic ms); INSTANCE_LIVES: not. */
+NODISCARD int instance_wait_gone(
+    const struct paths *paths, int64_t deadline_at, struct error *error);
+
+/* For one that does not answer: SIGTERM to the keeper (an orderly shutdown, and its own last
+ * resort), and after INSTANCE_TERMINATE_MS SIGKILL. The pid of the lock file is used only when it
+ * names a flocks-keeper of this user that is older than what is written there. 0: the lock is free;
+ * what services are left is for leftovers.h. */
+NODISCARD int instance_end(const struct paths *paths, struct error *error);
+
+#endif

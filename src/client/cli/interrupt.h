@@ -1,0 +1,30 @@
+/* Ctrl-C and SIGTERM while the CLI waits for work that goes on without it.
+ *
+ * The handler itself says so and ends the process: a blocking call needs no cancelling, and there
+ * is nothing to clean up. Reading output (`flocks logs`) ends by a flag instead. */
+#ifndef FLOCKS_CLI_INTERRUPT_H
+#define FLOCKS_CLI_INTERRUPT_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum {
+    /* Longer notices are cut. */
+    INTERRUPT_NOTICE_MAX = 512
+};
+
+/* From now on SIGINT writes `to_stderr` to descriptor 2 and `to_stdout` to descriptor 1 and exits
+ * with 130, SIGTERM with 143. Both texts are copied; may be called again. SIGPIPE is ignored from
+ * the first call on. */
+void interrupt_exit_with(const char *to_stderr, const char *to_stdout);
+/* From now on both only set the flag that interrupt_is_pending reads. They are blocked except in a
+ * ppoll(2) with
+ * `*out_mask`. */
+void interrupt_set_flag(sigset_t *out_mask);
+bool interrupt_is_pending(void);
+/* From now on SIGINT is ignored (somebody else in the terminal handles it) and SIGTERM is passed on
+ * to `pid`. */
+void interrupt_forward_to(int pid);
+
+#endif

@@ -1,0 +1,40 @@
+/* One service's log file read from its end onwards: across rotation by rename (x.log, x.log.1,
+ * x.log.2 ...), truncation, deletion and re-creation, without a byte lost or repeated.
+ *
+ * Never waits: the caller decides when to look again. Never creates or changes a file. */
+#ifndef FLOCKS_CLI_LOG_READER_H
+#define FLOCKS_CLI_LOG_READER_H
+
+#include <stddef.h>
+
+#include "common/base/error.h"
+
+enum {
+    /* Bytes given at once. */
+    LOG_READER_CHUNK = 64 * 1024,
+    /* Rotated files looked at; older ones are never read. The schema's maximum of `logs.keep`. */
+    LOG_READER_ROTATED_MAX = 1000
+};
+
+/* Positive results of log_reader_next. */
+enum log_reader_result {
+    /* Nothing now; the file may not even exist yet. */
+    LOG_READER_IDLE = 1,
+    /* The file was cut by somebody else; reading goes on from its new beginning. */
+    LOG_READER_TRUNCATED = 2
+};
+
+struct log_reader;
+
+/* Stands before the last `tail_lines` lines of `path` and of the files it was rotated into. A
+ * missing file is no error. Fails for what open(2) and read(2) say otherwise, and when memory is
+ * short. */
+NODISCARD int log_reader_new(
+    const char *path, size_t tail_lines, struct log_reader **out, struct error *error);
+void log_reader_free(struct log_reader *reader);
+
+/* 0: `*out_len` bytes (never 0) at `*out_bytes`, valid until the next call. Positive: as above. */
+NODISCARD int log_reader_next(
+    struct log_reader *reader, const char **out_bytes, size_t *out_len, struct error *error);
+
+#endif

@@ -1,0 +1,135 @@
+/* `flocks`: reads the command line, runs one command, ends. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cli/cli.h"
+#include "client/cli/help.h"
+#include "client/cli/interrupt.h"
+#include "client/cli/report.h"
+#include "client/cli/terminal.h"
+#include "common/schema/nearest.h"
+
+/* Besides the common ones, before the command's name. */
+static const enum option_id program_options[] = {OPTION_VERSION, OPTION_END};
+
+static bool is_set(const char *name)
+{
+    /* One thread, and nobody sets a variable. */
+    const char *value = getenv(name); // NOLINT(concurrency-mt-unsafe)
+    return value && value[0];
+}
+
+static int use_socket(struct cli *cli, const char *socket, struct error *error)
+{
+    char directory[PATH_MAX] = "";
+    if (socket[0] != '/' && !getcwd(directory, sizeof(directory)))
+        return error_set_errno(error, errno, "find the working directory");
+    int len = snprintf(cli->paths.socket, sizeof(cli->paths.socket), "%s%s%s", directory,
+        directory[0] ? "/" : "", socket);
+    if (len < 0 || (size_t)len >= sizeof(cli->paths.socket))
+        return error_set(error, STATUS_INVALID_ARGUMENT, "--socket: the path is too long");
+    cli->paths.socket_is_fallback = false;
+    return 0;
+}
+
+static int resolve(struct cli *cli, struct error *error)
+{
+    const char *socket = cli_text(cli, OPTION_SOCKET);
+    cli->config_is_named = cli_text(cli, OPTION_CONFIG) || is_set("FLOCKS_CONFIG");
+    int result =
+        paths_resolve(cli_text(cli, OPTION_ROOT), cli_text(cli, OPTION_CONFIG), &cli->paths, error);
+    return result == 0 && socket ? use_socket(cli, socket, error) : result;
+}
+
+static void choose_output(struct cli *cli)
+{
+    bool no_color = cli_flag(cli, OPTION_NO_COLOR, false);
+    cli->json = cli_flag(cli, OPTION_JSON, false);
+    cli->quiet = cli_flag(cli, OPTION_QUIET, false);
+    cli->notes = cli->quiet ? NULL : stderr;
+    cli->color = terminal_has_color(stdout, no_color);
+    cli->live = cli->notes && terminal_is_live(stderr);
+}
+
+static int refuse_command(const char *name, struct error *error)
+{
+    struct nearest nearest;
+    nearest_init(&nearest, name, strlen(name));
+    for (size_t i = 0; i < n_commands; i++)
+        nearest_offer(&nearest, commands[i]->name);
+    const char *near = nearest_result(&nearest);
+    int result = error_set(error, STATUS_INVALID_ARGUMENT, "there is no command \"%s\"", name);
+    if (near)
+        error_set_hint(error, "did you mean `flocks %s`?", near);
+    else
+        error_set_hint(error, "`flocks --help` lists them");
+    return result;
+}
+
+/* Everything that a command line says. 1: answered already (help, version). */
+static int parse(struct cli *cli, int argc, char **argv, struct error *error)
+{
+    int used = 0;
+    int result = options_parse(program_options, argc - 1, argv + 1, &used, &cli->options, error);
+    if (result < 0)
+        return result;
+    if (cli_flag(cli, OPTION_VERSION, false)) {
+        printf("flocks %s\n", FLOCKS_VERSION);
+        return 1;
+    }
+    if (cli_flag(cli, OPTION_HELP, false) || used == argc - 1) {
+        help_print_program(stdout);
+        return 1;
+    }
+    cli->command = command_find(argv[1 + used]);
+    if (!cli->command)
+        return refuse_command(argv[1 + used], error);
+    result = options_parse(
+        cli->command->options, argc - used - 2, argv + used + 2, NULL, &cli->options, error);
+    if (result < 0)
+        return result;
+    if (cli_flag(cli, OPTION_HELP, false)) {
+        help_print_command(cli->command, stdout);
+        return 1;
+    }
+    if (!cli->command->operands && cli->options.n_operands > 0)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "%s takes no argument \"%s\"",
+            cli->command->name, cli->options.operands[0]);
+    return 0;
+}
+
+static enum outcome run(struct cli *cli, int argc, char **argv)
+{
+    struct error error = ERROR_INIT;
+    int result = parse(cli, argc, argv, &error);
+    choose_output(cli);
+    if (result > 0)
+        return OUTCOME_DONE;
+    if (result == 0)
+        result = resolve(cli, &error);
+    if (result == 0)
+        return cli->command->run(cli);
+    enum outcome outcome = report_error(cli, &error);
+    if (cli->command && !cli->json)
+        help_print_usage(cli->command, stderr);
+    return outcome;
+}
+
+/* What stdio still holds. A reader that has gone away is no failure. */
+static enum outcome flush_output(enum outcome outcome)
+{
+    if (fflush(stdout) == 0 || errno == EPIPE)
+        return outcome;
+    fprintf(stderr, "flocks: standard output: errno %d (%s)\n", errno, error_errno_name(errno));
+    return outcome_worse(outcome, OUTCOME_FAILED);
+}
+
+int main(int argc, char **argv)
+{
+    /* Large, and all zero at first. */
+    static struct cli cli;
+    interrupt_exit_with("\nflocks: interrupted\n", "");
+    return outcome_exit_code(flush_output(run(&cli, argc, argv)));
+}

@@ -1,0 +1,36 @@
+/* How a command tells its outcome: words on standard error, or one JSON object on standard output.
+ */
+#ifndef FLOCKS_CLI_REPORT_H
+#define FLOCKS_CLI_REPORT_H
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "flocks/v1/types.names.h"
+
+#include "client/cli/cli.h"
+#include "common/base/error.h"
+#include "common/schema/mistake.h"
+#include "crpc/info.h"
+
+enum {
+    /* Longest JSON text written at once: the largest answer of a server, escaped. */
+    REPORT_JSON_MAX_BYTES = 64 * 1024 * 1024
+};
+
+enum report_written { REPORT_WRITTEN, REPORT_READER_GONE, REPORT_WRITE_FAILED };
+/* Straight to standard output, past stdio. A failure has been told on standard error. */
+enum report_written report_write(const void *bytes, size_t len);
+
+/* "flocks: <text>" and its hint, or {"error": ...}. Answers what the error's code means. */
+enum outcome report_error(const struct cli *cli, const struct error *error);
+/* The same with the server's own typed detail in the JSON; NULL: made from the error. */
+enum outcome report_failure(
+    const struct cli *cli, const struct error *error, const flocks_error_detail *detail);
+/* Every mistake with file, line, column and remedy. Answers USAGE. */
+enum outcome report_mistakes(const struct cli *cli, const struct mistakes *mistakes);
+/* The response as JSON on standard output, with a newline. Answers `outcome`, or FAILED when it
+ * cannot be written. */
+enum outcome report_message(const struct cli *cli, const struct crpc_message_info *info,
+    const ProtobufCMessage *message, enum outcome outcome);
+
+#endif

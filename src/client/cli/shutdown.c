@@ -1,0 +1,112 @@
+/* Steps: Shutdown over the socket and its operation; the lock; signals if it does not answer; what
+ * is left. */
+#include "client/cli/shutdown.h"
+
+#include <stdlib.h>
+
+#include "client/cli/daemon.h"
+#include "client/cli/instance.h"
+#include "client/cli/leftovers.h"
+#include "client/cli/operation.h"
+#include "common/base/clock.h"
+
+void shutdown_outcome_free(struct shutdown_outcome *outcome)
+{
+    operation_free(&outcome->operation);
+}
+
+/* 0: begun and over, as far as the daemon could tell. DAEMON_NOT_RUNNING: it is gone already. */
+static int ask(struct daemon *daemon, struct shutdown_outcome *out, struct error *error)
+{
+    flocks_shutdown_request request = FLOCKS_SHUTDOWN_REQUEST_INIT;
+    const ProtobufCMessage *message = NULL;
+    int result = daemon_call(
+        daemon, FLOCKS_SUPERVISOR_SHUTDOWN, SHUTDOWN_ANSWER_MS, &request.base, &message, error);
+    if (result != 0)
+        return result;
+    const flocks_shutdown_response *response = (const flocks_shutdown_response *)message;
+    if (response->operation)
+        result = operation_follow(daemon, response->operation, &out->operation, error);
+    rpc_message_free(message);
+    /* It may leave before the last answer, or forget the operation with everything else. */
+    return result == -STATUS_UNAVAILABLE || result == -STATUS_NOT_FOUND ? 0 : result;
+}
+
+/* A refusal is told; silence is answered with signals. */
+static int ask_or_force(
+    const struct cli *cli, struct daemon *daemon, struct shutdown_outcome *out, struct error *error)
+{
+    int64_t began_at = clock_monotonic_ms();
+    int result = ask(daemon, out, error);
+    if (result >= 0)
+        return 0;
+    bool is_silent = (result == -STATUS_DEADLINE_EXCEEDED || result == -STATUS_UNAVAILABLE) &&
+                     clock_monotonic_ms() - began_at < daemon->deadline_at - began_at;
+    if (!is_silent)
+        return result;
+    if (cli->notes)
+        fputs("flocks: the daemon does not answer; ending its keeper by signal\n", cli->notes);
+    return instance_end(&cli->paths, error);
+}
+
+static int wait_gone(const struct cli *cli, struct error *error)
+{
+    int result = instance_wait_gone(
+        &cli->paths, clock_add_ms(clock_monotonic_ms(), SHUTDOWN_LEAVE_MS), error);
+    if (result != INSTANCE_LIVES)
+        return result;
+    if (cli->notes)
+        fputs("flocks: the keeper does not leave; ending it by signal\n", cli->notes);
+    return instance_end(&cli->paths, error);
+}
+
+static int name_survivors(const struct leftover *items, size_t n, struct error *error)
+{
+    error_set(error, STATUS_INTERNAL, "%zu process%s left: %s, pid %d (%s)%s", n,
+        n == 1 ? " is" : "es are", items[0].service, (int)items[0].process.pid,
+        items[0].process.executable, n > 1 ? ", ..." : "");
+    error_set_hint(error, "`flocks status` names all of them");
+    return -STATUS_INTERNAL;
+}
+
+/* What outlived its keeper is ended; what outlives that is named. */
+static int end_leftovers(const struct cli *cli, struct error *error)
+{
+    struct leftover *items = NULL;
+    size_t n = 0;
+    int result = leftovers_find(&cli->paths, &items, &n, error);
+    if (result == 0 && n > 0) {
+        for (size_t i = 0; cli->notes && i < n; i++)
+            fprintf(cli->notes, "flocks: ending %s, pid %d, left by an earlier flocks\n",
+                items[i].service, (int)items[i].process.pid);
+        leftovers_end(items, n);
+        free(items);
+        result = leftovers_find(&cli->paths, &items, &n, error);
+    }
+    if (result == 0 && n > 0)
+        result = name_survivors(items, n, error);
+    free(items);
+    return result;
+}
+
+static int end_running(const struct cli *cli, struct shutdown_outcome *out, struct error *error)
+{
+    struct daemon daemon;
+    int result = daemon_open(&daemon, cli, DAEMON_WORK_MS, error);
+    if (result == 0)
+        result = ask_or_force(cli, &daemon, out, error);
+    daemon_close(&daemon);
+    return result < 0 ? result : wait_gone(cli, error);
+}
+
+int shutdown_instance(const struct cli *cli, struct shutdown_outcome *out, struct error *error)
+{
+    struct instance instance;
+    *out = (struct shutdown_outcome){.was_running = false};
+    int result = instance_look(&cli->paths, &instance, error);
+    if (result == 0 && instance.lives) {
+        out->was_running = true;
+        result = end_running(cli, out, error);
+    }
+    return result < 0 ? result : end_leftovers(cli, error);
+}

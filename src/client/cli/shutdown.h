@@ -1,0 +1,35 @@
+/* Ends an instance: services, flocksd and keeper, however they answer, until nothing of it is left.
+ */
+#ifndef FLOCKS_CLI_SHUTDOWN_H
+#define FLOCKS_CLI_SHUTDOWN_H
+
+#include <stdbool.h>
+
+#include "flocks/v1/supervisor.names.h"
+
+#include "client/cli/cli.h"
+#include "common/base/error.h"
+
+enum {
+    /* A daemon that holds the lock and has not answered Shutdown after this is ended by signals. */
+    SHUTDOWN_ANSWER_MS = 10 * 1000,
+    /* From the end of the operation to the lock being free: connections, flocksd and keeper end. */
+    SHUTDOWN_LEAVE_MS = 30 * 1000
+};
+
+/* What happened. Plain value. */
+struct shutdown_outcome {
+    bool was_running;
+    /* The final operation; NULL when there was none or the daemon left before it could be asked.
+     * Freed with shutdown_outcome_free. */
+    const flocks_get_operation_response *operation;
+};
+void shutdown_outcome_free(struct shutdown_outcome *outcome);
+
+/* 0: the instance lock is free and no recorded process is left. Idempotent: 0 as well when nothing
+ * ran. -STATUS_INTERNAL names the survivors; -STATUS_DEADLINE_EXCEEDED when --timeout passed first.
+ */
+NODISCARD int shutdown_instance(
+    const struct cli *cli, struct shutdown_outcome *out, struct error *error);
+
+#endif

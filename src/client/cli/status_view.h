@@ -1,0 +1,35 @@
+/* A GetStatusResponse as a person reads it, and as the exit code judges it. Pure but for the
+ * stream. */
+#ifndef FLOCKS_CLI_STATUS_VIEW_H
+#define FLOCKS_CLI_STATUS_VIEW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "flocks/v1/supervisor.names.h"
+
+#include "client/cli/outcome.h"
+#include "common/base/paths.h"
+
+struct status_view {
+    const flocks_get_status_response *status;
+    const struct paths *paths;
+    int64_t now_s; /* wall clock, for ages */
+    bool color;
+};
+
+/* The daemon's line, the table of services, leases, leftovers, and where the logs are. False when
+ * something did not fit into memory. */
+bool status_view_print(const struct status_view *view, FILE *stream);
+
+/* DONE, or FAILED when one of `names` (none: one that is wanted) is neither HEALTHY nor COMPLETED.
+ * A name that the response lacks is FAILED. */
+enum outcome status_view_judge(
+    const flocks_get_status_response *status, const char *const *names, size_t n_names);
+
+/* NULL: no such service in the response. */
+const flocks_service_status *status_view_find(
+    const flocks_get_status_response *status, const char *name);
+
+#endif

@@ -1,0 +1,67 @@
+/* ECMA-48 sequences that every terminal of the last thirty years knows; no terminfo, which costs
+ * more than the command. */
+#include "client/cli/terminal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { WIDTH_DEFAULT = 80 };
+
+static bool is_capable_terminal(FILE *stream)
+{
+    /* A program of one thread that never sets a variable. */
+    const char *term = getenv("TERM"); // NOLINT(concurrency-mt-unsafe)
+    return isatty(fileno(stream)) && term && strcmp(term, "dumb") != 0;
+}
+
+bool terminal_has_color(FILE *stream, bool refused)
+{
+    const char *no_color = getenv("NO_COLOR"); // NOLINT(concurrency-mt-unsafe)
+    return !refused && !(no_color && no_color[0]) && is_capable_terminal(stream);
+}
+
+const char *terminal_color(enum terminal_color color, bool enabled)
+{
+    static const char *const sequences[] = {
+        [TERMINAL_PLAIN] = "",
+        [TERMINAL_BOLD] = "\033[1m",
+        [TERMINAL_DIM] = "\033[2m",
+        [TERMINAL_GREEN] = "\033[32m",
+        [TERMINAL_YELLOW] = "\033[33m",
+        [TERMINAL_RED] = "\033[31m",
+    };
+    return enabled ? sequences[color] : "";
+}
+
+const char *terminal_reset(bool enabled)
+{
+    return enabled ? "\033[0m" : "";
+}
+
+bool terminal_is_live(FILE *stream)
+{
+    return is_capable_terminal(stream);
+}
+
+void terminal_live_line(FILE *stream, const char *text)
+{
+    struct winsize size = {0};
+    int width = WIDTH_DEFAULT;
+    if (ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
+        width = size.ws_col - 1;
+    fprintf(stream, "\r\033[K%.*s", width, text);
+    fflush(stream);
+}
+
+void terminal_print_escaped(FILE *stream, const char *text)
+{
+    for (const char *p = text; *p; p++) {
+        unsigned char byte = (unsigned char)*p;
+        if (byte < 0x20 || byte == 0x7f)
+            fprintf(stream, "\\x%02x", byte);
+        else
+            fputc(byte, stream);
+    }
+}
