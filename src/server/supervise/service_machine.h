@@ -22,7 +22,7 @@ enum {
     /* A service that may not start yet asks again this often. */
     SERVICE_RECHECK_MS = 500,
     /* A set that is being ended is looked at this often, besides at each exit. */
-    SERVICE_END_CHECK_MS = 50,
+    SERVICE_END_CHECK_MS = 20,
     /* An open breaker tries again after this many times max_delay, within the two bounds below. */
     SERVICE_TRIAL_FACTOR = 10,
     SERVICE_TRIAL_MIN_MS = 60 * 1000,

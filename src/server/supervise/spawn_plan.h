@@ -23,7 +23,7 @@ struct spawn_plan_request {
     const char *name;
     const flocks_service_config *config;
     /* argv: the service's own command, its prepare step's or a probe's. */
-    char *const *command;
+    const char *const *command;
     size_t n_command;
     const char *root;             /* FLOCKS_ROOT */
     const char *const *inherited; /* "NAME=value", NULL at the end: flocksd's own environment */

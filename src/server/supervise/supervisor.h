@@ -26,6 +26,8 @@ enum {
     SUPERVISOR_OPERATIONS_MAX = 256,
     /* An ended operation is remembered this long. */
     SUPERVISOR_OPERATION_KEPT_MS = 60 * 60 * 1000,
+    /* Longest time an operation may run; a request without a timeout gets this one. */
+    SUPERVISOR_OPERATION_TIMEOUT_MAX_MS = 60 * 60 * 1000,
     /* Callers waiting for operations; more are refused with RESOURCE_EXHAUSTED. */
     SUPERVISOR_WAITS_MAX = 1024,
     /* Bytes of an operation id with its NUL. */
@@ -41,8 +43,12 @@ struct supervisor_setup {
     uv_loop_t *loop;          /* outlives the supervisor */
     struct keeper_link *link; /* outlives the supervisor; has said Hello; its events become ours */
     const struct paths *paths;
-    /* The keeper's memfd; outlives the supervisor. */
+    /* The keeper's memfd; not used after the call. */
     int state_fd;
+    /* As the keeper said Hello. */
+    int32_t keeper_pid;
+    const char *keeper_version;
+    uint32_t earlier_starts;
     /* Effective configuration with origins and digest. NULL: take over what the state holds, which
      * is legal only if supervisor_has_state(). */
     const flocks_get_config_response *config;
@@ -80,8 +86,8 @@ struct supervisor_request {
     size_t n_services;
     /* "" or NULL: none. The same value as an earlier request: that operation is answered. */
     const char *request_id;
-    /* Longest time for the work; 0: no end. Afterwards the operation is DEADLINE_EXCEEDED, the
-     * services go on. */
+    /* Longest time for the work; 0: the longest there is. Afterwards the operation is
+     * DEADLINE_EXCEEDED, the services go on. */
     int64_t timeout_ms;
     /* START and RESTART: the prepare step is left out, for these services, this time. */
     bool skip_prepare;

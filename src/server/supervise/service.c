@@ -1,0 +1,524 @@
+#include "server/supervise/service.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+
+#include "common/base/log.h"
+#include "server/supervise/supervisor_private.h"
+
+#define SAME_STATE(name, number)                                                                   \
+    _Static_assert((int)SERVICE_##name == (int)FLOCKS_SERVICE_STATE_##name, "one numbering");
+SERVICE_STATES(SAME_STATE)
+#undef SAME_STATE
+
+/* ---- configuration ---- */
+
+static int64_t duration_ms(const Google__Protobuf__Duration *duration, int64_t absent)
+{
+    return duration != NULL ? duration->seconds * 1000 + duration->nanos / 1000000 : absent;
+}
+
+static enum service_restart restart_policy(const flocks_restart_config *config)
+{
+    switch (flocks_restart_policy_from((int)config->policy)) {
+    case FLOCKS_RESTART_POLICY_ON_FAILURE:
+        return SERVICE_RESTART_ON_FAILURE;
+    case FLOCKS_RESTART_POLICY_NEVER:
+        return SERVICE_RESTART_NEVER;
+    case FLOCKS_RESTART_POLICY_UNSPECIFIED:
+    case FLOCKS_RESTART_POLICY_ALWAYS:
+        return SERVICE_RESTART_ALWAYS;
+    }
+    return SERVICE_RESTART_ALWAYS;
+}
+
+/* The configuration is complete (every default is in), so a message that is absent was left out on
+ * purpose only where the schema says so; zeros stand for the rest. */
+static struct service_policy make_policy(const flocks_service_config *config)
+{
+    struct service_policy policy = {.restart = SERVICE_RESTART_ALWAYS,
+        .start_timeout_ms = SERVICE_START_TIMEOUT_MS,
+        .stop_grace_ms = config->stop != NULL ? duration_ms(config->stop->grace, 0) : 0};
+
+    if (config->restart != NULL) {
+        policy.restart = restart_policy(config->restart);
+        policy.give_up_after = config->restart->give_up_after;
+        policy.delay_ms = duration_ms(config->restart->delay, 0);
+        policy.max_delay_ms = duration_ms(config->restart->max_delay, 0);
+        policy.stable_after_ms = duration_ms(config->restart->stable_after, 0);
+    }
+    if (config->prepare != NULL && config->prepare->n_command > 0) {
+        policy.has_prepare = true;
+        policy.prepare_timeout_ms = duration_ms(config->prepare->timeout, CLOCK_NEVER);
+    }
+    return policy;
+}
+
+static int add_endpoint(struct service *service, uint32_t port, struct error *error)
+{
+    int result;
+
+    if (port == 0 || service->n_endpoints == SERVICE_PORTS_MAX)
+        return 0;
+    result = endpoint_resolve(
+        service->config->host, (uint16_t)port, &service->endpoints[service->n_endpoints], error);
+    if (result < 0)
+        return error_add_context(error, result, "service %s", service->name);
+    service->n_endpoints++;
+    return 0;
+}
+
+int service_init(struct service *service, struct supervisor *owner, uint32_t slot, const char *name,
+    const flocks_service_config *config, struct error *error)
+{
+    int result;
+
+    *service = (struct service){.owner = owner,
+        .name = name,
+        .config = config,
+        .slot = slot,
+        .policy = make_policy(config),
+        .facts = service_machine_initial(clock_monotonic_ms()),
+        .since_wall_ns = clock_wall_ns(),
+        .task_slot = SERVICE_NO_SLOT,
+        .told_state = SERVICE_STOPPED};
+    result = add_endpoint(service, config->port, error);
+    for (size_t i = 0; i < config->n_extra_ports && result == 0; i++)
+        result = add_endpoint(service, config->extra_ports[i], error);
+    if (service->n_endpoints > 0)
+        service->address = service->endpoints[0].addresses[0];
+    return result;
+}
+
+void service_deinit(struct service *service)
+{
+    service_watch_end(service);
+    signalled_clear(&service->signalled);
+    free(service->after);
+    free(service->dependents);
+}
+
+/* ---- what stands in the way of a start ---- */
+
+static bool is_ready(const struct service *service)
+{
+    return service->facts.state == SERVICE_HEALTHY || service->facts.state == SERVICE_DEGRADED ||
+           service->facts.state == SERVICE_COMPLETED;
+}
+
+/* It may become ready without anybody doing something. */
+static bool is_coming(const struct service *service)
+{
+    const struct service_facts *facts = &service->facts;
+
+    switch (facts->state) {
+    case SERVICE_PREPARING:
+    case SERVICE_STARTING:
+        return true;
+    case SERVICE_WAITING:
+        return facts->reason != FLOCKS_STATE_REASON_PORT_HELD &&
+               facts->reason != FLOCKS_STATE_REASON_DEPENDENCY_FAILED;
+    case SERVICE_STOPPING:
+        return facts->next != SERVICE_NEXT_STAY;
+    case SERVICE_STOPPED:
+    case SERVICE_HEALTHY:
+    case SERVICE_DEGRADED:
+    case SERVICE_BACKOFF:
+    case SERVICE_PAUSED:
+    case SERVICE_FAILED:
+    case SERVICE_COMPLETED:
+    case SERVICE_STATE_END:
+        return false;
+    }
+    return false;
+}
+
+static const struct service *first_not_ready(const struct service *service)
+{
+    for (size_t i = 0; i < service->n_after; i++) {
+        const struct service *other = &service->owner->services[service->after[i]];
+
+        if (!is_ready(other))
+            return other;
+    }
+    return NULL;
+}
+
+static void check_start(struct service *service)
+{
+    const struct service *missing = first_not_ready(service);
+    char message[SERVICE_MESSAGE_SIZE];
+
+    if (missing != NULL && is_coming(missing)) {
+        (void)snprintf(message, sizeof message, "waits for %s", missing->name);
+        service_observe(service, SERVICE_EVENT_BLOCKED, FLOCKS_STATE_REASON_REQUESTED, message);
+    } else if (missing != NULL) {
+        (void)snprintf(message, sizeof message, "waits for %s, which is %s", missing->name,
+            service_state_text(missing->facts.state));
+        service_observe(
+            service, SERVICE_EVENT_BLOCKED, FLOCKS_STATE_REASON_DEPENDENCY_FAILED, message);
+    } else if (!service_ports_are_free(service, message, sizeof message)) {
+        service_observe(service, SERVICE_EVENT_BLOCKED, FLOCKS_STATE_REASON_PORT_HELD, message);
+    } else {
+        service_observe(service, SERVICE_EVENT_CLEARED, 0, NULL);
+    }
+}
+
+/* ---- the machine's actions ---- */
+
+static void look(struct service *service)
+{
+    if (service_is_empty(service))
+        service_observe(service, SERVICE_EVENT_EMPTIED, 0, NULL);
+}
+
+static void perform(struct service *service, enum service_action action)
+{
+    switch (action) {
+    case SERVICE_ACTION_CHECK:
+        check_start(service);
+        return;
+    case SERVICE_ACTION_PREPARE:
+    case SERVICE_ACTION_SPAWN:
+        service_spawn(service, action == SERVICE_ACTION_PREPARE);
+        return;
+    case SERVICE_ACTION_WATCH:
+        service_watch_begin(service, clock_monotonic_ms());
+        return;
+    case SERVICE_ACTION_UNWATCH:
+        service_watch_end(service);
+        return;
+    case SERVICE_ACTION_SIGNAL:
+        service_signal(service);
+        return;
+    case SERVICE_ACTION_KILL:
+        service_sweep(service);
+        return;
+    case SERVICE_ACTION_LOOK:
+        look(service);
+        return;
+    }
+}
+
+static void tell_transition(
+    struct service *service, enum service_state from, const struct service_input *input)
+{
+    const struct service_facts *facts = &service->facts;
+
+    log_info("service changed", "name=%s from=%s event=%s to=%s pid=%d generation=%u reason=%s",
+        service->name, service_state_text(from), service_event_text(input->event),
+        service_state_text(facts->state), (int)(facts->leader_gone ? 0 : facts->pid),
+        (unsigned)facts->generation,
+        flocks_state_reason_name(flocks_state_reason_from((int)facts->reason)));
+}
+
+/* One line and one look at operations and dependents per rest, not per step on the way there. */
+static void settle(struct service *service, const struct service_input *input)
+{
+    enum service_state from = service->told_state;
+    bool changed = service->facts.state != from;
+
+    if (changed) {
+        service->told_state = service->facts.state;
+        service->since_wall_ns = clock_wall_ns();
+        tell_transition(service, from, input);
+    }
+    service_arm(service);
+    supervisor_mark_dirty(service->owner);
+    supervisor_service_changed(service, changed);
+}
+
+static void forget_leader(struct service *service)
+{
+    if (service->identity.leader.pid != 0)
+        process_sessions_remove(service->owner->sessions, service->identity.leader.pid);
+    service->identity = (struct process_identity){.mark = 0};
+    service->swept = false;
+    service->clean_scans = 0;
+}
+
+static void note_leader(struct service *service)
+{
+    service->identity.leader =
+        (struct process_id){.pid = service->facts.pid, .start_ticks = service->facts.start_ticks};
+    (void)process_sessions_add(service->owner->sessions, service->facts.pid);
+}
+
+void service_feed(struct service *service, const struct service_input *input)
+{
+    struct service_step step;
+
+    step = service_machine_apply(&service->policy, &service->facts, input);
+    if (step.rule == SERVICE_RULE_ILLEGAL) {
+        log_warn("event ignored", "name=%s state=%s event=%s", service->name,
+            service_state_text(service->facts.state), service_event_text(input->event));
+        return;
+    }
+    if (service_facts_has_run(&service->facts) && step.facts.run != service->facts.run)
+        forget_leader(service);
+    service->facts = step.facts;
+    if (step.rule == SERVICE_RULE_NOTE)
+        note_leader(service);
+    service->depth++;
+    for (size_t i = 0; i < step.n_actions; i++)
+        perform(service, step.actions[i]);
+    service->depth--;
+    if (service->depth == 0)
+        settle(service, input);
+}
+
+static uint32_t random_number(void)
+{
+    uint32_t number = 0;
+
+    /* Jitter only: without entropy there is none. */
+    if (getrandom(&number, sizeof number, GRND_NONBLOCK) != sizeof number)
+        return 0;
+    return number;
+}
+
+void service_observe(
+    struct service *service, enum service_event event, uint32_t reason, const char *message)
+{
+    const struct service_input input = {.event = event,
+        .now = clock_monotonic_ms(),
+        .reason = reason,
+        .message = message,
+        .random = random_number()};
+
+    service_feed(service, &input);
+}
+
+void service_ask(
+    struct service *service, enum service_event event, uint32_t reason, bool skip_prepare)
+{
+    const struct service_input input = {.event = event,
+        .now = clock_monotonic_ms(),
+        .reason = reason,
+        .skip_prepare = skip_prepare,
+        .random = random_number()};
+
+    service_feed(service, &input);
+}
+
+/* ---- exits ---- */
+
+static void describe_exit(int wait_status, int64_t lived_ms, char *out, size_t out_size)
+{
+    double seconds = (double)lived_ms / 1000.0;
+
+    if (WIFSIGNALED(wait_status)) {
+        const char *name = sigabbrev_np(WTERMSIG(wait_status));
+
+        (void)snprintf(out, out_size, "killed by SIG%s after %.1f s%s", name != NULL ? name : "?",
+            seconds, WCOREDUMP(wait_status) ? " (core dumped)" : "");
+    } else {
+        (void)snprintf(
+            out, out_size, "exit code %d after %.1f s", WEXITSTATUS(wait_status), seconds);
+    }
+}
+
+static int64_t lived_ms(const struct service *service, const struct keeper_exit *exit)
+{
+    int64_t late_ms = (clock_boottime_ns() - exit->at_ns) / 1000000;
+    int64_t lived = clock_monotonic_ms() - late_ms - service->facts.spawned_at;
+
+    return lived > 0 ? lived : 0;
+}
+
+static void remember_exit(
+    struct service *service, const struct keeper_exit *exit, uint32_t reason, int64_t lived)
+{
+    const struct service_exit record = {.generation = service->facts.generation,
+        .ended_wall_ns = clock_wall_ns() - (clock_boottime_ns() - exit->at_ns),
+        .lived_ms = lived,
+        .reason = reason,
+        .wait_status = exit->wait_status};
+
+    service_note_exit(service, &record);
+}
+
+static void prepare_exited(struct service *service, const struct keeper_exit *exit, int64_t lived)
+{
+    char how[SERVICE_MESSAGE_SIZE / 2];
+    char message[SERVICE_MESSAGE_SIZE];
+
+    if (WIFEXITED(exit->wait_status) && WEXITSTATUS(exit->wait_status) == 0) {
+        service_observe(service, SERVICE_EVENT_PREPARED, 0, NULL);
+        return;
+    }
+    describe_exit(exit->wait_status, lived, how, sizeof how);
+    (void)snprintf(message, sizeof message, "prepare step: %s", how);
+    service_observe(
+        service, SERVICE_EVENT_PREPARE_FAILED, FLOCKS_STATE_REASON_PREPARE_FAILED, message);
+}
+
+void service_exited(struct service *service, const struct keeper_exit *exit)
+{
+    char message[SERVICE_MESSAGE_SIZE];
+    int64_t lived = lived_ms(service, exit);
+    uint32_t reason =
+        WIFSIGNALED(exit->wait_status) ? FLOCKS_STATE_REASON_SIGNALLED : FLOCKS_STATE_REASON_EXITED;
+    struct service_input input = {
+        .event = SERVICE_EVENT_EXITED, .reason = reason, .message = message};
+
+    if (exit->generation != service->facts.run || service->facts.leader_gone)
+        return;
+    if (service->facts.state == SERVICE_PREPARING) {
+        prepare_exited(service, exit, lived);
+        return;
+    }
+    remember_exit(service, exit, reason, lived);
+    describe_exit(exit->wait_status, lived, message, sizeof message);
+    input.now = clock_monotonic_ms();
+    input.success = WIFEXITED(exit->wait_status) && WEXITSTATUS(exit->wait_status) == 0;
+    input.random = random_number();
+    service_feed(service, &input);
+}
+
+/* ---- time ---- */
+
+static void feed_due(struct service *service)
+{
+    char message[SERVICE_MESSAGE_SIZE];
+    bool explains = service->facts.state == SERVICE_STARTING && service->problem[0] != '\0';
+
+    (void)snprintf(
+        message, sizeof message, "not ready within the start timeout; %.200s", service->problem);
+    service_observe(service, SERVICE_EVENT_DUE, 0, explains ? message : NULL);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct service *service = timer->data;
+    int64_t now = clock_monotonic_ms();
+
+    if (service->facts.due_at <= now)
+        feed_due(service);
+    else if (service_watch_due_at(service) <= now)
+        service_watch_turn(service, now);
+    service_arm(service);
+}
+
+void service_arm(struct service *service)
+{
+    int64_t due_at = service->facts.due_at;
+    int64_t watch_at = service_watch_due_at(service);
+    int64_t now = clock_monotonic_ms();
+
+    if (service->owner->is_closing || service->depth > 0)
+        return;
+    if (watch_at < due_at)
+        due_at = watch_at;
+    service->timer.data = service;
+    if (due_at == CLOCK_NEVER || !service->owner->is_reconciled) {
+        (void)uv_timer_stop(&service->timer);
+        return;
+    }
+    /* The loop's own time may be older than ours. */
+    uv_update_time(service->owner->loop);
+    (void)uv_timer_start(&service->timer, on_timer, due_at > now ? (uint64_t)(due_at - now) : 0, 0);
+}
+
+void service_recheck(struct service *service)
+{
+    bool is_open = service->facts.state == SERVICE_WAITING ||
+                   (service->facts.state == SERVICE_STOPPING && service->facts.leader_gone);
+
+    if (!is_open || service->depth > 0)
+        return;
+    service->facts.due_at = clock_monotonic_ms();
+    feed_due(service);
+}
+
+/* ---- take-over ---- */
+
+static void perform_step(struct service *service, const struct service_step *step)
+{
+    service->facts = step->facts;
+    service->depth++;
+    for (size_t i = 0; i < step->n_actions; i++)
+        perform(service, step->actions[i]);
+    service->depth--;
+}
+
+/* The state was written before the keeper had answered; the keeper's word is the truth. */
+static void learn_spawned(struct service *service, const struct keeper_child *child)
+{
+    const struct service_input input = {.event = SERVICE_EVENT_SPAWNED,
+        .now = clock_monotonic_ms(),
+        .pid = child->pid,
+        .start_ticks = child->start_ticks};
+
+    memcpy(service->invocation, child->invocation, sizeof service->invocation);
+    service->identity.mark = child->rttime_mark;
+    service_feed(service, &input);
+}
+
+static void identify(struct service *service)
+{
+    for (size_t i = 0; i < KEEPER_INVOCATION_BYTES; i++)
+        (void)snprintf(
+            service->identity.invocation + 2 * i, 3, "%02x", (unsigned)service->invocation[i]);
+    if (service->facts.pid != 0)
+        note_leader(service);
+}
+
+/* Neither alive nor among the exits that will be told: how it ended is known to nobody. */
+static void lose_process(struct service *service)
+{
+    service_observe(service,
+        service->facts.state == SERVICE_PREPARING ? SERVICE_EVENT_PREPARE_FAILED
+                                                  : SERVICE_EVENT_EXITED,
+        FLOCKS_STATE_REASON_EXITED, "ended while nobody watched");
+}
+
+void service_resume(struct service *service, const struct keeper_child *child)
+{
+    const struct service_facts *facts = &service->facts;
+    struct service_step step;
+
+    service->told_state = facts->state;
+    if (!service_facts_has_run(facts)) {
+        step = service_machine_resume(&service->policy, facts, false, clock_monotonic_ms());
+        perform_step(service, &step);
+        return;
+    }
+    identify(service);
+    if (child != NULL && facts->spawning) {
+        learn_spawned(service, child);
+        identify(service);
+        return;
+    }
+    if (child == NULL && !facts->spawning && facts->state != SERVICE_STOPPING) {
+        lose_process(service);
+        return;
+    }
+    step = service_machine_resume(&service->policy, facts, child != NULL, clock_monotonic_ms());
+    perform_step(service, &step);
+}
+
+void service_adopt(struct service *service, const struct keeper_child *child)
+{
+    struct service_facts *facts = &service->facts;
+
+    facts->state = SERVICE_STOPPING;
+    facts->next = SERVICE_NEXT_STAY;
+    facts->run = child->generation;
+    facts->last_run = child->generation;
+    facts->pid = child->pid;
+    facts->start_ticks = child->start_ticks;
+    facts->killing = true;
+    facts->leader_gone = false;
+    facts->spawning = false;
+    facts->due_at = 0;
+    facts->kill_at = 0;
+    memcpy(service->invocation, child->invocation, sizeof service->invocation);
+    service->identity.mark = child->rttime_mark;
+    identify(service);
+    service->told_state = SERVICE_STOPPING;
+}

@@ -1,0 +1,168 @@
+/* One service as the daemon drives it: the machine's facts, the processes behind them, and whoever
+ * performs its actions. Private to the room: api and main see supervisor.h only.
+ *
+ * Holds no policy: that is service_machine.h (life), probe_schedule.h (health) and operations.h
+ * (who asked). */
+#ifndef FLOCKS_SUPERVISE_SERVICE_H
+#define FLOCKS_SUPERVISE_SERVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "flocks/v1/config.names.h"
+
+#include "server/keeper/link.h"
+#include "server/supervise/endpoint.h"
+#include "server/supervise/listener.h"
+#include "server/supervise/operations.h"
+#include "server/supervise/probe.h"
+#include "server/supervise/probe_schedule.h"
+#include "server/supervise/process_set.h"
+#include "server/supervise/service_machine.h"
+
+enum {
+    /* A service's port and extra_ports (the schema's max_items). */
+    SERVICE_PORTS_MAX = 9,
+    /* Last exits remembered; older ones are forgotten. */
+    SERVICE_EXITS_MAX = 8,
+    /* How often a starting service's ports are looked at: nothing tells of a listener that appears.
+     */
+    SERVICE_PORT_POLL_MS = 20,
+    /* ... and a serving one's, besides every probe. */
+    SERVICE_PORT_CHECK_MS = 1000,
+    /* Members of one set that are signalled in one pass; the next pass finds the rest. */
+    SERVICE_SWEEP_MAX = 512,
+    /* After something had to be killed, a set is empty when two scans in a row found nothing and no
+       orphan was reaped between them; where orphans of others never end, when so many did. */
+    SERVICE_CLEAN_SCANS = 2,
+    SERVICE_CLEAN_SCANS_MAX = 50,
+    /* No slot for exec probes. */
+    SERVICE_NO_SLOT = UINT32_MAX
+};
+
+struct supervisor;
+
+/* How a run ended. */
+struct service_exit {
+    uint32_t generation;
+    int64_t ended_wall_ns;
+    int64_t lived_ms;
+    uint32_t reason;
+    int wait_status;
+    int error; /* errno of a failed start; then the rest of the outcome means nothing */
+};
+
+enum watch_phase {
+    WATCH_OFF,
+    WATCH_PORTS,   /* until every port is its own */
+    WATCH_STARTUP, /* until the startup probe passes */
+    WATCH_READY,   /* until the ready probe passes */
+    WATCH_SERVING  /* alive probe, else the ready one; and the ports */
+};
+
+/* What is being observed of the present run (service_watch.c). */
+struct service_watch {
+    enum watch_phase phase;
+    int64_t ports_due_at;
+    int64_t lost_at;           /* since when a port is not its own; CLOCK_NEVER: all are */
+    const flocks_probe *probe; /* of the phase; NULL: none */
+    struct probe_schedule schedule;
+    struct probe *running;
+    bool task_running;   /* an exec probe whose result is awaited */
+    int64_t task_due_at; /* its timeout */
+};
+
+struct service {
+    struct supervisor *owner;
+    const char *name;                    /* of the configuration */
+    const flocks_service_config *config; /* of the configuration */
+    uint32_t slot;
+    uint32_t *after; /* slots of what must be ready first */
+    size_t n_after;
+    uint32_t *dependents; /* slots of what waits for this one */
+    size_t n_dependents;
+    struct service_policy policy;
+    struct service_facts facts;
+    int64_t since_wall_ns;
+
+    struct process_identity identity; /* of the present run; leader.pid 0: not known yet */
+    uint8_t invocation[KEEPER_INVOCATION_BYTES];
+    bool swept;                      /* something of it had to be killed */
+    unsigned clean_scans;            /* full scans in a row that found nothing ... */
+    uint64_t strays_when_clean;      /* ... while the keeper had reaped this many strays */
+    struct signalled_list signalled; /* of the present or last ending */
+    struct service_exit exits[SERVICE_EXITS_MAX]; /* newest first */
+    size_t n_exits;
+
+    struct endpoint endpoints[SERVICE_PORTS_MAX];
+    struct listener_cache caches[SERVICE_PORTS_MAX];
+    size_t n_endpoints;
+    union endpoint_address address; /* that reaches its first port */
+    struct service_watch watch;
+    char problem[SERVICE_MESSAGE_SIZE]; /* why it is not ready yet; "" : nothing known */
+    uint32_t task_slot;                 /* of its exec probes; SERVICE_NO_SLOT: has none */
+    uint32_t last_task;
+    bool task_alive; /* its slot is taken */
+
+    uv_timer_t timer;
+    unsigned depth;                /* of service_feed */
+    enum service_state told_state; /* last one logged */
+    bool is_advancing;
+};
+
+/* Endpoints, policy and names from its configuration. INVALID_ARGUMENT: a host that is no address.
+ */
+NODISCARD int service_init(struct service *service, struct supervisor *owner, uint32_t slot,
+    const char *name, const flocks_service_config *config, struct error *error);
+/* Memory only; the timer is closed by the owner. */
+void service_deinit(struct service *service);
+
+/* Applies one event and does what comes of it, other services' business included (dependents,
+ * operations). */
+void service_feed(struct service *service, const struct service_input *input);
+/* A request by an operation; `reason` of flocks.v1.StateReason. */
+void service_ask(
+    struct service *service, enum service_event event, uint32_t reason, bool skip_prepare);
+/* Something observed of the present run, in words. */
+void service_observe(
+    struct service *service, enum service_event event, uint32_t reason, const char *message);
+/* The keeper's news of its slot; news of another run than the present one is ignored. */
+void service_exited(struct service *service, const struct keeper_exit *exit);
+/* Asks again at once whether it may start, or whether its set is empty, if that is what it is at.
+ */
+void service_recheck(struct service *service);
+/* After a take-over: `child` as the keeper has it, NULL if it has none of the present run. */
+void service_resume(struct service *service, const struct keeper_child *child);
+/* A child that the state knows nothing of: it becomes a run that is being ended. */
+void service_adopt(struct service *service, const struct keeper_child *child);
+/* Sets the timer for what is due next. */
+void service_arm(struct service *service);
+/* Kills whatever is left of the present run, without the keeper. */
+void service_kill(struct service *service);
+
+/* service_run.c */
+void service_spawn(struct service *service, bool prepare);
+void service_signal(struct service *service);
+void service_sweep(struct service *service);
+bool service_is_empty(struct service *service);
+void service_note_exit(struct service *service, const struct service_exit *exit);
+
+/* service_watch.c */
+void service_watch_begin(struct service *service, int64_t now);
+void service_watch_end(struct service *service);
+/* Does what is due; may feed events. */
+void service_watch_turn(struct service *service, int64_t now);
+int64_t service_watch_due_at(const struct service *service);
+/* May it start: NULL, or why not, in words; *out_reason says which (flocks.v1.StateReason). */
+bool service_ports_are_free(struct service *service, char *out_message, size_t out_size);
+/* The exec probe in its task slot ended. */
+void service_task_exited(struct service *service, const struct keeper_exit *exit);
+
+/* Runs one check by exec; the result comes to service_watch_result. */
+void service_task_start(struct service *service, const flocks_exec_check *check, int64_t now);
+void service_task_kill(struct service *service);
+void service_watch_result(struct service *service, bool passed, const char *message, int64_t now);
+
+#endif

@@ -1,0 +1,325 @@
+/* Processes of one service: started and signalled through the keeper, swept and counted by their
+ * evidence. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "server/supervise/service.h"
+#include "server/supervise/spawn_plan.h"
+#include "server/supervise/supervisor_private.h"
+
+static void ignore_done(void *data, int result, const struct error *error)
+{
+    (void)data;
+    (void)result;
+    (void)error;
+}
+
+void service_note_exit(struct service *service, const struct service_exit *exit)
+{
+    memmove(service->exits + 1, service->exits, (SERVICE_EXITS_MAX - 1) * sizeof service->exits[0]);
+    service->exits[0] = *exit;
+    if (service->n_exits < SERVICE_EXITS_MAX)
+        service->n_exits++;
+}
+
+/* ---- spawning ---- */
+
+static void spawn_failed(struct service *service, int error_number, const char *message)
+{
+    const struct service_exit exit = {.generation = service->facts.generation,
+        .ended_wall_ns = clock_wall_ns(),
+        .reason = FLOCKS_STATE_REASON_EXEC_FAILED,
+        .error = error_number};
+
+    service_note_exit(service, &exit);
+    service_observe(service, SERVICE_EVENT_SPAWN_FAILED, FLOCKS_STATE_REASON_EXEC_FAILED, message);
+}
+
+static void spawn_succeeded(struct service *service, const struct keeper_spawned *spawned)
+{
+    const struct service_input input = {.event = SERVICE_EVENT_SPAWNED,
+        .now = clock_monotonic_ms(),
+        .pid = spawned->pid,
+        .start_ticks = spawned->start_ticks};
+
+    service_feed(service, &input);
+}
+
+static void answer_run(struct service *service, int result, const struct keeper_spawned *spawned,
+    const struct error *error)
+{
+    char message[SERVICE_MESSAGE_SIZE];
+
+    if (result < 0) {
+        (void)snprintf(message, sizeof message, "%.250s", error != NULL ? error->text : "refused");
+        spawn_failed(service, 0, message);
+    } else if (spawned->failed_step != KEEPER_STEP_NONE) {
+        (void)snprintf(message, sizeof message, "cannot %s: %s (%s)",
+            keeper_step_text((int)spawned->failed_step), error_errno_name(spawned->system_error),
+            service->facts.state == SERVICE_PREPARING ? service->config->prepare->command[0]
+                                                      : service->config->command[0]);
+        spawn_failed(service, spawned->system_error, message);
+    } else {
+        spawn_succeeded(service, spawned);
+    }
+}
+
+static void answer_task(struct service *service, int result, const struct keeper_spawned *spawned)
+{
+    if (result == 0 && spawned->failed_step == KEEPER_STEP_NONE)
+        return; /* its exit is the result */
+    service->task_alive = false;
+    if (service->watch.task_running)
+        service_watch_result(
+            service, false, "the probe's program cannot be executed", clock_monotonic_ms());
+}
+
+static void on_spawned(
+    void *data, int result, const struct keeper_spawned *spawned, const struct error *error)
+{
+    struct spawn_call *call = data;
+    struct service *service = call->service;
+    bool is_task = call->is_task;
+    uint32_t run = call->run;
+
+    list_remove(&call->link);
+    free(call);
+    if (service == NULL || result == -STATUS_UNAVAILABLE)
+        return;
+    if (is_task && run == service->last_task)
+        answer_task(service, result, spawned);
+    else if (!is_task && run == service->facts.run && service->facts.spawning)
+        answer_run(service, result, spawned, error);
+}
+
+/* Identity of the run: what its processes carry, and what they can be told by afterwards. */
+static int choose_identity(
+    struct process_identity *identity, uint8_t *invocation, struct error *error)
+{
+    struct rlimit mark;
+    int result;
+
+    if (getrandom(invocation, KEEPER_INVOCATION_BYTES, 0) != KEEPER_INVOCATION_BYTES)
+        return error_set_errno(error, errno, "choose an invocation id");
+    *identity = (struct process_identity){.mark = 0};
+    for (size_t i = 0; i < KEEPER_INVOCATION_BYTES; i++)
+        (void)snprintf(identity->invocation + 2 * i, 3, "%02x", (unsigned)invocation[i]);
+    result = process_mark_choose(identity->invocation, &mark, error);
+    if (result < 0)
+        return result;
+    identity->mark = (uint64_t)mark.rlim_cur;
+    return 0;
+}
+
+static int send_spawn(struct service *service, const struct spawn_plan_request *request,
+    bool is_task, struct error *error)
+{
+    struct arena arena;
+    struct keeper_spawn spawn;
+    struct spawn_call *call = calloc(1, sizeof *call);
+    int result;
+
+    if (call == NULL)
+        return error_set_errno(error, ENOMEM, "start %s", service->name);
+    *call = (struct spawn_call){.service = service, .run = request->run, .is_task = is_task};
+    arena_init(&arena, SPAWN_PLAN_BYTES);
+    result = spawn_plan_build(request, &arena, &spawn, error);
+    if (result == 0)
+        result = keeper_link_spawn(service->owner->link, &spawn, on_spawned, call, error);
+    arena_deinit(&arena);
+    if (result < 0) {
+        free(call);
+        return result;
+    }
+    list_append(&service->owner->spawns, &call->link);
+    return 0;
+}
+
+static struct spawn_plan_request plan_request(
+    const struct service *service, const struct process_identity *identity)
+{
+    return (struct spawn_plan_request){.name = service->name,
+        .config = service->config,
+        .root = service->owner->root,
+        .inherited = (const char *const *)environ,
+        .output_slot = service->slot,
+        .invocation_text = identity->invocation,
+        .mark = identity->mark};
+}
+
+void service_spawn(struct service *service, bool prepare)
+{
+    struct error error = ERROR_INIT;
+    struct spawn_plan_request request;
+    int result = choose_identity(&service->identity, service->invocation, &error);
+
+    signalled_clear(&service->signalled);
+    if (result == 0) {
+        request = plan_request(service, &service->identity);
+        request.slot = service->slot;
+        request.run = service->facts.run;
+        memcpy(request.invocation, service->invocation, sizeof request.invocation);
+        request.command = prepare ? service->config->prepare->command : service->config->command;
+        request.n_command =
+            prepare ? service->config->prepare->n_command : service->config->n_command;
+        result = send_spawn(service, &request, false, &error);
+    }
+    if (result < 0 && !service->owner->is_lost)
+        spawn_failed(service, error.system_error, error.text);
+}
+
+void service_task_start(struct service *service, const flocks_exec_check *check, int64_t now)
+{
+    struct error error = ERROR_INIT;
+    struct process_identity identity;
+    struct spawn_plan_request request;
+    uint8_t invocation[KEEPER_INVOCATION_BYTES];
+    int result = choose_identity(&identity, invocation, &error);
+
+    service->watch.task_running = true;
+    service->watch.task_due_at = clock_add_ms(now, service->watch.schedule.policy.timeout_ms);
+    if (result == 0) {
+        request = plan_request(service, &identity);
+        request.slot = service->task_slot;
+        request.run = ++service->last_task;
+        memcpy(request.invocation, invocation, sizeof request.invocation);
+        request.command = check->command;
+        request.n_command = check->n_command;
+        result = send_spawn(service, &request, true, &error);
+    }
+    service->task_alive = result == 0;
+    if (result < 0)
+        service_watch_result(service, false, error.text, now);
+    supervisor_mark_dirty(service->owner);
+}
+
+void service_task_kill(struct service *service)
+{
+    if (service->task_alive)
+        (void)!keeper_link_signal(service->owner->link, service->task_slot, service->last_task,
+            SIGKILL, KEEPER_SCOPE_GROUP, ignore_done, NULL, NULL);
+}
+
+/* ---- ending ---- */
+
+static void remember_signalled(
+    struct service *service, pid_t pid, int signal_number, bool stray, const char *executable)
+{
+    struct signalled item = {.pid = pid, .signal_number = signal_number, .stray = stray};
+
+    if (signalled_has(&service->signalled, pid, signal_number))
+        return;
+    (void)snprintf(item.executable, sizeof item.executable, "%s", executable);
+    signalled_add(&service->signalled, &item);
+}
+
+static void signal_group(struct service *service, int signal_number)
+{
+    char executable[PROCESS_EXECUTABLE_MAX];
+
+    if (service->facts.pid != 0 && !service->facts.leader_gone) {
+        process_executable(service->facts.pid, executable);
+        remember_signalled(service, service->facts.pid, signal_number, false, executable);
+    }
+    (void)!keeper_link_signal(service->owner->link, service->slot, service->facts.run,
+        signal_number, KEEPER_SCOPE_GROUP, ignore_done, NULL, NULL);
+}
+
+void service_signal(struct service *service)
+{
+    int signal_number = service->config->stop != NULL ? (int)service->config->stop->signal : 0;
+
+    signal_group(service, signal_number != 0 ? signal_number : SIGTERM);
+}
+
+static void note_scan(struct service *service, bool is_clean)
+{
+    uint64_t strays = keeper_link_strays(service->owner->link);
+
+    if (!is_clean)
+        service->clean_scans = 0;
+    else if (strays == service->strays_when_clean ||
+             service->clean_scans >= SERVICE_CLEAN_SCANS_MAX)
+        service->clean_scans++;
+    else
+        service->clean_scans = 1;
+    service->strays_when_clean = strays;
+}
+
+static void kill_members(
+    struct service *service, const struct process_member *members, size_t n_members)
+{
+    for (size_t i = 0; i < n_members; i++) {
+        const struct process_member *member = &members[i];
+        bool stray = (member->evidence & (PROCESS_IS_LEADER | PROCESS_IN_GROUP)) == 0;
+
+        if (process_signal(&member->id, SIGKILL, NULL) != 0)
+            continue;
+        remember_signalled(service, member->id.pid, SIGKILL, stray, member->executable);
+        if (stray)
+            log_info("stray killed", "name=%s pid=%d executable=%s", service->name,
+                (int)member->id.pid, member->executable);
+    }
+}
+
+void service_sweep(struct service *service)
+{
+    struct supervisor *supervisor = service->owner;
+    struct process_member *members = calloc(SERVICE_SWEEP_MAX, sizeof *members);
+    size_t count = 0;
+    int scanned;
+
+    /* The group first: it is the quickest way to stop a set from forking. */
+    signal_group(service, SIGKILL);
+    service->swept = true;
+    if (members == NULL || service->identity.leader.pid == 0) {
+        free(members);
+        return;
+    }
+    scanned = process_scan_run(supervisor->scan, NULL);
+    if (scanned >= 0 && process_scan_select(supervisor->scan, &service->identity, members,
+                            SERVICE_SWEEP_MAX, &count, NULL) < 0)
+        scanned = -STATUS_INTERNAL;
+    kill_members(service, members, count < SERVICE_SWEEP_MAX ? count : SERVICE_SWEEP_MAX);
+    note_scan(service, scanned == 0 && count == 0);
+    free(members);
+}
+
+static bool scan_finds_nothing(struct service *service)
+{
+    struct supervisor *supervisor = service->owner;
+    size_t count = 0;
+    int scanned = process_scan_run(supervisor->scan, NULL);
+
+    if (scanned >= 0 &&
+        process_scan_select(supervisor->scan, &service->identity, NULL, 0, &count, NULL) < 0)
+        scanned = -STATUS_INTERNAL;
+    return scanned == 0 && count == 0;
+}
+
+bool service_is_empty(struct service *service)
+{
+    const struct service_facts *facts = &service->facts;
+
+    if (facts->spawning || (facts->pid != 0 && !facts->leader_gone))
+        return false;
+    if (service->identity.leader.pid == 0)
+        return true;
+    if (service->swept)
+        return service->clean_scans >= SERVICE_CLEAN_SCANS;
+    switch (process_set_is_empty_fast(&service->identity, service->owner->sessions)) {
+    case PROCESS_SET_EMPTY:
+        return true;
+    case PROCESS_SET_OCCUPIED:
+        return false;
+    case PROCESS_SET_UNSURE:
+        return scan_finds_nothing(service);
+    }
+    return false;
+}

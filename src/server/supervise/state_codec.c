@@ -1,0 +1,422 @@
+/* The state message and the supervisor it is made of. Everything that must survive flocksd is named
+ * here, and nothing is decided. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "flocks/state/v1/state.names.h"
+
+#include "common/base/arena.h"
+#include "common/base/log.h"
+#include "server/supervise/supervisor_private.h"
+
+enum {
+    /* Cap of what one snapshot is built from; far beyond what fits a slot. */
+    SNAPSHOT_ARENA_BYTES = 64 * 1024 * 1024
+};
+
+/* How much of the past is written: less when a slot would overflow. */
+enum snapshot_extent { SNAPSHOT_WHOLE, SNAPSHOT_WITHOUT_HISTORY };
+
+/* ---- saving ---- */
+
+static state_signalled **save_signalled(
+    const struct signalled_list *list, size_t *out_n, struct arena *arena)
+{
+    state_signalled **items = arena_calloc(arena, list->n + 1, sizeof *items);
+
+    *out_n = 0;
+    for (size_t i = 0; items != NULL && i < list->n; i++) {
+        state_signalled *item = arena_alloc(arena, sizeof *item);
+
+        if (item == NULL)
+            break;
+        *item = (state_signalled)STATE_SIGNALLED_INIT;
+        item->pid = list->items[i].pid;
+        item->signal = list->items[i].signal_number;
+        item->executable = list->items[i].executable;
+        item->stray = list->items[i].stray;
+        items[(*out_n)++] = item;
+    }
+    return items;
+}
+
+static void save_exits(const struct service *service, state_service *message, struct arena *arena)
+{
+    message->exits = arena_calloc(arena, service->n_exits + 1, sizeof(state_exit *));
+    for (size_t i = 0; message->exits != NULL && i < service->n_exits; i++) {
+        state_exit *record = arena_alloc(arena, sizeof *record);
+
+        if (record == NULL)
+            return;
+        *record = (state_exit)STATE_EXIT_INIT;
+        record->generation = service->exits[i].generation;
+        record->ended_wall_ns = service->exits[i].ended_wall_ns;
+        record->lived_ms = service->exits[i].lived_ms;
+        record->reason = service->exits[i].reason;
+        record->wait_status = service->exits[i].wait_status;
+        record->error = service->exits[i].error;
+        message->exits[message->n_exits++] = record;
+    }
+}
+
+/* Borrowed arrays are only read by the packing. */
+static void save_facts(const struct service_facts *facts, state_service *message)
+{
+    message->state = (uint32_t)facts->state;
+    message->reason = facts->reason;
+    message->next = (uint32_t)facts->next;
+    message->cause = (uint32_t)facts->cause;
+    message->wanted = facts->wanted;
+    message->prepared = facts->prepared;
+    message->skip_prepare = facts->skip_prepare;
+    message->trial = facts->trial;
+    message->killing = facts->killing;
+    message->leader_gone = facts->leader_gone;
+    message->spawning = facts->spawning;
+    message->generation = facts->generation;
+    message->last_run = facts->last_run;
+    message->run = facts->run;
+    message->restart_count = facts->restart_count;
+    message->burst = facts->burst;
+    message->pid = facts->pid;
+    message->start_ticks = facts->start_ticks;
+    message->since_at_ms = facts->since_at;
+    message->due_at_ms = facts->due_at;
+    message->kill_at_ms = facts->kill_at;
+    message->spawned_at_ms = facts->spawned_at;
+    message->message = facts->message;
+}
+
+static state_service *save_service(
+    struct service *service, enum snapshot_extent extent, struct arena *arena)
+{
+    state_service *message = arena_alloc(arena, sizeof *message);
+
+    if (message == NULL)
+        return NULL;
+    *message = (state_service)STATE_SERVICE_INIT;
+    message->name = service->name;
+    message->slot = service->slot;
+    save_facts(&service->facts, message);
+    message->failures = service->facts.failures;
+    message->n_failures = service->facts.burst > 0 ? SERVICE_CAUSE_COUNT : 0;
+    message->since_wall_ns = service->since_wall_ns;
+    if (service_facts_has_run(&service->facts)) {
+        message->invocation.data = service->invocation;
+        message->invocation.len = sizeof service->invocation;
+        message->mark = service->identity.mark;
+    }
+    message->swept = service->swept;
+    message->last_task = service->last_task;
+    message->signalled = save_signalled(&service->signalled, &message->n_signalled, arena);
+    if (extent == SNAPSHOT_WHOLE)
+        save_exits(service, message, arena);
+    return message;
+}
+
+static state_step *save_step(const struct operation_step *step, struct arena *arena)
+{
+    state_step *message = arena_alloc(arena, sizeof *message);
+
+    if (message == NULL)
+        return NULL;
+    *message = (state_step)STATE_STEP_INIT;
+    message->slot = step->slot;
+    message->state = (uint32_t)step->state;
+    message->reason = step->reason;
+    message->message = step->message;
+    message->from_generation = step->from_generation;
+    message->to_generation = step->to_generation;
+    message->issued = step->issued;
+    message->launched = step->launched;
+    message->issued_at_ms = step->issued_at;
+    message->signalled = save_signalled(&step->signalled, &message->n_signalled, arena);
+    return message;
+}
+
+static state_operation *save_operation(const struct operation *operation, struct arena *arena)
+{
+    state_operation *message = arena_alloc(arena, sizeof *message);
+
+    if (message == NULL)
+        return NULL;
+    *message = (state_operation)STATE_OPERATION_INIT;
+    message->id = operation->id;
+    message->kind = (uint32_t)operation->kind;
+    message->state = (uint32_t)operation->state;
+    message->request_id = operation->request_id;
+    message->began_wall_ns = operation->began_wall_ns;
+    message->ended_wall_ns = operation->ended_wall_ns;
+    message->ended_at_ms = operation->ended_at;
+    message->deadline_at_ms = operation->deadline_at;
+    message->deadline_wall_ns = operation->deadline_wall_ns;
+    message->requester_pid = operation->requester_pid;
+    message->requester_uid = operation->requester_uid;
+    message->joined = operation->joined;
+    message->revision = operation->revision;
+    message->skip_prepare = operation->skip_prepare;
+    message->steps = arena_calloc(arena, operation->n_steps + 1, sizeof(state_step *));
+    for (size_t i = 0; message->steps != NULL && i < operation->n_steps; i++) {
+        message->steps[i] = save_step(&operation->steps[i], arena);
+        if (message->steps[i] == NULL)
+            break;
+        message->n_steps++;
+    }
+    return message;
+}
+
+static void save_operations(struct supervisor *supervisor, enum snapshot_extent extent,
+    state_snapshot *snapshot, struct arena *arena)
+{
+    snapshot->operations =
+        arena_calloc(arena, supervisor->operations.count + 1, sizeof(state_operation *));
+    if (snapshot->operations == NULL)
+        return;
+    LIST_FOR_EACH(link, &supervisor->operations.all)
+    {
+        const struct operation *operation = CONTAINER_OF(link, struct operation, link);
+        state_operation *message;
+
+        if (extent != SNAPSHOT_WHOLE && operation_has_ended(operation))
+            continue;
+        message = save_operation(operation, arena);
+        if (message == NULL)
+            return;
+        snapshot->operations[snapshot->n_operations++] = message;
+    }
+}
+
+static bool save_extent(struct supervisor *supervisor, enum snapshot_extent extent)
+{
+    struct arena arena;
+    state_snapshot snapshot = STATE_SNAPSHOT_INIT;
+    bool fits;
+
+    arena_init(&arena, SNAPSHOT_ARENA_BYTES);
+    snapshot.config.data = supervisor->packed_config;
+    snapshot.config.len = supervisor->packed_config_len;
+    snapshot.exits_done = supervisor->exits_done;
+    snapshot.takeovers = supervisor->takeovers;
+    snapshot.started_wall_ns = supervisor->started_wall_ns;
+    snapshot.leaving = supervisor->is_leaving;
+    snapshot.next_operation = supervisor->operations.next;
+    snapshot.operation_instance = supervisor->operations.instance;
+    snapshot.services = arena_calloc(&arena, supervisor->n_services + 1, sizeof(state_service *));
+    for (uint32_t slot = 0; snapshot.services != NULL && slot < supervisor->n_services; slot++) {
+        snapshot.services[slot] = save_service(&supervisor->services[slot], extent, &arena);
+        if (snapshot.services[slot] == NULL)
+            break;
+        snapshot.n_services++;
+    }
+    save_operations(supervisor, extent, &snapshot, &arena);
+    fits = !arena_is_exhausted(&arena) && protobuf_c_message_get_packed_size(&snapshot.base) <=
+                                              state_store_capacity(supervisor->store);
+    if (fits)
+        state_store_commit(supervisor->store,
+            protobuf_c_message_pack(&snapshot.base, state_store_begin(supervisor->store)));
+    arena_deinit(&arena);
+    return fits;
+}
+
+void state_save(struct supervisor *supervisor)
+{
+    bool saved = save_extent(supervisor, SNAPSHOT_WHOLE) ||
+                 save_extent(supervisor, SNAPSHOT_WITHOUT_HISTORY);
+
+    if (!saved && !supervisor->is_store_full)
+        log_error("state not kept: a take-over would begin from an older one", "capacity=%zu",
+            state_store_capacity(supervisor->store));
+    supervisor->is_store_full = !saved;
+}
+
+/* ---- loading ---- */
+
+static state_snapshot *unpack(const struct state_store *store, struct error *error)
+{
+    const uint8_t *bytes;
+    size_t len;
+    state_snapshot *snapshot;
+
+    if (state_store_read(store, &bytes, &len) != 0) {
+        error_set(error, STATUS_DATA_LOSS, "there is no state to take over");
+        return NULL;
+    }
+    snapshot = (state_snapshot *)protobuf_c_message_unpack(
+        &flocks__state__v1__snapshot__descriptor, NULL, len, bytes);
+    if (snapshot == NULL)
+        error_set(error, STATUS_DATA_LOSS, "the state cannot be read");
+    return snapshot;
+}
+
+int state_load_config(
+    const struct state_store *store, flocks_get_config_response **out, struct error *error)
+{
+    state_snapshot *snapshot = unpack(store, error);
+
+    if (snapshot == NULL)
+        return -STATUS_DATA_LOSS;
+    *out = (flocks_get_config_response *)protobuf_c_message_unpack(
+        &flocks__v1__get_config_response__descriptor, NULL, snapshot->config.len,
+        snapshot->config.data);
+    protobuf_c_message_free_unpacked(&snapshot->base, NULL);
+    if (*out == NULL)
+        return error_set(error, STATUS_DATA_LOSS, "the configuration in the state cannot be read");
+    return 0;
+}
+
+static void load_signalled(
+    struct signalled_list *list, state_signalled *const *items, size_t n_items)
+{
+    for (size_t i = 0; i < n_items; i++) {
+        struct signalled item = {
+            .pid = items[i]->pid, .signal_number = items[i]->signal, .stray = items[i]->stray};
+
+        (void)snprintf(item.executable, sizeof item.executable, "%s", items[i]->executable);
+        signalled_add(list, &item);
+    }
+}
+
+/* A number that this version does not know would index a table. */
+static bool is_sane(const state_service *message)
+{
+    return message->state > 0 && message->state < SERVICE_STATE_END &&
+           message->next < SERVICE_NEXT_COUNT && message->cause < SERVICE_CAUSE_COUNT;
+}
+
+static void load_facts(struct service_facts *facts, const state_service *message)
+{
+    facts->state = (enum service_state)message->state;
+    facts->reason = message->reason;
+    facts->next = (enum service_next)message->next;
+    facts->cause = (enum service_cause)message->cause;
+    facts->wanted = message->wanted;
+    facts->prepared = message->prepared;
+    facts->skip_prepare = message->skip_prepare;
+    facts->trial = message->trial;
+    facts->killing = message->killing;
+    facts->leader_gone = message->leader_gone;
+    facts->spawning = message->spawning;
+    facts->generation = message->generation;
+    facts->last_run = message->last_run;
+    facts->run = message->run;
+    facts->restart_count = message->restart_count;
+    facts->burst = message->burst;
+    for (size_t i = 0; i < message->n_failures && i < SERVICE_CAUSE_COUNT; i++)
+        facts->failures[i] = message->failures[i];
+    facts->pid = message->pid;
+    facts->start_ticks = message->start_ticks;
+    facts->since_at = message->since_at_ms;
+    facts->due_at = message->due_at_ms;
+    facts->kill_at = message->kill_at_ms;
+    facts->spawned_at = message->spawned_at_ms;
+    (void)snprintf(facts->message, sizeof facts->message, "%s", message->message);
+}
+
+static void load_exits(struct service *service, const state_service *message)
+{
+    for (size_t i = 0; i < message->n_exits && i < SERVICE_EXITS_MAX; i++) {
+        const state_exit *record = message->exits[i];
+
+        service->exits[i] = (struct service_exit){.generation = record->generation,
+            .ended_wall_ns = record->ended_wall_ns,
+            .lived_ms = record->lived_ms,
+            .reason = record->reason,
+            .wait_status = record->wait_status,
+            .error = record->error};
+        service->n_exits = i + 1;
+    }
+}
+
+static void load_service(struct service *service, const state_service *message)
+{
+    load_facts(&service->facts, message);
+    service->since_wall_ns = message->since_wall_ns;
+    service->told_state = service->facts.state;
+    if (message->invocation.len == sizeof service->invocation)
+        memcpy(service->invocation, message->invocation.data, sizeof service->invocation);
+    service->identity.mark = message->mark;
+    service->swept = message->swept;
+    /* The last one may not have been written. */
+    service->last_task = message->last_task + 1;
+    load_signalled(&service->signalled, message->signalled, message->n_signalled);
+    load_exits(service, message);
+}
+
+static void load_step(struct operation_step *step, const state_step *message)
+{
+    step->slot = message->slot;
+    step->state = flocks_operation_state_from((int)message->state);
+    step->reason = message->reason;
+    (void)snprintf(step->message, sizeof step->message, "%s", message->message);
+    step->from_generation = message->from_generation;
+    step->to_generation = message->to_generation;
+    step->issued = message->issued;
+    step->launched = message->launched;
+    step->issued_at = message->issued_at_ms;
+    load_signalled(&step->signalled, message->signalled, message->n_signalled);
+}
+
+static bool steps_are_sane(const struct supervisor *supervisor, const state_operation *message)
+{
+    for (size_t i = 0; i < message->n_steps; i++) {
+        if (message->steps[i]->slot >= supervisor->n_services)
+            return false;
+    }
+    return true;
+}
+
+static int load_operation(
+    struct supervisor *supervisor, const state_operation *message, struct error *error)
+{
+    struct operation *operation;
+
+    if (!steps_are_sane(supervisor, message))
+        return 0;
+    operation = operations_restore(&supervisor->operations, message->n_steps);
+    if (operation == NULL)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the operations");
+    (void)snprintf(operation->id, sizeof operation->id, "%s", message->id);
+    (void)snprintf(operation->request_id, sizeof operation->request_id, "%s", message->request_id);
+    operation->kind = flocks_operation_kind_from((int)message->kind);
+    operation->state = flocks_operation_state_from((int)message->state);
+    operation->began_wall_ns = message->began_wall_ns;
+    operation->ended_wall_ns = message->ended_wall_ns;
+    operation->ended_at = message->ended_at_ms;
+    operation->deadline_at = message->deadline_at_ms;
+    operation->deadline_wall_ns = message->deadline_wall_ns;
+    operation->requester_pid = message->requester_pid;
+    operation->requester_uid = message->requester_uid;
+    operation->joined = message->joined;
+    operation->revision = message->revision;
+    operation->skip_prepare = message->skip_prepare;
+    for (size_t i = 0; i < message->n_steps; i++) {
+        load_step(&operation->steps[i], message->steps[i]);
+        operation_restore_step(&supervisor->operations, &operation->steps[i]);
+    }
+    return 0;
+}
+
+int state_load(struct supervisor *supervisor, struct error *error)
+{
+    state_snapshot *snapshot = unpack(supervisor->store, error);
+    int result = 0;
+
+    if (snapshot == NULL)
+        return -STATUS_DATA_LOSS;
+    supervisor->exits_done = snapshot->exits_done;
+    supervisor->started_wall_ns = snapshot->started_wall_ns;
+    supervisor->is_leaving = snapshot->leaving;
+    supervisor->operations.next = snapshot->next_operation;
+    supervisor->operations.instance = snapshot->operation_instance;
+    for (size_t i = 0; i < snapshot->n_services; i++) {
+        struct service *service = supervisor_find(supervisor, snapshot->services[i]->name);
+
+        if (service != NULL && is_sane(snapshot->services[i]))
+            load_service(service, snapshot->services[i]);
+    }
+    for (size_t i = 0; i < snapshot->n_operations && result == 0; i++)
+        result = load_operation(supervisor, snapshot->operations[i], error);
+    protobuf_c_message_free_unpacked(&snapshot->base, NULL);
+    return result;
+}

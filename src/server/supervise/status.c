@@ -1,0 +1,292 @@
+/* What people and programs are told: messages made of facts, all memory from an arena. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/api_revision.h"
+#include "server/supervise/supervisor_private.h"
+
+/* ---- values ---- */
+
+static Google__Protobuf__Timestamp *make_timestamp(struct arena *arena, int64_t wall_ns)
+{
+    Google__Protobuf__Timestamp *timestamp = arena_alloc(arena, sizeof *timestamp);
+
+    if (timestamp == NULL)
+        return NULL;
+    *timestamp = (Google__Protobuf__Timestamp)GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    timestamp->seconds = wall_ns / 1000000000;
+    timestamp->nanos = (int32_t)(wall_ns % 1000000000);
+    return timestamp;
+}
+
+/* A monotonic time in the future as people read clocks. */
+static Google__Protobuf__Timestamp *make_future(struct arena *arena, int64_t at)
+{
+    return make_timestamp(arena, clock_wall_ns() + (at - clock_monotonic_ms()) * 1000000);
+}
+
+static int no_memory(struct error *error)
+{
+    return error_set(
+        error, STATUS_RESOURCE_EXHAUSTED, "the answer is larger than one call may use");
+}
+
+/* ---- operations ---- */
+
+static flocks_signalled_process **fill_signalled(
+    const struct signalled_list *list, struct arena *arena, size_t *out_n)
+{
+    flocks_signalled_process **items = arena_calloc(arena, list->n + 1, sizeof *items);
+
+    *out_n = 0;
+    for (size_t i = 0; items != NULL && i < list->n; i++) {
+        const char *name = sigabbrev_np(list->items[i].signal_number);
+        flocks_signalled_process *item = arena_alloc(arena, sizeof *item);
+
+        if (item == NULL)
+            return NULL;
+        *item = (flocks_signalled_process)FLOCKS_SIGNALLED_PROCESS_INIT;
+        item->pid = list->items[i].pid;
+        item->signal = arena_printf(arena, "SIG%s", name != NULL ? name : "?");
+        item->executable = arena_strdup(arena, list->items[i].executable);
+        item->stray = list->items[i].stray;
+        items[(*out_n)++] = item;
+    }
+    return items;
+}
+
+static flocks_service_outcome *fill_outcome(
+    const struct supervisor *supervisor, const struct operation_step *step, struct arena *arena)
+{
+    const struct service *service = &supervisor->services[step->slot];
+    flocks_service_outcome *outcome = arena_alloc(arena, sizeof *outcome);
+
+    if (outcome == NULL)
+        return NULL;
+    *outcome = (flocks_service_outcome)FLOCKS_SERVICE_OUTCOME_INIT;
+    outcome->service = service->name;
+    outcome->state = step->state;
+    outcome->reason = flocks_state_reason_from((int)step->reason);
+    outcome->message = arena_strdup(arena, step->message);
+    outcome->from_generation = step->from_generation;
+    outcome->to_generation = step->to_generation;
+    outcome->signalled = fill_signalled(&step->signalled, arena, &outcome->n_signalled);
+    return outcome;
+}
+
+/* The first service that is still to come to its end, in words. */
+static const char *describe_step(
+    const struct supervisor *supervisor, const struct operation *operation, struct arena *arena)
+{
+    for (size_t i = 0; i < operation->n_steps; i++) {
+        const struct operation_step *step = &operation->steps[i];
+        const struct service *service = &supervisor->services[step->slot];
+
+        if (step->state == FLOCKS_OPERATION_STATE_RUNNING ||
+            step->state == FLOCKS_OPERATION_STATE_QUEUED)
+            return arena_printf(
+                arena, "%s: %s", service->name, service_state_text(service->facts.state));
+    }
+    return "";
+}
+
+static void fill_operation_times(
+    const struct operation *operation, struct arena *arena, flocks_operation *out)
+{
+    out->began_at = make_timestamp(arena, operation->began_wall_ns);
+    if (operation_has_ended(operation))
+        out->ended_at = make_timestamp(arena, operation->ended_wall_ns);
+    if (operation->deadline_at != CLOCK_NEVER)
+        out->deadline = make_timestamp(arena, operation->deadline_wall_ns);
+}
+
+static flocks_operation *fill_operation(
+    const struct supervisor *supervisor, const struct operation *operation, struct arena *arena)
+{
+    flocks_operation *out = arena_alloc(arena, sizeof *out);
+
+    if (out == NULL)
+        return NULL;
+    *out = (flocks_operation)FLOCKS_OPERATION_INIT;
+    out->id = arena_strdup(arena, operation->id);
+    out->kind = operation->kind;
+    out->state = operation->state;
+    out->requester_pid = operation->requester_pid;
+    out->requester_uid = operation->requester_uid;
+    out->joined = operation->joined;
+    out->steps_done = (uint32_t)operation->n_ended;
+    out->steps_total = (uint32_t)operation->n_steps;
+    out->step = describe_step(supervisor, operation, arena);
+    fill_operation_times(operation, arena, out);
+    out->outcomes = arena_calloc(arena, operation->n_steps + 1, sizeof *out->outcomes);
+    for (size_t i = 0; out->outcomes != NULL && i < operation->n_steps; i++) {
+        out->outcomes[i] = fill_outcome(supervisor, &operation->steps[i], arena);
+        if (out->outcomes[i] == NULL)
+            return NULL;
+        out->n_outcomes++;
+    }
+    return out;
+}
+
+int supervisor_get_operation(struct supervisor *supervisor, const char *id, struct arena *arena,
+    flocks_operation **out, uint32_t *out_revision, struct error *error)
+{
+    const struct operation *operation = operations_find(&supervisor->operations, id);
+
+    if (operation == NULL) {
+        int result = error_set(error, STATUS_NOT_FOUND, "no such operation: %s", id);
+
+        if (error != NULL)
+            error->reason = FLOCKS_ERROR_REASON_UNKNOWN_OPERATION;
+        return result;
+    }
+    *out = fill_operation(supervisor, operation, arena);
+    if (*out == NULL || arena_is_exhausted(arena))
+        return no_memory(error);
+    if (out_revision != NULL)
+        *out_revision = operation->revision;
+    return 0;
+}
+
+/* ---- status ---- */
+
+static enum flocks_daemon_state daemon_state(const struct supervisor *supervisor)
+{
+    if (supervisor->is_leaving || supervisor->is_lost)
+        return FLOCKS_DAEMON_STATE_STOPPING;
+    return supervisor->is_reconciled ? FLOCKS_DAEMON_STATE_RUNNING : FLOCKS_DAEMON_STATE_STARTING;
+}
+
+static flocks_daemon_status *fill_daemon(const struct supervisor *supervisor, struct arena *arena)
+{
+    flocks_daemon_status *daemon = arena_alloc(arena, sizeof *daemon);
+
+    if (daemon == NULL)
+        return NULL;
+    *daemon = (flocks_daemon_status)FLOCKS_DAEMON_STATUS_INIT;
+    daemon->pid = (int32_t)getpid();
+    daemon->keeper_pid = supervisor->keeper_pid;
+    daemon->state = daemon_state(supervisor);
+    daemon->version = FLOCKS_VERSION;
+    daemon->keeper_version = arena_strdup(arena, supervisor->keeper_version);
+    daemon->api_revision = FLOCKS_API_REVISION;
+    daemon->started_at = make_timestamp(arena, supervisor->started_wall_ns);
+    daemon->config_digest = supervisor->config->digest;
+    daemon->root = arena_strdup(arena, supervisor->root);
+    daemon->takeovers = supervisor->takeovers;
+    return daemon;
+}
+
+static const char *last_error(const struct service *service)
+{
+    if (service->facts.state == SERVICE_STARTING && service->problem[0] != '\0')
+        return service->problem;
+    return service->facts.message;
+}
+
+static bool waits_for_a_time(const struct service_facts *facts)
+{
+    return (facts->state == SERVICE_BACKOFF || facts->state == SERVICE_FAILED ||
+               facts->state == SERVICE_WAITING) &&
+           facts->due_at != CLOCK_NEVER;
+}
+
+/* The pid of the service itself: not of its prepare step, not of a leader that is gone. */
+static int32_t shown_pid(const struct service_facts *facts)
+{
+    return facts->state == SERVICE_PREPARING || facts->leader_gone ? 0 : facts->pid;
+}
+
+static const char *log_path(
+    const struct supervisor *supervisor, const struct service *service, struct arena *arena)
+{
+    char path[PATH_MAX];
+
+    supervisor_log_path(supervisor, service, path, sizeof path);
+    return arena_strdup(arena, path);
+}
+
+static flocks_service_status *fill_service(
+    const struct supervisor *supervisor, const struct service *service, struct arena *arena)
+{
+    const struct service_facts *facts = &service->facts;
+    const struct operation_step *step =
+        operations_active_step(&supervisor->operations, service->slot);
+    flocks_service_status *status = arena_alloc(arena, sizeof *status);
+    struct keeper_output_loss loss;
+
+    if (status == NULL)
+        return NULL;
+    *status = (flocks_service_status)FLOCKS_SERVICE_STATUS_INIT;
+    keeper_link_output_loss(supervisor->link, service->slot, &loss);
+    status->name = service->name;
+    status->state = flocks_service_state_from((int)facts->state);
+    status->reason = flocks_state_reason_from((int)facts->reason);
+    status->pid = shown_pid(facts);
+    status->generation = facts->generation;
+    status->restart_count = facts->restart_count;
+    status->host = service->config->host;
+    status->port = service->config->port;
+    status->last_error = arena_strdup(arena, last_error(service));
+    status->log_path = log_path(supervisor, service, arena);
+    status->wanted = facts->wanted;
+    status->since = make_timestamp(arena, service->since_wall_ns);
+    if (waits_for_a_time(facts))
+        status->retry_at = make_future(arena, facts->due_at);
+    if (shown_pid(facts) != 0)
+        status->invocation_id = arena_strdup(arena, service->identity.invocation);
+    status->log_bytes_lost = loss.lost_bytes;
+    if (step != NULL)
+        status->operation_id = arena_strdup(arena, step->operation->id);
+    return status;
+}
+
+static int choose_services(const struct supervisor *supervisor, const char *const *names,
+    size_t n_names, struct arena *arena, const struct service ***out, size_t *out_n,
+    struct error *error)
+{
+    size_t n = n_names > 0 ? n_names : supervisor->n_services;
+    const struct service **services = arena_calloc(arena, n + 1, sizeof *services);
+
+    if (services == NULL)
+        return no_memory(error);
+    for (size_t i = 0; i < n; i++) {
+        services[i] =
+            n_names > 0 ? supervisor_find(supervisor, names[i]) : &supervisor->services[i];
+        if (services[i] == NULL) {
+            int result = error_set(error, STATUS_NOT_FOUND, "no such service: %s", names[i]);
+
+            if (error != NULL) {
+                error->reason = FLOCKS_ERROR_REASON_UNKNOWN_SERVICE;
+                (void)snprintf(error->subject, sizeof error->subject, "%s", names[i]);
+            }
+            return result;
+        }
+    }
+    *out = services;
+    *out_n = n;
+    return 0;
+}
+
+int supervisor_get_status(struct supervisor *supervisor, const char *const *names, size_t n_names,
+    struct arena *arena, flocks_get_status_response *out, struct error *error)
+{
+    const struct service **services;
+    size_t n;
+    int result = choose_services(supervisor, names, n_names, arena, &services, &n, error);
+
+    if (result < 0)
+        return result;
+    *out = (flocks_get_status_response)FLOCKS_GET_STATUS_RESPONSE_INIT;
+    out->daemon = fill_daemon(supervisor, arena);
+    out->services = arena_calloc(arena, n + 1, sizeof *out->services);
+    for (size_t i = 0; out->services != NULL && i < n; i++) {
+        out->services[i] = fill_service(supervisor, services[i], arena);
+        if (out->services[i] == NULL)
+            break;
+        out->n_services++;
+    }
+    return arena_is_exhausted(arena) ? no_memory(error) : 0;
+}

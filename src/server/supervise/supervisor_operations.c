@@ -1,0 +1,542 @@
+/* Operations meet services: steps are issued when it is their turn and end by what becomes of the
+ * service. Waiters are told after the state has been written. */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "server/supervise/supervisor_private.h"
+
+struct supervisor_wait {
+    struct list link; /* in operation.waits */
+    struct supervisor *supervisor;
+    enum supervisor_wait_for what;
+    uint32_t seen_revision;
+    void (*done)(void *data);
+    void *data;
+};
+
+/* ---- steps ---- */
+
+static bool ends_services(enum flocks_operation_kind kind)
+{
+    return kind == FLOCKS_OPERATION_KIND_STOP || kind == FLOCKS_OPERATION_KIND_SHUTDOWN;
+}
+
+static bool has_step_ended(const struct operation_step *step)
+{
+    return step->state != FLOCKS_OPERATION_STATE_QUEUED &&
+           step->state != FLOCKS_OPERATION_STATE_RUNNING;
+}
+
+/* What waits for a service is stopped before it, if both are to stop. */
+static bool may_issue(const struct service *service, const struct operation_step *step)
+{
+    if (!ends_services(step->operation->kind))
+        return true;
+    for (size_t i = 0; i < service->n_dependents; i++) {
+        const struct operation_step *other =
+            operation_find_step(step->operation, service->dependents[i]);
+
+        if (other != NULL && !has_step_ended(other))
+            return false;
+    }
+    return true;
+}
+
+static enum service_event event_of(enum flocks_operation_kind kind)
+{
+    if (ends_services(kind))
+        return SERVICE_EVENT_STOP;
+    return kind == FLOCKS_OPERATION_KIND_RESTART ? SERVICE_EVENT_RESTART : SERVICE_EVENT_START;
+}
+
+static void issue(struct service *service, struct operation_step *step)
+{
+    const struct operation *operation = step->operation;
+    uint32_t reason = operation->kind == FLOCKS_OPERATION_KIND_SHUTDOWN
+                          ? FLOCKS_STATE_REASON_SHUTDOWN
+                          : FLOCKS_STATE_REASON_REQUESTED;
+
+    step->issued = true;
+    step->state = FLOCKS_OPERATION_STATE_RUNNING;
+    step->issued_at = clock_monotonic_ms();
+    step->from_generation = service->facts.generation;
+    operation_touch(step->operation);
+    service_ask(service, event_of(operation->kind), reason, operation->skip_prepare);
+}
+
+static bool is_blocked_for_long(const struct service *service, const struct operation_step *step)
+{
+    const struct service_facts *facts = &service->facts;
+
+    return (facts->reason == FLOCKS_STATE_REASON_PORT_HELD ||
+               facts->reason == FLOCKS_STATE_REASON_DEPENDENCY_FAILED) &&
+           clock_monotonic_ms() - step->issued_at >= SUPERVISOR_BLOCKED_PATIENCE_MS;
+}
+
+/* UNSPECIFIED: not decided yet. */
+static enum flocks_operation_state judge_start(
+    const struct service *service, const struct operation_step *step)
+{
+    switch (service->facts.state) {
+    case SERVICE_HEALTHY:
+    case SERVICE_COMPLETED:
+        return FLOCKS_OPERATION_STATE_SUCCEEDED;
+    case SERVICE_WAITING:
+        return is_blocked_for_long(service, step) ? FLOCKS_OPERATION_STATE_FAILED
+                                                  : FLOCKS_OPERATION_STATE_UNSPECIFIED;
+    case SERVICE_DEGRADED:
+    case SERVICE_BACKOFF:
+    case SERVICE_FAILED:
+    case SERVICE_PAUSED:
+        return FLOCKS_OPERATION_STATE_FAILED;
+    case SERVICE_STOPPED:
+        return FLOCKS_OPERATION_STATE_CANCELLED;
+    case SERVICE_PREPARING:
+    case SERVICE_STARTING:
+    case SERVICE_STOPPING:
+    case SERVICE_STATE_END:
+        return FLOCKS_OPERATION_STATE_UNSPECIFIED;
+    }
+    return FLOCKS_OPERATION_STATE_UNSPECIFIED;
+}
+
+static enum flocks_operation_state judge(
+    const struct service *service, const struct operation_step *step)
+{
+    if (!ends_services(step->operation->kind))
+        return judge_start(service, step);
+    return service->facts.state == SERVICE_STOPPED ? FLOCKS_OPERATION_STATE_SUCCEEDED
+                                                   : FLOCKS_OPERATION_STATE_UNSPECIFIED;
+}
+
+static void log_end(const struct operation *operation)
+{
+    log_info("operation ended", "id=%s kind=%s state=%s", operation->id,
+        flocks_operation_kind_name(operation->kind), flocks_operation_state_name(operation->state));
+}
+
+static void end_step(
+    struct service *service, struct operation_step *step, enum flocks_operation_state state)
+{
+    struct operation *operation = step->operation;
+    const struct step_outcome outcome = {.state = state,
+        .reason = service->facts.reason,
+        .message = state == FLOCKS_OPERATION_STATE_SUCCEEDED ? "" : service->facts.message,
+        .to_generation = service->facts.generation};
+
+    /* What was signalled belongs to whoever asked for the end. */
+    step->signalled = service->signalled;
+    service->signalled = (struct signalled_list){.n = 0};
+    operation_end_step(step, &outcome, clock_monotonic_ms(), clock_wall_ns());
+    if (operation_has_ended(operation))
+        log_end(operation);
+}
+
+/* False: the active step, if there is one, has to wait. */
+static bool advance_once(struct service *service)
+{
+    struct operation_step *step =
+        operations_active_step(&service->owner->operations, service->slot);
+    enum flocks_operation_state state;
+
+    if (step == NULL)
+        return false;
+    if (!step->issued) {
+        if (!may_issue(service, step))
+            return false;
+        issue(service, step);
+    }
+    if (!step->launched && service->facts.generation != step->from_generation) {
+        step->launched = true;
+        operation_touch(step->operation);
+    }
+    state = judge(service, step);
+    if (state == FLOCKS_OPERATION_STATE_UNSPECIFIED)
+        return false;
+    end_step(service, step, state);
+    return true;
+}
+
+void supervisor_advance(struct service *service)
+{
+    struct supervisor *supervisor = service->owner;
+    bool ended = false;
+
+    if (!supervisor->is_reconciled || service->is_advancing || service->depth > 0)
+        return;
+    service->is_advancing = true;
+    while (advance_once(service))
+        ended = true;
+    service->is_advancing = false;
+    if (!ended)
+        return;
+    supervisor_mark_dirty(supervisor);
+    /* Those it waits for may be stopped now. */
+    for (size_t i = 0; i < service->n_after; i++)
+        supervisor_advance(&supervisor->services[service->after[i]]);
+}
+
+static bool is_anything_left(const struct supervisor *supervisor)
+{
+    for (uint32_t slot = 0; slot < supervisor->n_services; slot++) {
+        if (supervisor->services[slot].facts.state != SERVICE_STOPPED)
+            return true;
+    }
+    return false;
+}
+
+void supervisor_service_changed(struct service *service, bool state_changed)
+{
+    struct supervisor *supervisor = service->owner;
+    struct operation_step *step = operations_active_step(&supervisor->operations, service->slot);
+
+    if (state_changed && step != NULL)
+        operation_touch(step->operation);
+    supervisor_advance(service);
+    if (!state_changed || !supervisor->is_reconciled)
+        return;
+    for (size_t i = 0; i < service->n_dependents; i++) {
+        struct service *other = &supervisor->services[service->dependents[i]];
+
+        if (other->facts.state == SERVICE_WAITING)
+            service_recheck(other);
+    }
+}
+
+/* ---- beginning ---- */
+
+static int refuse(struct error *error, enum status_code code, enum flocks_error_reason reason,
+    const char *subject, const char *text)
+{
+    int result = error_set(error, code, "%s%s%s", text, subject[0] != '\0' ? ": " : "", subject);
+
+    if (error != NULL) {
+        error->reason = (uint32_t)reason;
+        (void)snprintf(error->subject, sizeof error->subject, "%s", subject);
+    }
+    return result;
+}
+
+static int refuse_unknown(
+    const struct supervisor *supervisor, const char *name, struct error *error)
+{
+    int result = refuse(
+        error, STATUS_NOT_FOUND, FLOCKS_ERROR_REASON_UNKNOWN_SERVICE, name, "no such service");
+    char names[ERROR_HINT_MAX] = "";
+    size_t length = 0;
+
+    for (uint32_t slot = 0; slot < supervisor->n_services && length < sizeof names - 80; slot++) {
+        int added = snprintf(names + length, sizeof names - length, "%s%s",
+            slot > 0 ? ", " : "the services are ", supervisor->services[slot].name);
+
+        length += added > 0 ? (size_t)added : 0;
+    }
+    error_set_hint(error, "%s", names);
+    return result;
+}
+
+static int compare_slots(const void *left, const void *right)
+{
+    const uint32_t *a = left;
+    const uint32_t *b = right;
+
+    return *a < *b ? -1 : *a > *b;
+}
+
+static bool is_meant_by_all(const struct service *service, enum flocks_operation_kind kind)
+{
+    return kind != FLOCKS_OPERATION_KIND_START || service->config->start;
+}
+
+static size_t choose_all(
+    const struct supervisor *supervisor, enum flocks_operation_kind kind, uint32_t *out_slots)
+{
+    size_t n = 0;
+
+    for (uint32_t slot = 0; slot < supervisor->n_services; slot++) {
+        const struct service *service = &supervisor->services[slot];
+        bool restarts = kind == FLOCKS_OPERATION_KIND_RESTART;
+
+        /* A restart of everything does not start what a person has stopped. */
+        if (restarts ? service->facts.wanted || service->config->start
+                     : is_meant_by_all(service, kind))
+            out_slots[n++] = slot;
+    }
+    return n;
+}
+
+/* Distinct, ascending. */
+static int choose_named(const struct supervisor *supervisor,
+    const struct supervisor_request *request, uint32_t *out_slots, size_t *out_n,
+    struct error *error)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < request->n_services; i++) {
+        const struct service *service = supervisor_find(supervisor, request->services[i]);
+
+        if (service == NULL)
+            return refuse_unknown(supervisor, request->services[i], error);
+        out_slots[i] = service->slot;
+    }
+    qsort(out_slots, request->n_services, sizeof *out_slots, compare_slots);
+    for (size_t i = 0; i < request->n_services; i++) {
+        if (n == 0 || out_slots[n - 1] != out_slots[i])
+            out_slots[n++] = out_slots[i];
+    }
+    *out_n = n;
+    return 0;
+}
+
+static int choose(const struct supervisor *supervisor, const struct supervisor_request *request,
+    uint32_t *out_slots, size_t *out_n, struct error *error)
+{
+    if (request->n_services > 0 && request->kind != FLOCKS_OPERATION_KIND_SHUTDOWN)
+        return choose_named(supervisor, request, out_slots, out_n, error);
+    *out_n = choose_all(supervisor, request->kind, out_slots);
+    return 0;
+}
+
+static int check_request(const struct supervisor *supervisor,
+    const struct supervisor_request *request, struct error *error)
+{
+    switch (request->kind) {
+    case FLOCKS_OPERATION_KIND_STOP:
+    case FLOCKS_OPERATION_KIND_SHUTDOWN:
+        return 0;
+    case FLOCKS_OPERATION_KIND_START:
+    case FLOCKS_OPERATION_KIND_RESTART:
+        if (!supervisor->is_leaving)
+            return 0;
+        return refuse(error, STATUS_FAILED_PRECONDITION, FLOCKS_ERROR_REASON_SHUTTING_DOWN, "",
+            "the daemon is shutting down");
+    case FLOCKS_OPERATION_KIND_UNSPECIFIED:
+    case FLOCKS_OPERATION_KIND_APPLY_CONFIG:
+    case FLOCKS_OPERATION_KIND_COMMIT_UPGRADE:
+    case FLOCKS_OPERATION_KIND_ROLL_BACK:
+    case FLOCKS_OPERATION_KIND_UPDATE:
+    case FLOCKS_OPERATION_KIND_REPLACE_DAEMON:
+        break;
+    }
+    return error_set(error, STATUS_INVALID_ARGUMENT, "not an operation on services");
+}
+
+static int begin(struct supervisor *supervisor, const struct supervisor_request *request,
+    const uint32_t *slots, size_t n_slots, struct operation **out, struct error *error)
+{
+    int64_t timeout_ms = request->timeout_ms;
+    struct operation_request operation = {.kind = request->kind,
+        .slots = slots,
+        .n_slots = n_slots,
+        .request_id = request->request_id != NULL ? request->request_id : "",
+        .skip_prepare = request->skip_prepare,
+        .now = clock_monotonic_ms(),
+        .wall_ns = clock_wall_ns(),
+        .requester_pid = request->requester_pid,
+        .requester_uid = request->requester_uid};
+
+    if (timeout_ms <= 0 || timeout_ms > SUPERVISOR_OPERATION_TIMEOUT_MAX_MS)
+        timeout_ms = SUPERVISOR_OPERATION_TIMEOUT_MAX_MS;
+    operation.timeout_ms = timeout_ms;
+    return operations_begin(&supervisor->operations, &operation, out, error);
+}
+
+static void log_begin(const struct operation *operation)
+{
+    log_info("operation begun", "id=%s kind=%s services=%zu pid=%d uid=%u", operation->id,
+        flocks_operation_kind_name(operation->kind), operation->n_steps,
+        (int)operation->requester_pid, (unsigned)operation->requester_uid);
+}
+
+int supervisor_begin(struct supervisor *supervisor, const struct supervisor_request *request,
+    char out_id[SUPERVISOR_OPERATION_ID_SIZE], struct error *error)
+{
+    uint32_t *slots;
+    size_t capacity = request->n_services + supervisor->n_services + 1;
+    size_t n_slots = 0;
+    struct operation *operation = NULL;
+    int result = check_request(supervisor, request, error);
+
+    if (result < 0)
+        return result;
+    slots = calloc(capacity, sizeof *slots);
+    if (slots == NULL)
+        return error_set_errno(error, ENOMEM, "begin an operation");
+    result = choose(supervisor, request, slots, &n_slots, error);
+    if (result == 0)
+        result = begin(supervisor, request, slots, n_slots, &operation, error);
+    free(slots);
+    if (result < 0)
+        return result;
+    memcpy(out_id, operation->id, SUPERVISOR_OPERATION_ID_SIZE);
+    supervisor_mark_dirty(supervisor);
+    if (result == OPERATIONS_JOINED)
+        return 0;
+    if (request->kind == FLOCKS_OPERATION_KIND_SHUTDOWN)
+        supervisor->is_leaving = true;
+    log_begin(operation);
+    /* An operation is not forgotten in the turn in which it began: `operation` stays good. */
+    for (size_t i = 0; i < operation->n_steps; i++)
+        supervisor_advance(&supervisor->services[operation->steps[i].slot]);
+    return 0;
+}
+
+/* ---- waiting ---- */
+
+static bool is_satisfied(const struct operation *operation, const struct supervisor_wait *wait)
+{
+    if (operation_has_ended(operation))
+        return true;
+    return wait->what == SUPERVISOR_WAIT_CHANGE && operation->revision > wait->seen_revision;
+}
+
+static int refuse_unknown_operation(const char *id, struct error *error)
+{
+    int result = refuse(error, STATUS_NOT_FOUND, FLOCKS_ERROR_REASON_UNKNOWN_OPERATION, "",
+        "no such operation, or it ended more than an hour ago");
+
+    (void)error_add_context(error, result, "operation %s", id);
+    return result;
+}
+
+int supervisor_wait(struct supervisor *supervisor, const char *id, enum supervisor_wait_for what,
+    uint32_t seen_revision, void (*done)(void *data), void *data, struct supervisor_wait **out,
+    struct error *error)
+{
+    struct operation *operation = operations_find(&supervisor->operations, id);
+    const struct supervisor_wait wanted = {.supervisor = supervisor,
+        .what = what,
+        .seen_revision = seen_revision,
+        .done = done,
+        .data = data};
+    struct supervisor_wait *wait;
+
+    if (operation == NULL)
+        return refuse_unknown_operation(id, error);
+    if (is_satisfied(operation, &wanted))
+        return SUPERVISOR_ALREADY;
+    if (supervisor->n_waits >= SUPERVISOR_WAITS_MAX)
+        return refuse(error, STATUS_RESOURCE_EXHAUSTED, FLOCKS_ERROR_REASON_LIMIT_REACHED, "",
+            "too many callers wait for operations");
+    wait = malloc(sizeof *wait);
+    if (wait == NULL)
+        return error_set_errno(error, ENOMEM, "wait for an operation");
+    *wait = wanted;
+    list_append(&operation->waits, &wait->link);
+    supervisor->n_waits++;
+    *out = wait;
+    return 0;
+}
+
+void supervisor_wait_cancel(struct supervisor_wait *wait)
+{
+    if (wait == NULL)
+        return;
+    list_remove(&wait->link);
+    wait->supervisor->n_waits--;
+    free(wait);
+}
+
+void supervisor_drop_waits(struct supervisor *supervisor)
+{
+    LIST_FOR_EACH(link, &supervisor->operations.all)
+    {
+        struct operation *operation = CONTAINER_OF(link, struct operation, link);
+
+        while (!list_is_empty(&operation->waits))
+            supervisor_wait_cancel(
+                CONTAINER_OF(operation->waits.next, struct supervisor_wait, link));
+    }
+}
+
+/* Any of them may make new waits or cancel others, so each is taken from the list anew. */
+static void tell_waiters(struct operation *operation)
+{
+    struct list pending;
+
+    list_init(&pending);
+    list_move_all(&pending, &operation->waits);
+    while (!list_is_empty(&pending)) {
+        struct supervisor_wait *wait = CONTAINER_OF(pending.next, struct supervisor_wait, link);
+        void (*done)(void *data) = wait->done;
+        void *data = wait->data;
+
+        list_remove(&wait->link);
+        if (!is_satisfied(operation, wait)) {
+            list_append(&operation->waits, &wait->link);
+            continue;
+        }
+        supervisor_wait_cancel(wait);
+        done(data);
+    }
+}
+
+/* ---- time ---- */
+
+/* The work goes on; only the operation ends. A stop that had not come to its turn is told now. */
+static void expire(struct supervisor *supervisor, struct operation *operation)
+{
+    for (size_t i = 0; i < operation->n_steps; i++) {
+        struct operation_step *step = &operation->steps[i];
+        struct service *service = &supervisor->services[step->slot];
+
+        if (has_step_ended(step))
+            continue;
+        if (!step->issued && ends_services(operation->kind))
+            issue(service, step);
+        if (!has_step_ended(step))
+            end_step(service, step, FLOCKS_OPERATION_STATE_DEADLINE_EXCEEDED);
+    }
+    for (size_t i = 0; i < operation->n_steps; i++)
+        supervisor_advance(&supervisor->services[operation->steps[i].slot]);
+    supervisor_mark_dirty(supervisor);
+}
+
+static void on_operations_timer(uv_timer_t *timer)
+{
+    /* The work is done before the loop sleeps again (on_prepare). */
+    (void)timer;
+}
+
+static void arm_operations(struct supervisor *supervisor)
+{
+    int64_t due_at = operations_due_at(&supervisor->operations);
+    int64_t now = clock_monotonic_ms();
+
+    if (due_at == CLOCK_NEVER) {
+        (void)uv_timer_stop(&supervisor->operations_timer);
+        return;
+    }
+    (void)uv_timer_start(&supervisor->operations_timer, on_operations_timer,
+        due_at > now ? (uint64_t)(due_at - now) : 0, 0);
+}
+
+void supervisor_expire_operations(struct supervisor *supervisor)
+{
+    int64_t now = clock_monotonic_ms();
+    struct operation *operation;
+
+    if (!supervisor->is_reconciled)
+        return;
+    while ((operation = operations_find_overdue(&supervisor->operations, now)) != NULL)
+        expire(supervisor, operation);
+    operations_forget(&supervisor->operations, now);
+}
+
+void supervisor_tell_waiters(struct supervisor *supervisor)
+{
+    struct operation *operation;
+
+    while (!supervisor->is_closing &&
+           (operation = operations_take_changed(&supervisor->operations)) != NULL)
+        tell_waiters(operation);
+    if (supervisor->is_closing)
+        return;
+    arm_operations(supervisor);
+    if (supervisor->is_leaving && supervisor->is_reconciled && !is_anything_left(supervisor))
+        supervisor_end(supervisor);
+}

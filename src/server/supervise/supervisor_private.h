@@ -1,0 +1,98 @@
+/* What the files of supervisor.c's noun share. Private to the room. */
+#ifndef FLOCKS_SUPERVISE_SUPERVISOR_PRIVATE_H
+#define FLOCKS_SUPERVISE_SUPERVISOR_PRIVATE_H
+
+#include "server/supervise/netlink.h"
+#include "server/supervise/operations.h"
+#include "server/supervise/service.h"
+#include "server/supervise/state_store.h"
+#include "server/supervise/supervisor.h"
+
+enum {
+    /* A start waits this long for a foreign process to leave the port, or for a dependency that
+     * cannot become ready, before its operation says so. The service goes on waiting. */
+    SUPERVISOR_BLOCKED_PATIENCE_MS = 3000
+};
+
+struct supervisor {
+    uv_loop_t *loop;
+    struct keeper_link *link;
+    char root[PATH_MAX];
+    char run[PATH_MAX];
+    char logs[PATH_MAX];
+    void (*ended)(void *data);
+    void *data;
+    void (*closed)(void *data);
+    void *closed_data;
+
+    struct state_store *store;
+    bool is_dirty;
+    bool is_store_full; /* said once */
+    flocks_get_config_response *config;
+    uint8_t *packed_config;
+    size_t packed_config_len;
+
+    struct service *services; /* by slot, which is the order of the names */
+    uint32_t n_services;
+    uint32_t *task_owners; /* services that have exec probes, by KEEPER_SLOT_DAEMON - 1 - slot */
+    uint32_t n_tasks;
+    struct operations operations;
+    size_t n_waits;
+    struct list spawns; /* of spawn_call: answers of the keeper that are awaited */
+
+    struct netlink *netlink;
+    struct process_scan *scan;
+    struct process_sessions *sessions;
+
+    uv_prepare_t prepare;
+    uv_timer_t operations_timer;
+    size_t n_handles;
+    uint64_t exits_done;
+    int64_t started_wall_ns;
+    uint32_t takeovers;
+    int32_t keeper_pid;
+    char keeper_version[32];
+    bool is_fresh;       /* began from a configuration, not from the state */
+    bool start_services; /* then */
+    bool is_reconciled;  /* the keeper's children are known; before that nothing is asked of a
+                            service */
+    bool is_leaving;     /* a shutdown was asked for */
+    bool has_ended;
+    bool is_closing;
+    bool is_lost; /* the keeper is gone */
+};
+
+/* A spawn whose answer is awaited. */
+struct spawn_call {
+    struct list link;        /* in supervisor.spawns */
+    struct service *service; /* NULL: the supervisor is gone */
+    uint32_t run;
+    bool is_task;
+};
+
+/* The state must be written before the loop sleeps. */
+void supervisor_mark_dirty(struct supervisor *supervisor);
+/* A service came to rest in a new state, or its operation may go on. */
+void supervisor_service_changed(struct service *service, bool state_changed);
+/* Issues and ends the steps of the operations that a service is part of, as far as they can. */
+void supervisor_advance(struct service *service);
+/* Nothing runs any more, or nobody can say so: main is told, once. */
+void supervisor_end(struct supervisor *supervisor);
+/* <logs>/<name>.log */
+void supervisor_log_path(
+    const struct supervisor *supervisor, const struct service *service, char *out, size_t out_size);
+void supervisor_drop_waits(struct supervisor *supervisor);
+/* Ends what is overdue, forgets what ended long ago. */
+void supervisor_expire_operations(struct supervisor *supervisor);
+/* Tells whoever waits for what has changed, and main when a shutdown is done. */
+void supervisor_tell_waiters(struct supervisor *supervisor);
+struct service *supervisor_find(const struct supervisor *supervisor, const char *name);
+
+/* state_codec.c: the state message <-> the supervisor. */
+void state_save(struct supervisor *supervisor);
+NODISCARD int state_load_config(
+    const struct state_store *store, flocks_get_config_response **out, struct error *error);
+/* Facts and operations into services that have been made from the configuration. */
+NODISCARD int state_load(struct supervisor *supervisor, struct error *error);
+
+#endif
