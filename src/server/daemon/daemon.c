@@ -183,6 +183,9 @@ static int open_supervisor(
         .link = daemon->link,
         .paths = &daemon->paths,
         .state_fd = daemon->welcome.state_fd,
+        .keeper_pid = daemon->welcome.keeper_pid,
+        .keeper_version = daemon->welcome.keeper_version,
+        .earlier_starts = daemon->welcome.earlier_starts,
         .ended = on_ended,
         .data = daemon,
     };
