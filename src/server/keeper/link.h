@@ -168,8 +168,8 @@ struct keeper_spawn {
     const char *const *environment; /* "NAME=value", ends in NULL */
     const char *directory;          /* absolute */
     uint8_t invocation[KEEPER_INVOCATION_BYTES];
-    /* Set as soft and hard RLIMIT_RTTIME (microseconds), which every descendant inherits; 0: left
-     * alone. */
+    /* Set as RLIMIT_RTTIME (microseconds), which every descendant inherits: soft, and hard unless
+     * that is limited already (then we run inside somebody's mark, which stays). 0: left alone. */
     uint64_t rttime_mark;
     mode_t umask;
     int nice;
@@ -266,7 +266,8 @@ NODISCARD int keeper_link_replace(struct keeper_link *link, const char *flocksd_
 
 /* ---- facts, without a call ---- */
 
-/* Strays reaped in the keeper's life, as far as told: every event carries the exact count. */
+/* Strays reaped in the keeper's life. Read from shared memory, so exact at the moment of the call.
+ */
 uint64_t keeper_link_strays(const struct keeper_link *link);
 
 /* What capture did with a slot's output, read from memory shared with it. */

@@ -203,6 +203,14 @@ static void order_apply(struct capture_order *order, int fds[2])
         order_change(&capture.entries[order->entry], order);
 }
 
+/* Our complaints go to an output too, which has no end while we hold it open. */
+static void end_orders(void)
+{
+    fd_close(&capture.control_fd);
+    if (dup2(capture.null_fd, STDOUT_FILENO) < 0 || dup2(capture.null_fd, STDERR_FILENO) < 0)
+        log_error("capture keeps its own log open", "errno=%d", errno);
+}
+
 /* One order with its descriptors; false: no more for now, or the keeper has closed its end. */
 static bool order_receive(struct capture_order *order, int fds[2])
 {
@@ -222,7 +230,7 @@ static bool order_receive(struct capture_order *order, int fds[2])
     if (length < 0 && errno == EAGAIN)
         return false;
     if (length < (ssize_t)offsetof(struct capture_order, path)) {
-        fd_close(&capture.control_fd);
+        end_orders();
         return false;
     }
     struct cmsghdr *rights = CMSG_FIRSTHDR(&message);

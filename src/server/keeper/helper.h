@@ -1,0 +1,27 @@
+/* Running the keeper's two helpers, flocksd and capture: in sessions of their own, so that a
+ * terminal's Ctrl-C reaches the keeper alone. */
+#ifndef FLOCKS_KEEPER_HELPER_H
+#define FLOCKS_KEEPER_HELPER_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/base/attributes.h"
+
+enum { HELPER_DESCRIPTORS_MAX = 4 };
+
+/* Borrowed. The environment is the keeper's. */
+struct helper_plan {
+    const char *path;
+    char *const *arguments;
+    /* Standard output and error. */
+    int output_fd;
+    /* Become 3, 4, ...; no other descriptor is inherited. */
+    int descriptors[HELPER_DESCRIPTORS_MAX];
+    size_t n_descriptors;
+};
+
+/* The pid, or -1 with errno. A program that cannot be executed exits with 127. */
+NODISCARD pid_t helper_start(const struct helper_plan *plan);
+
+#endif

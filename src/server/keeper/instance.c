@@ -1,0 +1,136 @@
+#include "server/keeper/instance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/base/fd.h"
+
+enum { WORD_LINE_MAX = 2048 };
+
+int instance_lock(const struct paths *paths, int *out_lock_fd, struct error *error)
+{
+    CLEANUP(fd_close) int fd = open(paths->lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return error_set_errno(error, errno, "open %s", paths->lock);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK)
+            return INSTANCE_BUSY;
+        return error_set_errno(error, errno, "lock %s", paths->lock);
+    }
+    char text[16];
+    int length = snprintf(text, sizeof text, "%d\n", (int)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)length, 0) != length)
+        return error_set_errno(error, errno, "write %s", paths->lock);
+    *out_lock_fd = fd_take(&fd);
+    return 0;
+}
+
+static int socket_address(const struct paths *paths, struct sockaddr_un *out, struct error *error)
+{
+    *out = (struct sockaddr_un){.sun_family = AF_UNIX};
+    size_t length = strlen(paths->socket);
+    if (length >= sizeof out->sun_path)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "socket path is longer than %zu bytes: %s",
+            sizeof out->sun_path - 1, paths->socket);
+    memcpy(out->sun_path, paths->socket, length + 1);
+    return 0;
+}
+
+/* Removes a socket that nobody answers. */
+static int remove_dead_socket(
+    const struct paths *paths, const struct sockaddr_un *address, struct error *error)
+{
+    struct stat status;
+    if (lstat(paths->socket, &status) != 0)
+        return errno == ENOENT ? 0 : error_set_errno(error, errno, "look at %s", paths->socket);
+    if (!S_ISSOCK(status.st_mode))
+        return error_set(
+            error, STATUS_ALREADY_EXISTS, "%s is in the socket's place", paths->socket);
+    CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return error_set_errno(error, errno, "create a socket");
+    if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno == EAGAIN)
+        return error_set(error, STATUS_ALREADY_EXISTS, "another process serves %s", paths->socket);
+    if (unlink(paths->socket) != 0)
+        return error_set_errno(error, errno, "remove %s", paths->socket);
+    return 0;
+}
+
+static void link_path(const struct paths *paths, char out[PATH_MAX + 16])
+{
+    (void)snprintf(out, PATH_MAX + 16, "%s/flocksd.sock", paths->run);
+}
+
+/* <run>/flocksd.sock names the socket also where its real path had to be a short one. */
+static int make_link(const struct paths *paths, struct error *error)
+{
+    char path[PATH_MAX + 16];
+    link_path(paths, path);
+    if (!paths->socket_is_fallback)
+        return 0;
+    (void)unlink(path);
+    if (symlink(paths->socket, path) != 0)
+        return error_set_errno(error, errno, "link %s to %s", path, paths->socket);
+    return 0;
+}
+
+int instance_listen(const struct paths *paths, int *out_listener_fd, struct error *error)
+{
+    struct sockaddr_un address;
+    int result = socket_address(paths, &address, error);
+    if (result == 0)
+        result = remove_dead_socket(paths, &address, error);
+    if (result != 0)
+        return result;
+    CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return error_set_errno(error, errno, "create a socket");
+    mode_t old_mask = umask(0177);
+    int bound = bind(fd, (const struct sockaddr *)&address, sizeof address);
+    int bind_error = errno;
+    (void)umask(old_mask);
+    if (bound != 0)
+        return error_set_errno(error, bind_error, "bind %s", paths->socket);
+    if (listen(fd, SOMAXCONN) != 0)
+        return error_set_errno(error, errno, "listen at %s", paths->socket);
+    result = make_link(paths, error);
+    if (result == 0)
+        *out_listener_fd = fd_take(&fd);
+    return result;
+}
+
+void instance_unlink_socket(const struct paths *paths)
+{
+    char path[PATH_MAX + 16];
+    link_path(paths, path);
+    if (paths->socket_is_fallback)
+        (void)unlink(path);
+    (void)unlink(paths->socket);
+}
+
+void instance_tell(int *fd, const char *word, const char *text)
+{
+    if (*fd < 0)
+        return;
+    char line[WORD_LINE_MAX];
+    int length = snprintf(line, sizeof line - 1, "%s%s%s", word, text[0] != '\0' ? " " : "", text);
+    size_t used = length < 0 ? 0 : (size_t)length;
+    if (used > sizeof line - 2)
+        used = sizeof line - 2;
+    /* One line, whatever the text holds. */
+    for (size_t i = 0; i < used; i++)
+        if (line[i] == '\n')
+            line[i] = ' ';
+    line[used] = '\n';
+    /* Whoever started us may be gone by now. */
+    ssize_t written = write(*fd, line, used + 1);
+    (void)written;
+    fd_close(fd);
+}

@@ -1,0 +1,29 @@
+/* What makes this the only keeper of a root: the lock, the socket, and the word to whoever started
+ * us. None of it is ever inherited by a child. */
+#ifndef FLOCKS_KEEPER_INSTANCE_H
+#define FLOCKS_KEEPER_INSTANCE_H
+
+#include "common/base/attributes.h"
+#include "common/base/error.h"
+#include "common/base/paths.h"
+
+enum instance_condition {
+    /* Another keeper holds the lock. */
+    INSTANCE_BUSY = 1
+};
+
+/* Takes the lock file (flock, kept open, never deleted) and writes our pid into it. */
+NODISCARD int instance_lock(const struct paths *paths, int *out_lock_fd, struct error *error);
+
+/* Binds and listens at paths->socket (mode 0600, non-blocking). Only while the lock is held. A dead
+ * socket in its place is removed; one that answers, or anything else, is ALREADY_EXISTS. */
+NODISCARD int instance_listen(const struct paths *paths, int *out_listener_fd, struct error *error);
+
+/* Removes the socket's name (and the link to it). */
+void instance_unlink_socket(const struct paths *paths);
+
+/* Writes `word`, a space and `text` if there is one, and a newline to *fd; closes it. Nothing when
+ * it is -1: the word is given once. Never blocks for a pipe that has room for a line. */
+void instance_tell(int *fd, const char *word, const char *text);
+
+#endif

@@ -1,0 +1,44 @@
+/* Bounds of the keeper, each with what happens there. Those of the link's interface are in link.h.
+ */
+#ifndef FLOCKS_KEEPER_KEEPER_H
+#define FLOCKS_KEEPER_KEEPER_H
+
+enum {
+    /* Number of the link's protocol, and the lowest still spoken. */
+    KEEPER_PROTOCOL = 1,
+    KEEPER_PROTOCOL_LOWEST = 1,
+
+    /* Children alive, or ended and not acknowledged; beyond: a spawn is refused with
+     * RESOURCE_EXHAUSTED. Twice the slots, so that every slot can be filled again before flocksd
+     * has acknowledged. */
+    KEEPER_CHILDREN = 4096,
+    /* Strays that are told one by one until they are acknowledged; beyond: counted only. */
+    KEEPER_STRAYS = 256,
+
+    /* One packet of the link, either way; a longer one breaks the link. */
+    KEEPER_PACKET_BYTES = 16 * 1024,
+    /* Descriptors with one packet: the arguments and those of the child. */
+    KEEPER_PACKET_DESCRIPTORS = 1 + 16,
+    /* Argument and environment texts of one spawn together; the kernel's own bound is lower.
+       Beyond: INVALID_ARGUMENT. */
+    KEEPER_ARGUMENTS_BYTES = 8 * 1024 * 1024,
+
+    /* Descriptors that outputs must leave free, for spawning and for running flocksd and capture;
+     * an output that would use them is refused with RESOURCE_EXHAUSTED. */
+    KEEPER_DESCRIPTOR_RESERVE = 64,
+
+    /* After SIGTERM: time that flocksd has to end the services. Then everything is killed. */
+    KEEPER_SHUTDOWN_MS = 150 * 1000,
+    /* After Leave: time that flocksd has to exit. Then it is killed. */
+    KEEPER_LEAVE_MS = 10 * 1000,
+    /* At the end: time that capture has for what is still in the pipes. It goes on by itself after
+       that. */
+    KEEPER_DRAIN_MS = 5 * 1000,
+
+    /* flocksd died before it was ready: run again after this, doubled each time up to the second.
+     */
+    KEEPER_RERUN_MS = 100,
+    KEEPER_RERUN_MAX_MS = 5 * 1000
+};
+
+#endif

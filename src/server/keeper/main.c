@@ -1,0 +1,251 @@
+/* flocks-keeper: sets everything up that may fail or allocate, then hands over to the loop. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "common/base/fd.h"
+#include "common/base/log.h"
+#include "server/keeper/instance.h"
+#include "server/keeper/keeper.h"
+#include "server/keeper/options.h"
+#include "server/keeper/state.h"
+#include "server/output/capture.h"
+
+enum {
+    CAPTURE_CONTROL_FD = 3,
+    CAPTURE_COUNTERS_FD = 4,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_BUSY = 5,
+    /* Two slots of 1 MiB and 1 KiB for each service (docs/architecture.md, 3). Untouched pages cost
+       nothing. */
+    STATE_BYTES = 2 * (1024 * 1024 + 1024 * KEEPER_SLOTS),
+    /* Of the daemon's own log, until flocksd registers it with the configuration's. */
+    DAEMON_LOG_BYTES = 16 * 1024 * 1024,
+    DAEMON_LOG_KEEP = 3
+};
+
+static struct keeper keeper = {
+    .lock_fd = -1, .listener_fd = -1, .state_fd = -1, .ready_fd = -1, .link = {.fd = -1}};
+
+/* ---- descriptors and signals ---- */
+
+/* Nothing of whoever started us stays open but the three standard ones and the ready descriptor. */
+static void close_inherited(int ready_fd)
+{
+    unsigned next = STDERR_FILENO + 1;
+    if (ready_fd >= (int)next) {
+        if (ready_fd > (int)next)
+            (void)close_range(next, (unsigned)ready_fd - 1, 0);
+        next = (unsigned)ready_fd + 1;
+        (void)fcntl(ready_fd, F_SETFD, FD_CLOEXEC);
+    }
+    (void)close_range(next, ~0U, 0);
+}
+
+static int raise_descriptor_limit(struct error *error)
+{
+    if (getrlimit(RLIMIT_NOFILE, &keeper.descriptor_limit) != 0)
+        return error_set_errno(error, errno, "read the descriptor limit");
+    struct rlimit raised = {
+        .rlim_cur = keeper.descriptor_limit.rlim_max, .rlim_max = keeper.descriptor_limit.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) != 0)
+        return error_set_errno(error, errno, "raise the descriptor limit");
+    rlim_t bound = raised.rlim_cur > INT32_MAX ? INT32_MAX : raised.rlim_cur;
+    int failure = outputs_init(&keeper.outputs, (int)bound - KEEPER_DESCRIPTOR_RESERVE);
+    return failure == 0 ? 0 : error_set_errno(error, failure, "make the output counters");
+}
+
+static int watch_signals(struct error *error)
+{
+    static const int numbers[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+    sigset_t set;
+    (void)sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++)
+        (void)sigaddset(&set, numbers[i]);
+    if (sigprocmask(SIG_SETMASK, &set, NULL) != 0 ||
+        sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL) != 0)
+        return error_set_errno(error, errno, "block signals");
+    /* Inherited as ignored, exits would be reaped by the kernel. */
+    if (sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL}, NULL) != 0)
+        return error_set_errno(error, errno, "take SIGCHLD");
+    keeper.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    keeper.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (keeper.signal_fd < 0 || keeper.epoll_fd < 0)
+        return error_set_errno(error, errno, "watch signals");
+    keeper_watch(&keeper, EPOLL_CTL_ADD, keeper.signal_fd, EPOLLIN, EVENT_SIGNAL, 0);
+    return 0;
+}
+
+/* ---- what outlives flocksd ---- */
+
+static int make_state(struct error *error)
+{
+    keeper.state_fd = memfd_create("flocksd-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (keeper.state_fd < 0 || ftruncate(keeper.state_fd, STATE_BYTES) != 0 ||
+        fcntl(keeper.state_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+        return error_set_errno(error, errno, "make flocksd's state memory");
+    if (getrandom(keeper.invocation, sizeof keeper.invocation, 0) !=
+        (ssize_t)sizeof keeper.invocation)
+        return error_set_errno(error, errno, "choose an identity");
+    return 0;
+}
+
+/* From here on what we and flocksd say goes where every service's output goes. */
+static int open_daemon_log(struct error *error)
+{
+    char path[PATH_MAX + 16];
+    (void)snprintf(path, sizeof path, "%s/daemon.log", keeper.paths.logs);
+    if (strlen(path) >= PATH_MAX)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "path is too long: %s", path);
+    int failure = outputs_register(
+        &keeper.outputs, KEEPER_SLOT_DAEMON, path, DAEMON_LOG_BYTES, DAEMON_LOG_KEEP);
+    if (failure != 0)
+        return error_set_errno(error, failure, "make the daemon's log");
+    char pipe_path[32];
+    (void)snprintf(pipe_path, sizeof pipe_path, "/proc/self/fd/%d",
+        outputs_pipe(&keeper.outputs, KEEPER_SLOT_DAEMON));
+    keeper.log_fd = open(pipe_path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (keeper.log_fd < 0)
+        return error_set_errno(error, errno, "open the daemon's log");
+    return 0;
+}
+
+static int use_daemon_log(struct error *error)
+{
+    if (chdir(keeper.paths.root) != 0)
+        return error_set_errno(error, errno, "enter %s", keeper.paths.root);
+    CLEANUP(fd_close) int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(keeper.log_fd, STDOUT_FILENO) < 0 ||
+        dup2(keeper.log_fd, STDERR_FILENO) < 0)
+        return error_set_errno(error, errno, "turn to the daemon's log");
+    log_open(STDERR_FILENO, "flocks-keeper", LOG_LEVEL_INFO);
+    return 0;
+}
+
+/* ---- flocksd's command line ---- */
+
+static int plan_server(const struct keeper_options *options, struct error *error)
+{
+    struct server *server = &keeper.server;
+    if (options->flocksd != NULL) {
+        if (realpath(options->flocksd, server->path) == NULL)
+            return error_set_errno(error, errno, "find %s", options->flocksd);
+    } else {
+        int result = paths_find_program("flocksd", server->path, error);
+        if (result != 0)
+            return result;
+    }
+    size_t n_options = 0;
+    while (options->server_options[n_options] != NULL)
+        n_options++;
+    static char name[] = "flocksd";
+    static char root[] = "--root";
+    static char config[] = "--config";
+    static char link_option[] = "--keeper-fd";
+    static char link_fd[] = "3";
+    char *const fixed[] = {
+        name, root, keeper.paths.root, config, keeper.paths.config, link_option, link_fd};
+    server->arguments = calloc(ARRAY_LENGTH(fixed) + n_options + 1, sizeof(char *));
+    if (server->arguments == NULL)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the command line");
+    memcpy(server->arguments, fixed, sizeof fixed);
+    memcpy(server->arguments + ARRAY_LENGTH(fixed), options->server_options,
+        n_options * sizeof(char *));
+    return 0;
+}
+
+/* ---- start ---- */
+
+static int resolve(const struct keeper_options *options, struct error *error)
+{
+    if (options->socket != NULL && setenv("FLOCKS_SOCKET", options->socket, 1) != 0)
+        return error_set_errno(error, errno, "set FLOCKS_SOCKET");
+    int result = paths_resolve(options->root, options->config, &keeper.paths, error);
+    if (result != 0)
+        return result;
+    bool repaired = false;
+    return paths_prepare(&keeper.paths, &repaired, error);
+}
+
+/* Positive: INSTANCE_BUSY. */
+static int set_up(const struct keeper_options *options, struct error *error)
+{
+    int result = plan_server(options, error);
+    if (result == 0)
+        result = instance_lock(&keeper.paths, &keeper.lock_fd, error);
+    if (result == 0)
+        result = instance_listen(&keeper.paths, &keeper.listener_fd, error);
+    if (result == 0)
+        result = inventory_create(keeper.paths.run, &keeper.inventory, error);
+    if (result == 0)
+        result = raise_descriptor_limit(error);
+    if (result == 0)
+        result = make_state(error);
+    if (result == 0)
+        result = open_daemon_log(error);
+    if (result == 0)
+        result = watch_signals(error);
+    if (result == 0 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
+        result = error_set_errno(error, errno, "become the subreaper");
+    if (result == 0)
+        result = use_daemon_log(error);
+    return result;
+}
+
+static int fail(const struct error *error, int exit_code)
+{
+    (void)fprintf(stderr, "flocks-keeper: %s\n", error->text);
+    instance_tell(&keeper.ready_fd, "error", error->text);
+    return exit_code;
+}
+
+static int serve(const struct keeper_options *options)
+{
+    struct error error = ERROR_INIT;
+    keeper.ready_fd = options->ready_fd;
+    keeper.is_foreground = options->foreground;
+    close_inherited(keeper.ready_fd);
+    (void)umask(077);
+    if (resolve(options, &error) != 0)
+        return fail(&error, EXIT_FAILED);
+    if (!options->foreground)
+        /* Refused only to the leader of a process group, who has no terminal to lose then. */
+        (void)setsid();
+    int result = set_up(options, &error);
+    if (result == INSTANCE_BUSY) {
+        instance_tell(&keeper.ready_fd, "busy", "");
+        return EXIT_BUSY;
+    }
+    if (result != 0)
+        return fail(&error, EXIT_FAILED);
+    return keeper_run(&keeper);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "--capture") == 0) {
+        log_open(STDERR_FILENO, "flocks-capture", LOG_LEVEL_INFO);
+        return capture_run(CAPTURE_CONTROL_FD, CAPTURE_COUNTERS_FD);
+    }
+    struct keeper_options options;
+    struct error error = ERROR_INIT;
+    if (keeper_options_parse(argv, &options, &error) != 0)
+        return fail(&error, EXIT_USAGE);
+    if (options.help || options.version) {
+        (void)printf(
+            "%s", options.help ? keeper_options_help : "flocks-keeper " FLOCKS_VERSION "\n");
+        return 0;
+    }
+    children_init(&keeper.children);
+    return serve(&options);
+}

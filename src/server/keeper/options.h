@@ -1,0 +1,31 @@
+/* Command line of flocks-keeper. */
+#ifndef FLOCKS_KEEPER_OPTIONS_H
+#define FLOCKS_KEEPER_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "common/base/attributes.h"
+#include "common/base/error.h"
+
+/* Borrows from argv. */
+struct keeper_options {
+    const char *root;
+    const char *config;
+    const char *socket;
+    /* The program to keep running; NULL: the flocksd beside this program. */
+    const char *flocksd;
+    /* Where `ready`, `busy` or `error ...` is written; -1: nowhere. */
+    int ready_fd;
+    bool foreground;
+    bool version;
+    bool help;
+    /* Options of flocksd, behind `--`; ends in NULL. */
+    char **server_options;
+};
+
+extern const char keeper_options_help[];
+
+/* -STATUS_INVALID_ARGUMENT: unknown option or missing value. */
+NODISCARD int keeper_options_parse(char **argv, struct keeper_options *out, struct error *error);
+
+#endif

@@ -1,0 +1,235 @@
+#include "server/keeper/outputs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/fd.h"
+#include "common/base/log.h"
+#include "server/keeper/packet.h"
+
+_Static_assert((int)CAPTURE_SLOTS >= (int)KEEPER_SLOTS, "counters for every slot");
+
+int outputs_init(struct outputs *outputs, int descriptor_bound)
+{
+    outputs->control_fd = -1;
+    outputs->descriptor_bound = descriptor_bound;
+    outputs->shared_fd = memfd_create("flocks-counters", MFD_CLOEXEC);
+    if (outputs->shared_fd < 0 ||
+        ftruncate(outputs->shared_fd, (off_t)sizeof(struct keeper_shared)) != 0)
+        return errno;
+    void *shared = mmap(NULL, sizeof(struct keeper_shared), PROT_READ | PROT_WRITE, MAP_SHARED,
+        outputs->shared_fd, 0);
+    if (shared == MAP_FAILED)
+        return errno;
+    outputs->shared = shared;
+    return 0;
+}
+
+/* The same pipe through a new open file, so with flags of its own. */
+static int open_again(int fd, int flags)
+{
+    char path[32];
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, flags | O_CLOEXEC);
+}
+
+/* A pipe as one descriptor for both ends. */
+static int make_pipe(int flags, int bound)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return -1;
+    int both = open_again(ends[0], O_RDWR | flags);
+    int open_error = errno;
+    fd_close(&ends[0]);
+    fd_close(&ends[1]);
+    errno = open_error;
+    if (both >= bound) {
+        fd_close(&both);
+        errno = EMFILE;
+    }
+    return both;
+}
+
+static size_t find_unused(const struct outputs *outputs)
+{
+    size_t place = 0;
+    while (place < CAPTURE_ENTRIES && outputs->table[place].is_used)
+        place++;
+    return place;
+}
+
+static void owe(struct outputs *outputs, bool *what)
+{
+    if (!*what)
+        outputs->n_owed++;
+    *what = true;
+}
+
+static void settle(struct outputs *outputs, bool *what)
+{
+    if (*what)
+        outputs->n_owed--;
+    *what = false;
+}
+
+static int add(struct outputs *outputs, size_t place, uint32_t slot)
+{
+    CLEANUP(fd_close) int pipe_fd = make_pipe(0, outputs->descriptor_bound);
+    CLEANUP(fd_close) int private_fd = make_pipe(O_NONBLOCK, outputs->descriptor_bound);
+    if (pipe_fd < 0 || private_fd < 0)
+        return errno;
+    outputs->table[place] = (struct output){
+        .is_used = true,
+        .slot = slot,
+        .pipe_fd = fd_take(&pipe_fd),
+        .private_fd = fd_take(&private_fd),
+    };
+    outputs->of_slot[slot] = (uint16_t)(place + 1);
+    outputs->n_used++;
+    owe(outputs, &outputs->table[place].owes_open);
+    return 0;
+}
+
+static void drop(struct outputs *outputs, size_t place)
+{
+    struct output *output = &outputs->table[place];
+    settle(outputs, &output->owes_open);
+    settle(outputs, &output->owes_change);
+    fd_close(&output->pipe_fd);
+    fd_close(&output->private_fd);
+    text_pool_remove(&outputs->paths, place);
+    *output = (struct output){0};
+    outputs->n_used--;
+}
+
+int outputs_register(
+    struct outputs *outputs, uint32_t slot, const char *path, uint64_t max_size, uint32_t keep)
+{
+    bool is_new = outputs->of_slot[slot] == 0;
+    size_t place = is_new ? find_unused(outputs) : outputs->of_slot[slot] - 1U;
+    if (place == CAPTURE_ENTRIES || !text_pool_set(&outputs->paths, place, path))
+        return ENOSPC;
+    int failure = is_new ? add(outputs, place, slot) : 0;
+    if (failure != 0) {
+        text_pool_remove(&outputs->paths, place);
+        return failure;
+    }
+    struct output *output = &outputs->table[place];
+    output->max_size = max_size;
+    output->keep = keep;
+    if (!output->owes_open)
+        owe(outputs, &output->owes_change);
+    return 0;
+}
+
+int outputs_pipe(const struct outputs *outputs, uint32_t slot)
+{
+    size_t place = outputs->of_slot[slot];
+    return place != 0 ? outputs->table[place - 1].pipe_fd : -1;
+}
+
+void outputs_forget(struct outputs *outputs, uint32_t slot)
+{
+    size_t place = outputs->of_slot[slot];
+    if (place == 0)
+        return;
+    struct output *output = &outputs->table[place - 1];
+    outputs->of_slot[slot] = 0;
+    output->is_closing = true;
+    int reading = open_again(output->pipe_fd, O_RDONLY | O_NONBLOCK);
+    fd_close(&output->pipe_fd);
+    output->pipe_fd = reading;
+}
+
+void outputs_forget_all(struct outputs *outputs)
+{
+    for (uint32_t slot = 0; slot < KEEPER_SLOTS; slot++)
+        outputs_forget(outputs, slot);
+}
+
+void outputs_attach(struct outputs *outputs, int control_fd)
+{
+    outputs->control_fd = control_fd;
+    for (size_t place = 0; place < CAPTURE_ENTRIES; place++) {
+        struct output *output = &outputs->table[place];
+        if (!output->is_used)
+            continue;
+        settle(outputs, &output->owes_change);
+        owe(outputs, &output->owes_open);
+    }
+}
+
+void outputs_detach(struct outputs *outputs)
+{
+    fd_close(&outputs->control_fd);
+}
+
+static int send_order(struct outputs *outputs, size_t place)
+{
+    static struct capture_order order;
+    const struct output *output = &outputs->table[place];
+    order.kind = output->owes_open ? CAPTURE_OPEN : CAPTURE_CHANGE;
+    order.entry = (uint32_t)place;
+    order.slot = output->slot;
+    order.keep = output->keep;
+    order.max_size = output->max_size;
+    size_t path_size = strlen(text_pool_get(&outputs->paths, place)) + 1;
+    memcpy(order.path, text_pool_get(&outputs->paths, place), path_size);
+    size_t len = offsetof(struct capture_order, path) + path_size;
+    if (!output->owes_open)
+        return packet_send(outputs->control_fd, &order, len, NULL, 0);
+    CLEANUP(fd_close) int reading = open_again(output->pipe_fd, O_RDONLY | O_NONBLOCK);
+    if (reading < 0)
+        return PACKET_FAILED;
+    return packet_send(outputs->control_fd, &order, len, (int[]){reading, output->private_fd}, 2);
+}
+
+bool outputs_flush(struct outputs *outputs)
+{
+    for (size_t place = 0;
+         outputs->control_fd >= 0 && outputs->n_owed > 0 && place < CAPTURE_ENTRIES; place++) {
+        struct output *output = &outputs->table[place];
+        if (!output->owes_open && !output->owes_change)
+            continue;
+        int result = send_order(outputs, place);
+        if (result == PACKET_WOULD_BLOCK)
+            return true;
+        /* Capture is gone: the next one is owed it. */
+        if (result == PACKET_CLOSED)
+            return false;
+        if (result == PACKET_FAILED)
+            log_error(
+                "output cannot be handed to capture", "slot=%u errno=%d", output->slot, errno);
+        settle(outputs, &output->owes_open);
+        settle(outputs, &output->owes_change);
+    }
+    return false;
+}
+
+void outputs_end_orders(struct outputs *outputs)
+{
+    if (outputs->control_fd >= 0)
+        (void)shutdown(outputs->control_fd, SHUT_WR);
+}
+
+void outputs_receive(struct outputs *outputs)
+{
+    struct capture_report report;
+    int fds[PACKET_DESCRIPTORS_MAX];
+    size_t n_fds;
+    size_t len;
+    while (outputs->control_fd >= 0) {
+        int result = packet_receive(outputs->control_fd, &report, sizeof report, &len, fds, &n_fds);
+        if (result != 0)
+            return;
+        bool known = len == sizeof report && report.entry < CAPTURE_ENTRIES;
+        if (known && outputs->table[report.entry].is_closing)
+            drop(outputs, report.entry);
+    }
+}

@@ -1,0 +1,101 @@
+/* Running flocksd: at once when it dies, with a growing pause when it dies before it was ready. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "common/base/clock.h"
+#include "common/base/fd.h"
+#include "common/base/log.h"
+#include "server/keeper/helper.h"
+#include "server/keeper/instance.h"
+#include "server/keeper/state.h"
+
+static void rerun_later(struct server *server)
+{
+    int delay = server->rerun_delay_ms * 2;
+    if (delay < KEEPER_RERUN_MS)
+        delay = KEEPER_RERUN_MS;
+    if (delay > KEEPER_RERUN_MAX_MS)
+        delay = KEEPER_RERUN_MAX_MS;
+    server->rerun_delay_ms = delay;
+    server->rerun_at = clock_monotonic_ms() + delay;
+}
+
+static pid_t run(const struct keeper *keeper, int link_fd)
+{
+    struct helper_plan plan = {
+        .path = keeper->server.path,
+        .arguments = keeper->server.arguments,
+        .output_fd = keeper->log_fd,
+        .descriptors = {link_fd},
+        .n_descriptors = 1,
+    };
+    return helper_start(&plan);
+}
+
+void server_start(struct keeper *keeper)
+{
+    struct server *server = &keeper->server;
+    int ends[2] = {-1, -1};
+    server->rerun_at = 0;
+    server->is_ready = false;
+    server->has_failed = false;
+    pid_t pid = -1;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0)
+        pid = run(keeper, ends[1]);
+    fd_close(&ends[1]);
+    if (pid < 0) {
+        log_error("flocksd cannot be run", "errno=%d", errno);
+        fd_close(&ends[0]);
+        rerun_later(server);
+        return;
+    }
+    server->pid = pid;
+    server->starts++;
+    link_open(keeper, ends[0]);
+    log_info("flocksd runs", "pid=%d start=%u", (int)pid, server->starts);
+}
+
+static void say_how(int wait_status, char *out, size_t size)
+{
+    if (WIFSIGNALED(wait_status))
+        (void)snprintf(out, size, "killed by signal %d", WTERMSIG(wait_status));
+    else
+        (void)snprintf(out, size, "exit code %d", WEXITSTATUS(wait_status));
+}
+
+/* The first one never served: whoever started us is told, and we end. */
+static void give_up(struct keeper *keeper, const char *how)
+{
+    char text[128];
+    (void)snprintf(
+        text, sizeof text, "flocksd ended before it was ready (%s); see logs/daemon.log", how);
+    instance_tell(&keeper->ready_fd, "error", text);
+    keeper->exit_code = 1;
+    keeper_enter(keeper, KEEPER_DRAINING);
+}
+
+void server_exited(struct keeper *keeper, int wait_status)
+{
+    struct server *server = &keeper->server;
+    char how[48];
+    say_how(wait_status, how, sizeof how);
+    /* What it said before it died counts. */
+    link_turn(keeper, EPOLLIN);
+    link_close(keeper);
+    server->pid = 0;
+    if (keeper->phase == KEEPER_DRAINING)
+        return;
+    log_info("flocksd ended", "how=\"%s\" was_ready=%d", how, server->is_ready);
+    if (keeper->phase == KEEPER_LEAVING)
+        keeper_enter(keeper, KEEPER_DRAINING);
+    else if (!server->was_ready)
+        give_up(keeper, how);
+    else if (!server->is_ready)
+        rerun_later(server);
+    else
+        server_start(keeper);
+}
