@@ -1,0 +1,136 @@
+#include "fake_supervisor.h"
+
+#include <string.h>
+
+#include "flocks/v1/config.names.h"
+#include "flocks/v1/types.names.h"
+
+/* The only service there is. */
+static bool is_known(const char *name)
+{
+    return strcmp(name, "backend") == 0;
+}
+
+static int unknown_service(const char *name, struct error *error)
+{
+    int result = error_set(error, STATUS_NOT_FOUND, "there is no service %s", name);
+
+    error->reason = FLOCKS_ERROR_REASON_UNKNOWN_SERVICE;
+    strncpy(error->subject, name, sizeof(error->subject) - 1);
+    error_set_hint(error, "flocks status lists the services");
+    return result;
+}
+
+static bool has_ended(const struct supervisor *supervisor)
+{
+    return supervisor->state != FLOCKS_OPERATION_STATE_RUNNING;
+}
+
+int supervisor_begin(struct supervisor *supervisor, const struct supervisor_request *request,
+    char out_id[SUPERVISOR_OPERATION_ID_SIZE], struct error *error)
+{
+    for (size_t i = 0; i < request->n_services; i++) {
+        if (!is_known(request->services[i]))
+            return unknown_service(request->services[i], error);
+    }
+    supervisor->request = *request;
+    supervisor->begun++;
+    memcpy(out_id, FAKE_OPERATION_ID, sizeof(FAKE_OPERATION_ID));
+    return 0;
+}
+
+int supervisor_get_operation(struct supervisor *supervisor, const char *id, struct arena *arena,
+    flocks_operation **out, uint32_t *out_revision, struct error *error)
+{
+    if (strcmp(id, FAKE_OPERATION_ID) != 0) {
+        int result = error_set(error, STATUS_NOT_FOUND, "there is no operation %s", id);
+
+        if (error)
+            error->reason = FLOCKS_ERROR_REASON_UNKNOWN_OPERATION;
+        return result;
+    }
+    *out = arena_alloc(arena, sizeof(**out));
+    **out = (flocks_operation)FLOCKS_OPERATION_INIT;
+    (*out)->id = FAKE_OPERATION_ID;
+    (*out)->state = (int)supervisor->state;
+    if (out_revision)
+        *out_revision = supervisor->revision;
+    return 0;
+}
+
+int supervisor_wait(struct supervisor *supervisor, const char *id, enum supervisor_wait_for what,
+    uint32_t seen_revision, void (*done)(void *data), void *data, struct supervisor_wait **out,
+    struct error *error)
+{
+    (void)id;
+    (void)error;
+    if (has_ended(supervisor) ||
+        (what == SUPERVISOR_WAIT_CHANGE && supervisor->revision > seen_revision))
+        return SUPERVISOR_ALREADY;
+    supervisor->wait_for = what;
+    supervisor->done = done;
+    supervisor->data = data;
+    *out = (struct supervisor_wait *)(void *)supervisor;
+    return 0;
+}
+
+void supervisor_wait_cancel(struct supervisor_wait *wait)
+{
+    struct supervisor *supervisor = (struct supervisor *)(void *)wait;
+
+    if (!wait)
+        return;
+    supervisor->done = NULL;
+    supervisor->waits_cancelled++;
+}
+
+void fake_supervisor_change(struct supervisor *supervisor, enum flocks_operation_state state)
+{
+    void (*done)(void *data) = supervisor->done;
+
+    supervisor->revision++;
+    supervisor->state = state;
+    if (!done || (supervisor->wait_for == SUPERVISOR_WAIT_END && !has_ended(supervisor)))
+        return;
+    supervisor->done = NULL;
+    done(supervisor->data);
+}
+
+int supervisor_get_status(struct supervisor *supervisor, const char *const *names, size_t n_names,
+    struct arena *arena, flocks_get_status_response *out, struct error *error)
+{
+    (void)supervisor;
+    for (size_t i = 0; i < n_names; i++) {
+        if (!is_known(names[i]))
+            return unknown_service(names[i], error);
+    }
+    out->daemon = arena_alloc(arena, sizeof(*out->daemon));
+    *out->daemon = (flocks_daemon_status)FLOCKS_DAEMON_STATUS_INIT;
+    out->daemon->pid = 4711;
+    return 0;
+}
+
+const flocks_get_config_response *supervisor_get_config(const struct supervisor *supervisor)
+{
+    static flocks_service_config_environment_entry variable =
+        FLOCKS_SERVICE_CONFIG_ENVIRONMENT_ENTRY_INIT;
+    static flocks_service_config_environment_entry *variables[] = {&variable};
+    static flocks_service_config service = FLOCKS_SERVICE_CONFIG_INIT;
+    static flocks_config_services_entry entry = FLOCKS_CONFIG_SERVICES_ENTRY_INIT;
+    static flocks_config_services_entry *entries[] = {&entry};
+    static flocks_config config = FLOCKS_CONFIG_INIT;
+    static flocks_get_config_response response = FLOCKS_GET_CONFIG_RESPONSE_INIT;
+
+    (void)supervisor;
+    variable.key = "TOKEN";
+    variable.value = "open sesame";
+    service.n_environment = 1;
+    service.environment = variables;
+    entry.key = "backend";
+    entry.value = &service;
+    config.n_services = 1;
+    config.services = entries;
+    response.config = &config;
+    response.digest = "d1";
+    return &response;
+}

@@ -1,0 +1,28 @@
+/* A supervisor that does what the test says, in place of the real one. */
+#ifndef TEST_API_FAKE_SUPERVISOR_H
+#define TEST_API_FAKE_SUPERVISOR_H
+
+#include <stdbool.h>
+
+#include "server/supervise/supervisor.h"
+
+#define FAKE_OPERATION_ID "0123456789abcdef0123456789abcdef"
+
+struct supervisor {
+    /* What supervisor_begin got last, and how often it was called. */
+    struct supervisor_request request;
+    int begun;
+    /* The one operation there is. */
+    enum flocks_operation_state state;
+    uint32_t revision;
+    /* The one wait, if `done` is set. */
+    enum supervisor_wait_for wait_for;
+    void (*done)(void *data);
+    void *data;
+    int waits_cancelled;
+};
+
+/* The operation changes: revision and state; whoever waits for that is told. */
+void fake_supervisor_change(struct supervisor *supervisor, enum flocks_operation_state state);
+
+#endif

@@ -1,0 +1,514 @@
+/* Every handler, through the real engine, over a supervisor that does as it is told. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+/* cmocka wants the first four before it. */
+#include <cmocka.h>
+
+#include "caller.h"
+#include "common/base/clock.h"
+#include "server/api/mutation.h"
+#include "server/api/waiting.h"
+
+static const struct rpc_method *method_of(enum flocks_supervisor_method method)
+{
+    return &flocks_supervisor_methods[method];
+}
+
+static const flocks_get_operation_response *operation_answer(const struct answer *answer)
+{
+    return (const flocks_get_operation_response *)(const void *)answer->response;
+}
+
+static const flocks_start_services_response *start_answer(const struct answer *answer)
+{
+    return (const flocks_start_services_response *)(const void *)answer->response;
+}
+
+/* ---- GetStatus ---- */
+
+static void test_get_status_answers_with_the_api_revision(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_GET_STATUS);
+    flocks_get_status_request request = FLOCKS_GET_STATUS_REQUEST_INIT;
+    const flocks_get_status_response *response;
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    caller_open(&caller, 0);
+    caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(answer.code, RPC_OK);
+    response = (const flocks_get_status_response *)(const void *)answer.response;
+    assert_int_equal(response->daemon->pid, 4711);
+    assert_int_equal(response->daemon->api_revision, API_REVISION);
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+static void test_get_status_of_unknown_service_says_which(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_GET_STATUS);
+    flocks_get_status_request request = FLOCKS_GET_STATUS_REQUEST_INIT;
+    const char *names[] = {"backend", "nosuch"};
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    request.services = names;
+    request.n_services = 2;
+    caller_open(&caller, 0);
+    caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(answer.code, RPC_NOT_FOUND);
+    assert_int_equal(answer.detail->reason, FLOCKS_ERROR_REASON_UNKNOWN_SERVICE);
+    assert_string_equal(answer.detail->service, "nosuch");
+    assert_string_equal(answer.detail->attempted, "GetStatus of nosuch");
+    assert_string_equal(answer.detail->hint, "flocks status lists the services");
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+/* ---- operations ---- */
+
+static void test_start_without_wait_answers_at_once(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_START_SERVICES);
+    flocks_start_services_request request = FLOCKS_START_SERVICES_REQUEST_INIT;
+    Google__Protobuf__Duration timeout = GOOGLE__PROTOBUF__DURATION__INIT;
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    timeout.seconds = 3;
+    timeout.nanos = 1;
+    request.timeout = &timeout;
+    request.skip_prepare = true;
+    caller_open(&caller, 5);
+    caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(answer.code, RPC_OK);
+    assert_string_equal(start_answer(&answer)->operation->id, FAKE_OPERATION_ID);
+    assert_int_equal(caller.supervisor.request.kind, FLOCKS_OPERATION_KIND_START);
+    assert_int_equal(caller.supervisor.request.timeout_ms, 3001);
+    assert_int_equal(caller.supervisor.request.requester_pid, 77);
+    assert_int_equal(caller.supervisor.request.requester_uid, 5);
+    assert_true(caller.supervisor.request.skip_prepare);
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+static void test_each_mutation_begins_its_own_kind(void **state)
+{
+    flocks_stop_services_request stop = FLOCKS_STOP_SERVICES_REQUEST_INIT;
+    flocks_restart_services_request restart = FLOCKS_RESTART_SERVICES_REQUEST_INIT;
+    flocks_shutdown_request shutdown_request = FLOCKS_SHUTDOWN_REQUEST_INIT;
+    const struct {
+        enum flocks_supervisor_method method;
+        const ProtobufCMessage *request;
+        enum flocks_operation_kind kind;
+    } rows[] = {
+        {FLOCKS_SUPERVISOR_STOP_SERVICES, &stop.base, FLOCKS_OPERATION_KIND_STOP},
+        {FLOCKS_SUPERVISOR_RESTART_SERVICES, &restart.base, FLOCKS_OPERATION_KIND_RESTART},
+        {FLOCKS_SUPERVISOR_SHUTDOWN, &shutdown_request.base, FLOCKS_OPERATION_KIND_SHUTDOWN},
+    };
+    struct caller caller;
+
+    (void)state;
+    caller_open(&caller, 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct answer answer;
+
+        caller_call(&caller, method_of(rows[i].method), rows[i].request, &answer);
+        assert_int_equal(answer.code, RPC_OK);
+        assert_int_equal(caller.supervisor.request.kind, rows[i].kind);
+        answer_free(&answer);
+    }
+    caller_close(&caller);
+}
+
+static void test_start_with_wait_answers_at_the_end(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_START_SERVICES);
+    flocks_start_services_request request = FLOCKS_START_SERVICES_REQUEST_INIT;
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    request.wait = true;
+    caller_open(&caller, 0);
+    caller_send(&caller, method, &request.base, 0);
+    assert_false(caller_receive(&caller, method, &answer));
+    fake_supervisor_change(&caller.supervisor, FLOCKS_OPERATION_STATE_RUNNING);
+    assert_false(caller_receive(&caller, method, &answer));
+    fake_supervisor_change(&caller.supervisor, FLOCKS_OPERATION_STATE_SUCCEEDED);
+    assert_true(caller_receive(&caller, method, &answer));
+    assert_int_equal(start_answer(&answer)->operation->state, FLOCKS_OPERATION_STATE_SUCCEEDED);
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+static void test_deadline_ends_the_waiting_and_names_the_operation(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_START_SERVICES);
+    flocks_start_services_request request = FLOCKS_START_SERVICES_REQUEST_INIT;
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    request.wait = true;
+    caller_open(&caller, 0);
+    caller_send(&caller, method, &request.base, 40);
+    caller_await(&caller, method, &answer);
+    assert_int_equal(answer.code, RPC_DEADLINE_EXCEEDED);
+    assert_string_equal(answer.detail->operation_id, FAKE_OPERATION_ID);
+    assert_int_equal(caller.supervisor.waits_cancelled, 1);
+    assert_int_equal(caller.supervisor.begun, 1);
+    assert_int_equal(caller.supervisor.state, FLOCKS_OPERATION_STATE_RUNNING);
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+static void test_lost_caller_ends_the_waiting_only(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_START_SERVICES);
+    flocks_start_services_request request = FLOCKS_START_SERVICES_REQUEST_INIT;
+    struct caller caller;
+
+    (void)state;
+    request.wait = true;
+    caller_open(&caller, 0);
+    caller_send(&caller, method, &request.base, 0);
+    caller_leave(&caller);
+    assert_int_equal(caller.supervisor.waits_cancelled, 1);
+    assert_int_equal(caller.supervisor.state, FLOCKS_OPERATION_STATE_RUNNING);
+    fake_supervisor_change(&caller.supervisor, FLOCKS_OPERATION_STATE_SUCCEEDED);
+    caller_close(&caller);
+}
+
+static void test_closing_tells_those_who_wait(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_START_SERVICES);
+    flocks_start_services_request request = FLOCKS_START_SERVICES_REQUEST_INIT;
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    request.wait = true;
+    caller_open(&caller, 0);
+    caller_send(&caller, method, &request.base, 0);
+    api_close(caller.api);
+    caller.api = NULL;
+    assert_true(caller_receive(&caller, method, &answer));
+    assert_int_equal(answer.code, RPC_UNAVAILABLE);
+    assert_int_equal(answer.detail->reason, FLOCKS_ERROR_REASON_SHUTTING_DOWN);
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+static void test_get_operation_waits_for_a_change(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_GET_OPERATION);
+    flocks_get_operation_request request = FLOCKS_GET_OPERATION_REQUEST_INIT;
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    request.operation_id = FAKE_OPERATION_ID;
+    request.wait = true;
+    request.seen_revision = 1;
+    caller_open(&caller, 0);
+    caller_send(&caller, method, &request.base, 0);
+    assert_false(caller_receive(&caller, method, &answer));
+    fake_supervisor_change(&caller.supervisor, FLOCKS_OPERATION_STATE_RUNNING);
+    assert_true(caller_receive(&caller, method, &answer));
+    assert_int_equal(operation_answer(&answer)->revision, 2);
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+static void test_get_operation_answers_when_the_deadline_nears(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_GET_OPERATION);
+    flocks_get_operation_request request = FLOCKS_GET_OPERATION_REQUEST_INIT;
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    request.operation_id = FAKE_OPERATION_ID;
+    request.wait = true;
+    request.seen_revision = 1;
+    caller_open(&caller, 0);
+    caller_send(&caller, method, &request.base, 200);
+    caller_await(&caller, method, &answer);
+    assert_int_equal(answer.code, RPC_OK);
+    assert_int_equal(operation_answer(&answer)->revision, 1);
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+static void test_get_operation_that_has_ended_does_not_wait(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_GET_OPERATION);
+    flocks_get_operation_request request = FLOCKS_GET_OPERATION_REQUEST_INIT;
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    request.operation_id = FAKE_OPERATION_ID;
+    request.wait = true;
+    request.seen_revision = 9;
+    caller_open(&caller, 0);
+    caller.supervisor.state = FLOCKS_OPERATION_STATE_FAILED;
+    caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(operation_answer(&answer)->operation->state, FLOCKS_OPERATION_STATE_FAILED);
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+static void test_unknown_operation_is_not_found(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_GET_OPERATION);
+    flocks_get_operation_request request = FLOCKS_GET_OPERATION_REQUEST_INIT;
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    request.operation_id = "nosuch";
+    request.wait = true;
+    caller_open(&caller, 0);
+    caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(answer.code, RPC_NOT_FOUND);
+    assert_int_equal(answer.detail->reason, FLOCKS_ERROR_REASON_UNKNOWN_OPERATION);
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+/* ---- refusals ---- */
+
+static void test_negative_timeout_begins_nothing(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_STOP_SERVICES);
+    flocks_stop_services_request request = FLOCKS_STOP_SERVICES_REQUEST_INIT;
+    Google__Protobuf__Duration timeout = GOOGLE__PROTOBUF__DURATION__INIT;
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    timeout.seconds = -1;
+    request.timeout = &timeout;
+    caller_open(&caller, 0);
+    caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(answer.code, RPC_INVALID_ARGUMENT);
+    assert_int_equal(caller.supervisor.begun, 0);
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+static void test_unknown_lease_begins_nothing(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_START_SERVICES);
+    flocks_start_services_request request = FLOCKS_START_SERVICES_REQUEST_INIT;
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    request.lease_id = "L1";
+    caller_open(&caller, 0);
+    caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(answer.code, RPC_ABORTED);
+    assert_int_equal(answer.detail->reason, FLOCKS_ERROR_REASON_LEASE_ENDED);
+    assert_int_equal(caller.supervisor.begun, 0);
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+static void test_too_many_names_are_refused_before_the_handler(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_STOP_SERVICES);
+    flocks_stop_services_request request = FLOCKS_STOP_SERVICES_REQUEST_INIT;
+    static const char *names[2049];
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    for (size_t i = 0; i < 2049; i++)
+        names[i] = "backend";
+    request.services = names;
+    request.n_services = 2049;
+    caller_open(&caller, 0);
+    caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(answer.code, RPC_INVALID_ARGUMENT);
+    assert_int_equal(answer.detail->reason, FLOCKS_ERROR_REASON_LIMIT_REACHED);
+    assert_string_equal(answer.message, "services[2048]: 2049 entries, at most 2048");
+    assert_int_equal(caller.supervisor.begun, 0);
+    answer_free(&answer);
+    request.n_services = 2048;
+    caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(answer.code, RPC_OK);
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+static void test_too_long_text_is_refused_before_the_handler(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_START_SERVICES);
+    flocks_start_services_request request = FLOCKS_START_SERVICES_REQUEST_INIT;
+    char text[65];
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    memset(text, 'x', sizeof(text) - 1);
+    text[64] = '\0';
+    request.request_id = text;
+    caller_open(&caller, 0);
+    caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(answer.code, RPC_INVALID_ARGUMENT);
+    assert_string_equal(answer.message, "request_id: 64 bytes, at most 63");
+    assert_int_equal(caller.supervisor.begun, 0);
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+/* A stream, a unary method and a whole service whose issues come later. */
+static void test_method_of_later_says_so_with_a_typed_detail(void **state)
+{
+    flocks_watch_events_request watch = FLOCKS_WATCH_EVENTS_REQUEST_INIT;
+    flocks_explain_service_request explain = FLOCKS_EXPLAIN_SERVICE_REQUEST_INIT;
+    flocks_begin_upgrade_request begin = FLOCKS_BEGIN_UPGRADE_REQUEST_INIT;
+    const struct {
+        const struct rpc_method *method;
+        const ProtobufCMessage *request;
+    } rows[] = {
+        {method_of(FLOCKS_SUPERVISOR_EXPLAIN_SERVICE), &explain.base},
+        {&flocks_upgrade_methods[FLOCKS_UPGRADE_BEGIN_UPGRADE], &begin.base},
+        {method_of(FLOCKS_SUPERVISOR_WATCH_EVENTS), &watch.base},
+    };
+    struct caller caller;
+
+    (void)state;
+    caller_open(&caller, 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct answer answer;
+
+        caller_call(&caller, rows[i].method, rows[i].request, &answer);
+        assert_int_equal(answer.code, RPC_UNIMPLEMENTED);
+        assert_non_null(answer.detail);
+        assert_int_equal(answer.detail->reason, FLOCKS_ERROR_REASON_NOT_IMPLEMENTED);
+        assert_true(answer.detail->attempted[0] != '\0');
+        assert_true(answer.detail->hint[0] != '\0');
+        answer_free(&answer);
+    }
+    caller_close(&caller);
+}
+
+/* ---- GetConfig ---- */
+
+static const char *token_of(const struct answer *answer)
+{
+    const flocks_get_config_response *response =
+        (const flocks_get_config_response *)(const void *)answer->response;
+
+    assert_int_equal(response->config->n_services, 1);
+    assert_true(response->n_origins > 0);
+    assert_string_equal(response->digest, "d1");
+    return response->config->services[0]->value->environment[0]->value;
+}
+
+static void test_get_config_masks_secrets(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_GET_CONFIG);
+    flocks_get_config_request request = FLOCKS_GET_CONFIG_REQUEST_INIT;
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    caller_open(&caller, (uint32_t)geteuid());
+    caller_call(&caller, method, &request.base, &answer);
+    assert_string_equal(token_of(&answer), "***");
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+static void test_get_config_reveals_to_the_owner_only(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_GET_CONFIG);
+    flocks_get_config_request request = FLOCKS_GET_CONFIG_REQUEST_INIT;
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    request.reveal = true;
+    caller_open(&caller, (uint32_t)geteuid());
+    caller_call(&caller, method, &request.base, &answer);
+    assert_string_equal(token_of(&answer), "open sesame");
+    answer_free(&answer);
+    caller_close(&caller);
+    caller_open(&caller, (uint32_t)geteuid() + 1);
+    caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(answer.code, RPC_PERMISSION_DENIED);
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+/* ---- values ---- */
+
+static void test_due_at_leaves_time_for_the_answer(void **state)
+{
+    (void)state;
+    assert_int_equal(waiting_due_at(CLOCK_NEVER, 1000), CLOCK_NEVER);
+    assert_int_equal(waiting_due_at(11000, 1000), 11000 - API_ANSWER_MARGIN_MS);
+    assert_int_equal(waiting_due_at(1040, 1000), 1030);
+    assert_int_equal(waiting_due_at(900, 1000), 900);
+}
+
+static void test_timeout_is_rounded_up_and_bounded(void **state)
+{
+    Google__Protobuf__Duration duration = GOOGLE__PROTOBUF__DURATION__INIT;
+    int64_t ms = -1;
+
+    (void)state;
+    assert_int_equal(mutation_timeout_ms(NULL, &ms, NULL), 0);
+    assert_int_equal(ms, 0);
+    duration.nanos = 1;
+    assert_int_equal(mutation_timeout_ms(&duration, &ms, NULL), 0);
+    assert_int_equal(ms, 1);
+    duration.nanos = 1000 * 1000 * 1000;
+    assert_true(mutation_timeout_ms(&duration, &ms, NULL) < 0);
+    duration.nanos = -1;
+    assert_true(mutation_timeout_ms(&duration, &ms, NULL) < 0);
+    duration.nanos = 0;
+    duration.seconds = API_OPERATION_TIMEOUT_MAX_S + 1;
+    assert_true(mutation_timeout_ms(&duration, &ms, NULL) < 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_get_status_answers_with_the_api_revision),
+        cmocka_unit_test(test_get_status_of_unknown_service_says_which),
+        cmocka_unit_test(test_start_without_wait_answers_at_once),
+        cmocka_unit_test(test_each_mutation_begins_its_own_kind),
+        cmocka_unit_test(test_start_with_wait_answers_at_the_end),
+        cmocka_unit_test(test_deadline_ends_the_waiting_and_names_the_operation),
+        cmocka_unit_test(test_lost_caller_ends_the_waiting_only),
+        cmocka_unit_test(test_closing_tells_those_who_wait),
+        cmocka_unit_test(test_get_operation_waits_for_a_change),
+        cmocka_unit_test(test_get_operation_answers_when_the_deadline_nears),
+        cmocka_unit_test(test_get_operation_that_has_ended_does_not_wait),
+        cmocka_unit_test(test_unknown_operation_is_not_found),
+        cmocka_unit_test(test_negative_timeout_begins_nothing),
+        cmocka_unit_test(test_unknown_lease_begins_nothing),
+        cmocka_unit_test(test_too_many_names_are_refused_before_the_handler),
+        cmocka_unit_test(test_too_long_text_is_refused_before_the_handler),
+        cmocka_unit_test(test_method_of_later_says_so_with_a_typed_detail),
+        cmocka_unit_test(test_get_config_masks_secrets),
+        cmocka_unit_test(test_get_config_reveals_to_the_owner_only),
+        cmocka_unit_test(test_due_at_leaves_time_for_the_answer),
+        cmocka_unit_test(test_timeout_is_rounded_up_and_bounded),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
