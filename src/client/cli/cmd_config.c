@@ -41,12 +41,15 @@ static enum outcome show(const struct cli *cli, const flocks_get_config_response
 
 /* ---- without a daemon ---- */
 
-static int load(const struct cli *cli, const char *file, struct arena *arena, struct config *out,
-    struct mistakes *mistakes, struct error *error)
+/* Showing is possible on another machine; validating looks at this one's programs and directories
+ * too. */
+static int load(const struct cli *cli, const char *file, bool validates, struct arena *arena,
+    struct config *out, struct mistakes *mistakes, struct error *error)
 {
     const struct config_request request = {.root = cli->paths.root,
         .file = file ? file : cli->paths.config,
-        .file_is_named = file || cli->config_is_named};
+        .file_is_named = file || cli->config_is_named,
+        .skip_host_checks = !validates};
     return config_load(&request, arena, out, mistakes, error);
 }
 
@@ -73,7 +76,7 @@ static enum outcome run_on_file(const struct cli *cli, const char *file, bool va
     enum outcome outcome = OUTCOME_DONE;
     arena_init(&arena, CONFIG_ARENA_BYTES);
     mistakes_init(&mistakes);
-    int result = load(cli, file, &arena, &config, &mistakes, &error);
+    int result = load(cli, file, validates, &arena, &config, &mistakes, &error);
     if (result == CONFIG_OK)
         result = make_response(&config, &arena, &response, &error);
     if (result == CONFIG_MISTAKEN)

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "flocks/v1/types.names.h"
+
 #include "client/cli/cli.h"
 #include "client/cli/interrupt.h"
 #include "client/cli/log_merge.h"
@@ -140,6 +142,7 @@ static int find_configured(const struct cli *cli, const char *name, struct error
     }
     if (!found) {
         error_set(error, STATUS_NOT_FOUND, "there is no service \"%s\"", name);
+        error->reason = FLOCKS_ERROR_REASON_UNKNOWN_SERVICE;
         if (nearest_result(&nearest))
             error_set_hint(error, "did you mean %s?", nearest_result(&nearest));
     }
