@@ -288,14 +288,19 @@ static const ProtobufCMessage *decode(struct rpc_call *call, struct rpc_bytes me
     return request;
 }
 
+void rpc_call_not_implemented(struct rpc_call *call)
+{
+    rpc_call_refuse(call, RPC_REFUSAL_NOT_IMPLEMENTED,
+        "method %s of service %s is not implemented by this server", call->method->name,
+        call->method->service);
+}
+
 static void invoke(struct rpc_call *call, struct rpc_bytes message)
 {
     const struct rpc_service *service = call->service;
     rpc_invoke_fn handler = service->invoke[call->method - service->methods];
     if (handler == NULL || call->method->kind != RPC_UNARY) {
-        rpc_call_refuse(call, RPC_REFUSAL_NOT_IMPLEMENTED,
-            "method %s of service %s is not implemented by this server", call->method->name,
-            service->name);
+        rpc_call_not_implemented(call);
         return;
     }
     const ProtobufCMessage *request = decode(call, message);

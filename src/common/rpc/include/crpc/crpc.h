@@ -78,6 +78,8 @@ const struct rpc_method *rpc_call_method(const struct rpc_call *call);
 
 /* What generated code stands on. */
 void rpc_call_reply_message(struct rpc_call *call, const ProtobufCMessage *response);
+/* Ends the call as one without a handler: RPC_UNIMPLEMENTED, with the server's own typed detail. */
+void rpc_call_not_implemented(struct rpc_call *call);
 
 /* ---- client ---- */
 
