@@ -99,10 +99,7 @@ static void define_method(struct text *text, const struct model *model,
         "");
     text_printf(text, "{\n    const struct %s_handlers *typed = handlers;\n", service->short_name);
     text_printf(text, "    if (typed->%s == NULL) {\n", method->snake);
-    text_printf(text,
-        "        rpc_call_fail(call, RPC_UNIMPLEMENTED, NULL, \"%s is not served here\");\n"
-        "        return;\n    }\n",
-        method->name);
+    text_put(text, "        rpc_call_not_implemented(call);\n        return;\n    }\n");
     text_call(text, 4, pool_printf(model->pool, "typed->%s", method->snake),
         pool_printf(model->pool, "self, (struct %s_call *)(void *)call, (const %s *)request",
             method->call_name, method->input->short_name),
