@@ -244,25 +244,7 @@ static const struct flocks_supervisor_handlers handlers = {
     .shutdown = shutdown_daemon,
 };
 
-/* The methods that have a handler. For one without an entry the server itself says NOT_IMPLEMENTED,
- * with the typed detail (hooks.h). */
-static const int served[] = {
-    FLOCKS_SUPERVISOR_GET_STATUS,
-    FLOCKS_SUPERVISOR_START_SERVICES,
-    FLOCKS_SUPERVISOR_STOP_SERVICES,
-    FLOCKS_SUPERVISOR_RESTART_SERVICES,
-    FLOCKS_SUPERVISOR_GET_OPERATION,
-    FLOCKS_SUPERVISOR_GET_CONFIG,
-    FLOCKS_SUPERVISOR_SHUTDOWN,
-};
-
 struct rpc_service supervisor_service_open(struct supervisor_service *self)
 {
-    static rpc_invoke_fn invoke[FLOCKS_SUPERVISOR_METHOD_COUNT];
-    struct rpc_service service = flocks_supervisor_service(&handlers, self);
-
-    for (size_t i = 0; i < ARRAY_LENGTH(served); i++)
-        invoke[served[i]] = service.invoke[served[i]];
-    service.invoke = invoke;
-    return service;
+    return flocks_supervisor_service(&handlers, self);
 }

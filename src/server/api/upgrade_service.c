@@ -1,16 +1,12 @@
 #include "server/api/upgrade_service.h"
 
-#include "flocks/v1/upgrade.methods.h"
+#include <stddef.h>
 
-/* A method without an entry is answered by the server itself, with the typed detail (hooks.h). */
-static const rpc_invoke_fn invoke[FLOCKS_UPGRADE_METHOD_COUNT] = {NULL};
+#include "flocks/v1/upgrade.server.h"
+
+static const struct flocks_upgrade_handlers handlers = {NULL};
 
 struct rpc_service upgrade_service_open(void)
 {
-    return (struct rpc_service){
-        .name = FLOCKS_UPGRADE_SERVICE,
-        .n_methods = FLOCKS_UPGRADE_METHOD_COUNT,
-        .methods = flocks_upgrade_methods,
-        .invoke = invoke,
-    };
+    return flocks_upgrade_service(&handlers, NULL);
 }

@@ -99,7 +99,7 @@ bool caller_receive(struct caller *caller, const struct rpc_method *method, stru
     size_t output_len;
     const uint8_t *bytes = rpc_connection_output(caller->connection, &output_len);
     struct rpc_response_envelope envelope;
-    struct rpc_envelope_pair details[1] = {{{0}}};
+    struct rpc_envelope_pair details[1];
     size_t len;
 
     memset(out, 0, sizeof(*out));
