@@ -1,6 +1,7 @@
 /* proc(5), pidfd_open(2), pidfd_send_signal(2). */
 #include "client/cli/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -162,12 +163,35 @@ static int send_signal(
     return error_set_errno(error, errno, "signal process %d", (int)process->pid);
 }
 
+static bool is_living_member(pid_t pid, pid_t group)
+{
+    struct process member;
+    return process_read(pid, &member, NULL) == 0 && member.group == group;
+}
+
+/* A group that answers kill(2) may consist of zombies that nobody reaps. */
+static bool is_group_alive(pid_t group)
+{
+    if (kill(-group, 0) < 0)
+        return errno == EPERM;
+    DIR *directory = opendir("/proc");
+    if (!directory)
+        return true;
+    bool found = false;
+    const struct dirent *entry = NULL;
+    /* One thread reads this directory. */
+    while (!found && (entry = readdir(directory))) // NOLINT(concurrency-mt-unsafe)
+        found = is_living_member((pid_t)strtol(entry->d_name, NULL, 10), group);
+    closedir(directory);
+    return found;
+}
+
 /* True when the leader has ended and, where the group was signalled, nobody of it is left. */
 static bool wait_ended(const struct process *process, int pidfd, bool group, int64_t deadline_at)
 {
     if (!process_wait(pidfd, deadline_at))
         return false;
-    while (group && kill(-process->group, 0) == 0) {
+    while (group && is_group_alive(process->group)) {
         if (clock_monotonic_ms() >= deadline_at)
             return false;
         poll(NULL, 0, GROUP_POLL_MS);

@@ -1,12 +1,8 @@
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
 #include "client/cli/config_view.h"
 #include "temporary.h"
+#include "unit.h"
 
 /* One service with a list, a map and a duration; `retained` origins of the table below. */
 struct sample {
@@ -93,7 +89,7 @@ static void test_config_view_values_with_origins(void **state)
         "      KEY: \"***\"                            # file /r/flocks.yaml:4\n"
         "    port: 5173                              # environment FLOCKS_WEBUI_PORT\n"
         "    stop:\n"
-        "      grace: 1.5s                           # default\n");
+        "      grace: 1500ms                         # default\n");
 }
 
 static void test_config_view_values_without_origin_are_not_shown(void **state)

@@ -1,11 +1,6 @@
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "client/cli/endpoint.h"
 #include "common/base/attributes.h"
+#include "unit.h"
 
 static void test_endpoint_url_of_every_kind_of_host(void **state)
 {

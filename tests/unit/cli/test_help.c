@@ -1,12 +1,8 @@
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
 #include "client/cli/help.h"
 #include "temporary.h"
+#include "unit.h"
 
 static void print_program(FILE *stream, const void *data)
 {

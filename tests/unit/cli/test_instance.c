@@ -1,9 +1,4 @@
-#include <cmocka.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -13,6 +8,7 @@
 #include "client/cli/instance.h"
 #include "common/base/clock.h"
 #include "temporary.h"
+#include "unit.h"
 
 struct root {
     struct temporary directory;

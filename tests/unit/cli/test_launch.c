@@ -1,11 +1,7 @@
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
 #include "client/cli/launch.h"
+#include "unit.h"
 
 static void test_launch_word_means_what_the_keeper_says(void **state)
 {

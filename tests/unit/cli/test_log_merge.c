@@ -1,11 +1,7 @@
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
 #include "client/cli/log_merge.h"
+#include "unit.h"
 
 /* Adds `text` in pieces of `piece` bytes and flushes; asserts what comes out. */
 static void assert_gives(

@@ -1,9 +1,4 @@
-#include <cmocka.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +6,7 @@
 
 #include "client/cli/log_reader.h"
 #include "temporary.h"
+#include "unit.h"
 
 struct fixture {
     struct temporary directory;

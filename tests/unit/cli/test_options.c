@@ -1,9 +1,7 @@
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "client/cli/options.h"
+#include "unit.h"
 
 static const enum option_id accepted[] = {
     OPTION_FOLLOW, OPTION_LINES, OPTION_SERVER_PORT, OPTION_END};

@@ -1,13 +1,8 @@
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "flocks/v1/types.names.h"
 
 #include "client/cli/outcome.h"
 #include "common/base/attributes.h"
+#include "unit.h"
 
 /* The table of docs/protocol.md and flocks(1), written down a second time on purpose. */
 static void test_outcome_exit_code_of_every_status(void **state)

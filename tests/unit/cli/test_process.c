@@ -1,9 +1,4 @@
-#include <cmocka.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +6,7 @@
 #include "client/cli/process.h"
 #include "common/base/clock.h"
 #include "common/base/fd.h"
+#include "unit.h"
 
 static void test_process_read_of_ourselves(void **state)
 {

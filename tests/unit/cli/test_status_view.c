@@ -1,12 +1,8 @@
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
 #include "client/cli/status_view.h"
 #include "temporary.h"
+#include "unit.h"
 
 enum { NOW = 1000000 };
 

@@ -1,11 +1,6 @@
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "client/cli/table.h"
 #include "temporary.h"
+#include "unit.h"
 
 static const char *const headings[] = {"A", "LONG", "C"};
 
