@@ -232,20 +232,21 @@ static void rule_note(struct machine *m)
         act(m, facts->killing ? SERVICE_ACTION_KILL : SERVICE_ACTION_SIGNAL);
 }
 
-static void follow(struct machine *m);
-
 static void rule_unborn(struct machine *m)
 {
-    bool was_to_end = m->facts->state == SERVICE_STOPPING;
+    struct service_facts *facts = m->facts;
+    bool was_to_end = facts->state == SERVICE_STOPPING && facts->next != SERVICE_NEXT_RETRY;
 
-    forget_run(m->facts);
-    if (was_to_end && m->facts->next != SERVICE_NEXT_RETRY) {
-        follow(m);
-        return;
+    forget_run(facts);
+    if (was_to_end && facts->next == SERVICE_NEXT_BEGIN) {
+        begin_anew(m);
+    } else if (was_to_end) {
+        enter(m, SERVICE_STOPPED);
+    } else {
+        facts->cause = SERVICE_CAUSE_EXEC;
+        explain(m, FLOCKS_STATE_REASON_EXEC_FAILED, "the program could not be executed");
+        after_failure(m);
     }
-    m->facts->cause = SERVICE_CAUSE_EXEC;
-    explain(m, FLOCKS_STATE_REASON_EXEC_FAILED, "the program could not be executed");
-    after_failure(m);
 }
 
 static void rule_proceed(struct machine *m)
