@@ -52,11 +52,13 @@ static inline void list_move_all(struct list *to, struct list *from)
     list_init(from);
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a name that is declared takes no parentheses. */
 #define LIST_FOR_EACH(link, head)                                                                  \
     for (struct list *link = (head)->next; link != (head); link = link->next)
 /* The body may remove `link`. */
 #define LIST_FOR_EACH_SAFE(link, head)                                                             \
     for (struct list *link = (head)->next, *link##_next = link->next; link != (head);              \
          link = link##_next, link##_next = link->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif
