@@ -93,7 +93,7 @@ static int take_valued(const struct argument *argument, struct options *out, str
 /* How many arguments were used; negative: refused. */
 static int take(char *const *argv, struct options *out, struct error *error)
 {
-    struct argument argument;
+    struct argument argument = {.value = NULL};
     int result = split(argv, &argument, error);
 
     if (result < 0)

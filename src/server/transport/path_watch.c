@@ -1,6 +1,5 @@
 #include "server/transport/path_watch.h"
 
-#include <libgen.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -49,13 +48,23 @@ static void on_closed(uv_handle_t *handle)
     free(handle->data);
 }
 
+/* "/run/x" for "/run/x/socket"; the path is absolute. */
+static void directory_of(const char *path, char out[PATH_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    size_t len = slash && slash != path ? (size_t)(slash - path) : 1;
+
+    memcpy(out, path, len);
+    out[len] = '\0';
+}
+
 static int watch_directory(struct path_watch *watch, struct error *error)
 {
     char directory[PATH_MAX];
     int result;
 
-    memcpy(directory, watch->path, sizeof(directory));
-    result = uv_fs_event_start(&watch->event, on_event, dirname(directory), 0);
+    directory_of(watch->path, directory);
+    result = uv_fs_event_start(&watch->event, on_event, directory, 0);
     if (result != 0)
         return error_set_errno(error, -result, "watch the directory of %s", watch->path);
     uv_unref((uv_handle_t *)&watch->event);
@@ -64,11 +73,12 @@ static int watch_directory(struct path_watch *watch, struct error *error)
 
 static int prepare(struct path_watch *watch, const char *path, struct error *error)
 {
+    size_t size = strlen(path) + 1;
     struct stat now;
 
-    if (strlen(path) >= sizeof(watch->path))
-        return error_set(error, STATUS_INVALID_ARGUMENT, "socket path too long: %s", path);
-    strcpy(watch->path, path);
+    if (path[0] != '/' || size > sizeof(watch->path))
+        return error_set(error, STATUS_INVALID_ARGUMENT, "no path for a socket: %s", path);
+    memcpy(watch->path, path, size);
     if (lstat(path, &now) == 0) {
         watch->device = now.st_dev;
         watch->inode = now.st_ino;

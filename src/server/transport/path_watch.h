@@ -11,8 +11,8 @@
 
 struct path_watch;
 
-/* Watches the directory of `path` (copied). `lost` is called from the loop, at most once, when the
- * path is missing or another file than at the beginning; also when it is so already. */
+/* Watches the directory of `path` (absolute, copied). `lost` is called from the loop, at most once,
+ * when the path is missing or another file than at the beginning; also when it is so already. */
 NODISCARD int path_watch_open(uv_loop_t *loop, const char *path, void (*lost)(void *data),
     void *data, struct path_watch **out, struct error *error);
 /* Asynchronous; `lost` is not called any more. NULL is accepted. */

@@ -149,22 +149,30 @@ static bool admit(struct transport *transport, const struct rpc_peer *peer)
     return true;
 }
 
+/* Takes *fd if the peer may enter and there is room. Negative: no memory. */
+static int let_in(
+    struct transport *transport, const struct rpc_peer *peer, int *fd, struct error *error)
+{
+    if (!peer_may_enter(peer, transport->owner)) {
+        complain(transport, COMPLAINT_UID, peer, "another user");
+        return 0;
+    }
+    if (!admit(transport, peer)) {
+        complain(transport, COMPLAINT_CROWD, peer, "too many connections, all of them with calls");
+        return 0;
+    }
+    return connection_open(&transport->shared, fd_take(fd), peer, error);
+}
+
 static void on_accepted(void *data, int fd)
 {
-    struct transport *transport = data;
     CLEANUP(fd_close) int newcomer_fd = fd;
     struct error error = ERROR_INIT;
     struct rpc_peer peer;
 
-    if (peer_identify(newcomer_fd, &peer, &error) < 0) {
+    if (peer_identify(newcomer_fd, &peer, &error) < 0 ||
+        let_in(data, &peer, &newcomer_fd, &error) < 0)
         log_warn("connection refused", "error=%s", error.text);
-    } else if (!peer_may_enter(&peer, transport->owner)) {
-        complain(transport, COMPLAINT_UID, &peer, "another user");
-    } else if (!admit(transport, &peer)) {
-        complain(transport, COMPLAINT_CROWD, &peer, "too many connections, all of them with calls");
-    } else if (connection_open(&transport->shared, fd_take(&newcomer_fd), &peer, &error) < 0) {
-        log_warn("connection refused", "error=%s", error.text);
-    }
 }
 
 static bool on_make_room(void *data)
