@@ -47,7 +47,7 @@ static void define_call(struct text *text, const struct model *model,
     text_call(text, 0, call_head(model, method), call_arguments(model, method), "");
     text_put(text, "{\n");
     text_pair(text, 4, "const struct rpc_method *method =",
-        pool_printf(model->pool, "&%s_methods[%s]", service->short_name, method->constant));
+        pool_printf(model->pool, "&%s_methods[%s]", service->short_name, method->constant), ';');
     text_put(text,
         "    const ProtobufCMessage *response = NULL;\n"
         "    enum rpc_result result =\n"

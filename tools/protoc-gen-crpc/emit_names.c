@@ -36,7 +36,7 @@ static void name_message(
     const char *upper = naming_protobuf_c_upper(pool, message->full_name);
     text_pair(text, 0,
         pool_printf(pool, "typedef %s", naming_protobuf_c_type(pool, message->full_name)),
-        message->short_name);
+        message->short_name, ';');
     text_define(text, pool_printf(pool, "%s_INIT", message->short_upper),
         pool_printf(pool, "%s__INIT", upper));
     for (size_t i = 0; i < message->n_fields; i++) {

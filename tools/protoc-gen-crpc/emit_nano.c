@@ -21,7 +21,7 @@ static void name_message(
     const char *type = nanopb_name(model, message->full_name);
     text_put(text, "\n");
     text_comment(text, 0, message->comment);
-    text_pair(text, 0, pool_printf(pool, "typedef %s", type), message->short_name);
+    text_pair(text, 0, pool_printf(pool, "typedef %s", type), message->short_name, ';');
     text_define(text, pool_printf(pool, "%s_INIT", message->short_upper),
         pool_printf(pool, "%s_init_zero", type));
     for (size_t i = 0; i < message->n_fields; i++) {

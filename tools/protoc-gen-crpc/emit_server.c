@@ -115,10 +115,9 @@ static void define_service(
         service->short_name, service->short_upper);
     for (size_t i = 0; i < service->n_methods; i++) {
         const struct model_method *method = &service->methods[i];
-        if (method->is_unary)
-            text_printf(text, "    [%s] = invoke_%s,\n", method->constant, method->client_name);
-        else
-            text_printf(text, "    [%s] = NULL,\n", method->constant);
+        const char *invoke =
+            method->is_unary ? pool_printf(model->pool, "invoke_%s", method->client_name) : "NULL";
+        text_pair(text, 4, pool_printf(model->pool, "[%s] =", method->constant), invoke, ',');
     }
     text_put(text, "};\n\n");
     text_call(text, 0,

@@ -14,6 +14,7 @@ struct symbol {
     const struct model_file *file;
     const struct comment_path *path;
     size_t order;
+    bool is_refused;
 };
 
 struct symbols {
@@ -125,6 +126,31 @@ static int compare(const void *a, const void *b)
     return order != 0 ? order : (left->order > right->order) - (left->order < right->order);
 }
 
+/* One thing usually has several names that clash: one line says it. */
+static bool is_refused(const struct symbols *symbols, const struct comment_path *path)
+{
+    for (size_t i = 0; i < symbols->n; i++) {
+        if (symbols->rows[i].is_refused && symbols->rows[i].path == path)
+            return true;
+    }
+    return false;
+}
+
+static void find_clashes(struct symbols *symbols, struct text *mistakes)
+{
+    for (size_t i = 1; i < symbols->n; i++) {
+        const struct symbol *first = &symbols->rows[i - 1];
+        struct symbol *second = &symbols->rows[i];
+        bool is_clash = strcmp(first->name, second->name) == 0 && second->file->is_generated;
+        if (!is_clash || is_refused(symbols, second->path))
+            continue;
+        second->is_refused = true;
+        refuse_at(mistakes, second->file, second->path,
+            "%s: its C name '%s' is also that of %s; rename one", second->origin, second->name,
+            first->origin);
+    }
+}
+
 void refuse_clashes(const struct model *model, struct text *mistakes)
 {
     struct symbols symbols = {.pool = model->pool};
@@ -139,12 +165,5 @@ void refuse_clashes(const struct model *model, struct text *mistakes)
     }
     if (symbols.n > 0)
         qsort(symbols.rows, symbols.n, sizeof(*symbols.rows), compare);
-    for (size_t i = 1; i < symbols.n; i++) {
-        const struct symbol *first = &symbols.rows[i - 1];
-        const struct symbol *second = &symbols.rows[i];
-        if (strcmp(first->name, second->name) == 0 && second->file->is_generated)
-            refuse_at(mistakes, second->file, second->path,
-                "%s: its C name '%s' is also that of %s; rename one", second->origin, second->name,
-                first->origin);
-    }
+    find_clashes(&symbols, mistakes);
 }

@@ -39,21 +39,31 @@ static const char *describe(
     return way;
 }
 
+/* What the field puts into its message; of a map, its value. NULL: no message. */
+static const struct model_message *content_of(const struct model_field *field)
+{
+    if (!field->is_map)
+        return field->message;
+    const struct model_message *entry = field->message;
+    return entry->fields[entry->n_fields - 1].message;
+}
+
 static void visit_message(
     struct search *search, const struct model_message *message, const struct visit *from)
 {
     const struct visit here = {.message = message, .from = from};
     for (size_t i = 0; i < message->n_fields; i++) {
         const struct model_field *field = &message->fields[i];
-        if (field->message == NULL)
+        const struct model_message *content = content_of(field);
+        if (content == NULL)
             continue;
-        if (is_on_the_way(&here, field->message))
+        if (is_on_the_way(&here, content))
             refuse_at(search->mistakes, message->file, &field->path,
                 "%s.%s: %s contains itself, which protobuf-c parses without a bound on depth; "
                 "refer to it by a key or a number",
-                message->full_name, field->name, describe(search, &here, field->message));
-        else if (!search->is_done[field->message - search->model->messages])
-            visit_message(search, field->message, &here);
+                message->full_name, field->name, describe(search, &here, content));
+        else if (!search->is_done[content - search->model->messages])
+            visit_message(search, content, &here);
     }
     search->is_done[message - search->model->messages] = true;
 }
@@ -67,7 +77,8 @@ void refuse_recursion(const struct model *model, struct text *mistakes)
     };
     for (size_t i = 0; i < model->n_messages; i++) {
         const struct model_message *message = &model->messages[i];
-        if (message->file->is_generated && !search.is_done[i])
+        bool is_root = message->file->is_generated && !message->is_map_entry && !search.is_done[i];
+        if (is_root)
             visit_message(&search, message, NULL);
     }
 }

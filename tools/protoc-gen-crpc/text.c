@@ -93,7 +93,12 @@ static void begin_line(struct filler *filler)
     filler->column = filler->indent + 2;
 }
 
-/* "*" and "/" side by side would end the comment. */
+/* "*" and "/" side by side, in either order, would end the comment or seem to begin another. */
+static bool is_comment_mark(char a, char b)
+{
+    return (a == '*' && b == '/') || (a == '/' && b == '*');
+}
+
 static void put_word(struct filler *filler, const char *word, size_t len)
 {
     if (filler->column + 1 + len > TEXT_COLUMNS)
@@ -101,7 +106,7 @@ static void put_word(struct filler *filler, const char *word, size_t len)
     text_put(filler->text, " ");
     for (size_t i = 0; i < len; i++) {
         text_append(filler->text, word + i, 1);
-        if (word[i] == '*' && i + 1 < len && word[i + 1] == '/')
+        if (i + 1 < len && is_comment_mark(word[i], word[i + 1]))
             text_put(filler->text, " ");
     }
     filler->column += 1 + len;
@@ -201,16 +206,16 @@ void text_call(
     text_printf(text, ")%s\n", tail);
 }
 
-void text_pair(struct text *text, size_t indent, const char *left, const char *right)
+void text_pair(struct text *text, size_t indent, const char *left, const char *right, char end)
 {
     put_indent(text, indent);
     if (indent + strlen(left) + 1 + strlen(right) + 1 <= TEXT_COLUMNS) {
-        text_printf(text, "%s %s;\n", left, right);
+        text_printf(text, "%s %s%c\n", left, right, end);
         return;
     }
     text_printf(text, "%s\n", left);
     put_indent(text, indent + TEXT_INDENT);
-    text_printf(text, "%s;\n", right);
+    text_printf(text, "%s%c\n", right, end);
 }
 
 void text_define(struct text *text, const char *name, const char *value)

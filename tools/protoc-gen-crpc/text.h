@@ -41,8 +41,8 @@ void text_comment(struct text *text, size_t indent, const char *comment);
 void text_call(
     struct text *text, size_t indent, const char *head, const char *arguments, const char *tail);
 
-/* "left right;" on one line or two: a typedef, an assignment. */
-void text_pair(struct text *text, size_t indent, const char *left, const char *right);
+/* "left right" and `end` on one line or two: a typedef, an assignment, a row. */
+void text_pair(struct text *text, size_t indent, const char *left, const char *right, char end);
 
 /* "#define name value", on two lines where one is too short. */
 void text_define(struct text *text, const char *name, const char *value);
