@@ -268,27 +268,39 @@ static void kill_members(
     }
 }
 
-void service_sweep(struct service *service)
+/* Everything that a scan finds of the present run gets a KILL. True: the scan was whole and found
+ * nothing. */
+static bool kill_found(struct service *service)
 {
     struct supervisor *supervisor = service->owner;
     struct process_member *members = calloc(SERVICE_SWEEP_MAX, sizeof *members);
     size_t count = 0;
     int scanned;
 
-    /* The group first: it is the quickest way to stop a set from forking. */
-    signal_group(service, SIGKILL);
-    service->swept = true;
-    if (members == NULL || service->identity.leader.pid == 0) {
-        free(members);
-        return;
-    }
+    if (members == NULL)
+        return false;
     scanned = process_scan_run(supervisor->scan, NULL);
     if (scanned >= 0 && process_scan_select(supervisor->scan, &service->identity, members,
                             SERVICE_SWEEP_MAX, &count, NULL) < 0)
         scanned = -STATUS_INTERNAL;
     kill_members(service, members, count < SERVICE_SWEEP_MAX ? count : SERVICE_SWEEP_MAX);
-    note_scan(service, scanned == 0 && count == 0);
     free(members);
+    return scanned == 0 && count == 0;
+}
+
+void service_sweep(struct service *service)
+{
+    /* The group first: it is the quickest way to stop a set from forking. */
+    signal_group(service, SIGKILL);
+    service->swept = true;
+    if (service->identity.leader.pid != 0)
+        note_scan(service, kill_found(service));
+}
+
+void service_kill(struct service *service)
+{
+    if (service->identity.leader.pid != 0)
+        (void)kill_found(service);
 }
 
 static bool scan_finds_nothing(struct service *service)
