@@ -194,7 +194,8 @@ static void rule_launch(struct machine *m)
 
     /* What it waited for is no reason any more; why its last run failed stays one. */
     if (facts->reason == FLOCKS_STATE_REASON_DEPENDENCY_FAILED ||
-        facts->reason == FLOCKS_STATE_REASON_PORT_HELD)
+        facts->reason == FLOCKS_STATE_REASON_PORT_HELD ||
+        facts->reason == FLOCKS_STATE_REASON_REQUESTED)
         explain(m, FLOCKS_STATE_REASON_REQUESTED, "");
     forget_run(facts);
     facts->spawning = true;
