@@ -1,0 +1,236 @@
+"""The command line's contract: output for programs, exit codes, following logs, settings."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+
+from instance import PYTHON, SERVICES, wait_until
+
+TICKER = "services: {ticker: {command: [/bin/sleep, '1000']}}\n"
+WEB = """
+services:
+  backend:
+    command: [{python}, {services}/web.py, "${{host}}", "${{port}}"]
+    port: {port}
+    probes: {{ready: {{http: {{path: /api/health}}, period: 100ms, timeout: 2s}}}}
+"""
+
+
+def run(instance, *arguments, **options):
+    """A command in the background, its output piped."""
+    return subprocess.Popen(
+        instance.command(*arguments),
+        env=instance.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+# ---- output ----
+
+
+def test_json_failures_are_one_object_with_the_exit_code(instance):
+    instance.write(TICKER)
+    instance.start()
+    result = instance.flocks("restart", "tickr", "--json", check=2)
+    failure = json.loads(result.stdout)["error"]
+    assert failure["code"] == 5
+    assert failure["details"][0]["@type"] == "type.googleapis.com/flocks.v1.ErrorDetail"
+    assert failure["details"][0]["reason"] == "ERROR_REASON_UNKNOWN_SERVICE"
+
+
+def test_json_of_every_command_is_the_response(instance):
+    instance.write(TICKER)
+    started = json.loads(instance.start("--json").stdout)
+    assert started["operation"]["kind"] == "OPERATION_KIND_START"
+    assert started["operation"]["state"] == "OPERATION_STATE_SUCCEEDED"
+    restarted = json.loads(instance.flocks("restart", "ticker", "--json", check=0).stdout)
+    assert restarted["operation"]["kind"] == "OPERATION_KIND_RESTART"
+    config = json.loads(instance.flocks("config", "--json", check=0).stdout)
+    assert config["config"]["services"]["ticker"]["command"] == ["/bin/sleep", "1000"]
+    version = json.loads(instance.flocks("version", "--json", check=0).stdout)
+    assert version["client_version"] == version["daemon"]["version"]
+    stopped = json.loads(instance.stop("ticker", "--json").stdout)
+    assert stopped["operation"]["kind"] == "OPERATION_KIND_STOP"
+    assert "operation" in json.loads(instance.stop("--json").stdout)
+    assert json.loads(instance.stop("--json").stdout) == {}
+
+
+def test_quiet_start_says_nothing(instance):
+    instance.write(TICKER)
+    result = instance.start("--quiet")
+    assert (result.stdout, result.stderr) == ("", "")
+
+
+def test_output_closed_by_the_reader_is_no_failure(instance):
+    instance.write(TICKER)
+    instance.start()
+    for command in (("status",), ("status", "--json"), ("config",), ("logs", "daemon", "--no-follow")):
+        read_end, write_end = os.pipe()
+        os.close(read_end)
+        result = subprocess.run(
+            instance.command(*command), env=instance.environment, stdout=write_end, timeout=30
+        )
+        os.close(write_end)
+        assert result.returncode == 0, command
+
+
+def test_start_in_a_terminal_shows_progress_and_colours(instance):
+    instance.write(TICKER)
+    leader, follower = pty.openpty()
+    environment = dict(instance.environment, TERM="xterm")
+    process = subprocess.Popen(
+        instance.command("start", "--no-browser"), env=environment, stdout=follower, stderr=follower
+    )
+    os.close(follower)
+    seen = b""
+    while select.select([leader], [], [], 30)[0]:
+        try:
+            data = os.read(leader, 4096)
+        except OSError:
+            break
+        seen += data
+    os.close(leader)
+    assert process.wait(timeout=30) == 0
+    assert b"\x1b[32mHEALTHY\x1b[0m" in seen
+
+
+# ---- exit codes ----
+
+
+def test_status_of_a_named_stopped_service_is_1(instance):
+    instance.write(TICKER)
+    instance.start()
+    instance.stop("ticker")
+    instance.flocks("status", check=0)
+    instance.flocks("status", "ticker", check=1)
+
+
+def test_silent_daemon_is_a_deadline(instance):
+    instance.write(TICKER)
+    instance.start()
+    pid = instance.status()["daemon"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        instance.flocks("--timeout", "300ms", "status", check=4)
+        assert time.monotonic() - began < 5
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_interrupted_start_says_the_operation_and_goes_on(instance, free_port):
+    # Never ready: nothing listens on its port.
+    instance.write(f"services: {{slow: {{command: [/bin/sleep, '1000'], port: {free_port()}}}}}\n")
+    process = run(instance, "start", "--no-browser")
+    wait_until(lambda: instance.flocks("status").returncode != 3, what="a daemon")
+    wait_until(lambda: instance.service("slow")["pid"] > 0, what="slow is run")
+    process.send_signal(signal.SIGINT)
+    output, words = process.communicate(timeout=30)
+    assert process.returncode == 130, words
+    assert "goes on" in words
+    assert instance.service("slow")["wanted"]
+
+
+# ---- settings ----
+
+
+def port_of(instance):
+    return instance.service("backend")["port"]
+
+
+def test_start_with_other_settings_restarts_and_without_keeps_them(instance, free_port):
+    first, second = free_port(), free_port()
+    instance.write(WEB.format(python=PYTHON, services=SERVICES, port=first))
+    instance.start()
+    keeper = instance.status()["daemon"]["keeper_pid"]
+    instance.start("--server-port", str(first))
+    assert instance.status()["daemon"]["keeper_pid"] == keeper
+    changed = instance.start("--server-port", str(second))
+    assert "configuration changed" in changed.stderr
+    assert port_of(instance) == second
+    instance.start()
+    assert port_of(instance) == second
+    instance.flocks("restart", "--no-browser", check=0)
+    assert port_of(instance) == second
+    shown = instance.flocks("config", check=0).stdout
+    assert "running daemon" in shown
+
+
+def test_config_shows_the_origin_of_each_value(instance, free_port):
+    instance.write(WEB.format(python=PYTHON, services=SERVICES, port=free_port()))
+    environment = dict(instance.environment, FLOCKS_BACKEND_HOST="127.0.0.2")
+    lines = instance.flocks("config", check=0, env=environment).stdout.splitlines()
+    host = next(line for line in lines if " host:" in line)
+    assert host.split() == ["host:", "127.0.0.2", "#", "environment", "FLOCKS_BACKEND_HOST"]
+    port = next(line for line in lines if " port:" in line)
+    assert f"# file {instance.config}:5" in port
+
+
+# ---- logs ----
+
+
+@pytest.fixture
+def logs(instance):
+    directory = instance.root / "logs"
+    directory.mkdir(mode=0o700)
+    return directory
+
+
+def read_line(process):
+    assert select.select([process.stdout], [], [], 30)[0], "no output"
+    return os.read(process.stdout.fileno(), 65536).decode()
+
+
+def test_logs_of_one_service_are_its_bytes(instance, logs):
+    (logs / "web.log").write_bytes(b"one\n\x1b[31mtwo\xff\r\nno newline")
+    result = subprocess.run(
+        instance.command("logs", "web", "--no-follow"), env=instance.environment, stdout=subprocess.PIPE
+    )
+    assert result.returncode == 0
+    assert result.stdout == b"one\n\x1b[31mtwo\xff\r\nno newline"
+
+
+def test_logs_of_several_have_names_and_headers(instance, logs):
+    (logs / "web.log").write_text("a\nb\n")
+    (logs / "daemon.log").write_text("d\n")
+    result = instance.flocks("logs", "--no-follow", "-n", "1", check=0)
+    assert result.stdout == (
+        f"[web] --- {logs}/web.log ---\n[web] b\n[daemon] --- {logs}/daemon.log ---\n[daemon] d\n"
+    )
+
+
+def test_logs_follow_across_rotation_until_interrupted(instance, logs):
+    (logs / "web.log").write_text("1\n")
+    process = run(instance, "logs", "web")
+    assert read_line(process) == "1\n"
+    with open(logs / "web.log", "a") as file:
+        file.write("2\n")
+        file.flush()
+        os.rename(logs / "web.log", logs / "web.log.1")
+        file.write("3\n")
+    (logs / "web.log").write_text("4\n")
+    seen = ""
+    while not seen.endswith("4\n"):
+        seen += read_line(process)
+    assert seen == "2\n3\n4\n"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 0
+    process.communicate()
+
+
+def test_logs_follow_ends_with_its_reader(instance, logs):
+    (logs / "web.log").write_text("1\n")
+    process = run(instance, "logs", "web")
+    assert read_line(process) == "1\n"
+    process.stdout.close()
+    assert process.wait(timeout=30) == 0
+    process.stderr.close()
