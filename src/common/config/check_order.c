@@ -78,7 +78,7 @@ static void refuse_circle(struct walk *walk, size_t service, size_t after, size_
     mistake_set_hint(walk->draft->mistakes, mistake, "remove one of these `after`");
 }
 
-/* Depth first; as deep as the longest chain of services, of which there are 2,047 at most. */
+/* Depth first; as deep as the longest chain of services, whose number the schema bounds. */
 static void follow(struct walk *walk, size_t service)
 {
     const flocks_service_config *config = walk->message->services[service]->value;
@@ -100,8 +100,6 @@ static void follow(struct walk *walk, size_t service)
 void check_order(struct draft *draft)
 {
     const flocks_config *message = draft->message;
-    if (message->n_services > CONFIG_SERVICES_MAX)
-        return;
     struct walk walk = {.draft = draft, .message = message};
     walk.marks = arena_calloc(draft->arena, message->n_services, sizeof(*walk.marks));
     walk.way = arena_calloc(draft->arena, message->n_services, sizeof(*walk.way));

@@ -187,23 +187,18 @@ static void check_one(const struct check *check)
     check_version(check);
 }
 
-static void check_number_of_services(struct draft *draft)
+static void check_some_service(struct draft *draft)
 {
-    struct mistake *mistake = NULL;
-    if (draft->message->n_services == 0) {
-        mistake = draft_refuse(draft, "services", "there are none: nothing to supervise");
-        mistake_set_hint(draft->mistakes, mistake,
-            "add services, or remove the file to run the built-in Flocks services");
-    } else if (draft->message->n_services > CONFIG_SERVICES_MAX) {
-        (void)draft_refuse(draft, "services", "there are %zu; at most %d are supervised",
-            draft->message->n_services, CONFIG_SERVICES_MAX);
-    }
+    if (draft->message->n_services > 0 || draft_is_mistaken(draft, "services"))
+        return;
+    mistake_set_hint(draft->mistakes,
+        draft_refuse(draft, "services", "there are none: nothing to supervise"),
+        "add services, or remove the file to run the built-in Flocks services");
 }
 
 void check_services(struct draft *draft)
 {
-    if (!draft_is_mistaken(draft, "services"))
-        check_number_of_services(draft);
+    check_some_service(draft);
     for (size_t i = 0; i < draft->message->n_services; i++) {
         const flocks_config_services_entry *entry = draft->message->services[i];
         struct check check = {draft, entry->key, entry->value};

@@ -18,16 +18,28 @@ static void free_text(char **text)
     free(*text);
 }
 
-/* 0 with the text of the file; CONFIG_MISTAKEN: there is no such file, and the built-in text is to
- * be used. */
-static int read_file(
-    const struct config_request *request, char **out, size_t *out_len, struct error *error)
+enum {
+    /* Not a config_result: there is no file, and none was asked for. */
+    ABSENT = 2
+};
+
+/* 0 with the text of the file; CONFIG_MISTAKEN; ABSENT. */
+static int read_file(struct draft *draft, char **out, size_t *out_len, struct error *error)
 {
-    int result = fd_read_file(request->file, YAML_READ_MAX_BYTES, out, out_len, error);
+    const struct config_request *request = draft->request;
+    struct error why = ERROR_INIT;
+    int result = fd_read_file(request->file, YAML_READ_MAX_BYTES, out, out_len, &why);
     if (result == -STATUS_NOT_FOUND && !request->file_is_named)
+        return ABSENT;
+    if (result == -STATUS_RESOURCE_EXHAUSTED) {
+        struct mistake_place place = {request->file, 1, 1, ""};
+        (void)mistakes_add(draft->mistakes, &place, "%s", why.text);
         return CONFIG_MISTAKEN;
-    if (result < 0)
+    }
+    if (result < 0 && error != NULL) {
+        *error = why;
         error_set_hint(error, "check the path and its permissions");
+    }
     return result;
 }
 
@@ -82,7 +94,7 @@ static bool copy_origins(const struct draft *draft, struct config *out)
         return false;
     for (size_t i = 0; i < draft->n_origins; i++) {
         const struct draft_origin *from = &draft->origins[i];
-        if (from->is_group)
+        if (from->is_place)
             continue;
         flocks_config_origin *origin = arena_alloc(draft->arena, sizeof(*origin));
         if (origin == NULL)
@@ -129,6 +141,23 @@ static int load_text(
     return finish(draft, out, error);
 }
 
+static int load_file(
+    struct draft *draft, const char *text, size_t text_len, struct config *out, struct error *error)
+{
+    draft->file = arena_strdup(draft->arena, draft->request->file);
+    draft->directory = directory_of(draft->request->file, draft->arena);
+    return load_text(draft, text, text_len, out, error);
+}
+
+static int load_builtin(struct draft *draft, struct config *out, struct error *error)
+{
+    draft->is_builtin = true;
+    draft->file = BUILTIN_FILE_NAME;
+    draft->directory = builtin_directory(draft->environment, draft->request->root);
+    const char *text = builtin_text(draft->environment, draft->directory, draft->arena);
+    return load_text(draft, text, text != NULL ? strlen(text) : 0, out, error);
+}
+
 int config_load(const struct config_request *request, struct arena *arena, struct config *out,
     struct mistakes *mistakes, struct error *error)
 {
@@ -137,19 +166,10 @@ int config_load(const struct config_request *request, struct arena *arena, struc
         request->environment != NULL ? request->environment : (const char *const *)environ;
     char *text CLEANUP(free_text) = NULL;
     size_t text_len;
-    int result = read_file(request, &text, &text_len, error);
-    if (result < 0)
-        return result;
-    if (result == 0) {
-        draft.file = arena_strdup(arena, request->file);
-        draft.directory = directory_of(request->file, arena);
-        return load_text(&draft, text, text_len, out, error);
-    }
-    draft.is_builtin = true;
-    draft.file = BUILTIN_FILE_NAME;
-    draft.directory = builtin_directory(draft.environment, request->root);
-    const char *builtin = builtin_text(draft.environment, draft.directory, arena);
-    return load_text(&draft, builtin, builtin != NULL ? strlen(builtin) : 0, out, error);
+    int result = read_file(&draft, &text, &text_len, error);
+    if (result == ABSENT)
+        return load_builtin(&draft, out, error);
+    return result == 0 ? load_file(&draft, text, text_len, out, error) : result;
 }
 
 void config_mistakes_print(FILE *out, const struct mistakes *mistakes)

@@ -23,9 +23,8 @@ enum {
     /* Cap for an arena given to config_load: 2,048 services with everything written out need half.
      */
     CONFIG_ARENA_BYTES = 64 * 1024 * 1024,
-    CONFIG_DIGEST_SIZE = 65,   /* 64 hexadecimal digits and a NUL */
-    CONFIG_NAME_MAX = 63,      /* longest service name */
-    CONFIG_SERVICES_MAX = 2047 /* the keeper's slots less the one of the daemon's own log */
+    CONFIG_DIGEST_SIZE = 65, /* 64 hexadecimal digits and a NUL */
+    CONFIG_NAME_MAX = 63     /* longest service name */
 };
 
 /* Everything that decides the outcome; all borrowed. */

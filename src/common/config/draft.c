@@ -26,7 +26,7 @@ void draft_take_origins(struct draft *draft, const struct yaml_origins *origins)
     for (size_t i = 0; i < origins->n && !draft->is_builtin; i++) {
         const struct yaml_origin *from = &origins->items[i];
         draft->origins[draft->n_origins++] = (struct draft_origin){from->path,
-            FLOCKS_CONFIG_LAYER_FILE, draft->file, from->line, from->column, from->is_group};
+            FLOCKS_CONFIG_LAYER_FILE, draft->file, from->line, from->column, from->is_place};
     }
     if (draft->n_origins > 0)
         qsort(draft->origins, draft->n_origins, sizeof(*draft->origins), compare_origins);

@@ -26,7 +26,7 @@ struct draft_origin {
     const char *source; /* file, variable or option */
     uint32_t line;      /* 0: the source has no lines */
     uint32_t column;
-    bool is_group;
+    bool is_place; /* as in struct yaml_origin */
 };
 
 struct draft {

@@ -53,6 +53,8 @@ static int refuse_candidate(const char *path, enum verdict verdict, struct error
 static int find_by_path(
     const char *name, const char *directory, char out[PATH_MAX], struct error *error)
 {
+    while (strncmp(name, "./", 2) == 0)
+        name += 2;
     if (name[0] == '/' ? strlen(name) >= PATH_MAX : !join(directory, "", 0, name, out))
         return refuse_absent(name, "(its path is too long)", error);
     if (name[0] == '/')

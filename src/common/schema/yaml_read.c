@@ -59,7 +59,7 @@ static void refuse_kind(
     mistake_set_hint(reader->mistakes, mistake, "%s", hint);
 }
 
-static void add_origin(struct reader *reader, const struct yaml_node *node, bool is_group)
+static void add_origin(struct reader *reader, const struct yaml_node *node, bool is_place)
 {
     struct origin_link *link = arena_alloc(reader->arena, sizeof(*link));
     const char *path = arena_strdup(reader->arena, reader->path.text);
@@ -67,7 +67,7 @@ static void add_origin(struct reader *reader, const struct yaml_node *node, bool
         no_memory(reader);
         return;
     }
-    link->origin = (struct yaml_origin){path, node->line, node->column, is_group};
+    link->origin = (struct yaml_origin){path, node->line, node->column, is_place};
     link->next = NULL;
     *reader->origins_tail = link;
     reader->origins_tail = &link->next;
@@ -190,6 +190,7 @@ static void read_list(struct reader *reader, const struct schema_field *field,
     size_t i = 0;
     for (const struct yaml_item *item = node->first; item != NULL; item = item->next, i++) {
         size_t before = schema_path_push_index(&reader->path, i);
+        add_origin(reader, item->value, true);
         union schema_value value;
         if (!read_element(reader, field, item->value, &value))
             value = empty_element(reader, field);

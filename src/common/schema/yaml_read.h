@@ -37,8 +37,9 @@ struct yaml_origin {
     /* Of the value where it is a single one, else of the key. */
     uint32_t line;
     uint32_t column;
-    /* A message or a map: its members have origins of their own. */
-    bool is_group;
+    /* A place only, not a value of its own: a message or a map (its members have origins), or one
+     * item of a list (the list has). */
+    bool is_place;
 };
 
 struct yaml_origins {

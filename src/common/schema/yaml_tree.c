@@ -54,8 +54,12 @@ static int no_memory(void)
 static const char *hint_for(const struct builder *builder)
 {
     const char *problem = builder->parser.problem;
+    if (strstr(problem, "tab character") != NULL)
+        return "indent with blanks";
     if (strstr(problem, "cannot start any token") != NULL)
         return "indent with blanks, not tabs; a text that begins with @, ` or % needs quotes";
+    if (strstr(problem, "expected ',' or") != NULL)
+        return "close the bracket";
     if (strstr(problem, "mapping values are not allowed") != NULL)
         return "check the indentation, or put quotes around a text that holds ': '";
     if (strstr(problem, "did not find expected key") != NULL ||
