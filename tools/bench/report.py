@@ -1,0 +1,98 @@
+"""Results as Markdown tables, which read well in a terminal too."""
+
+import os
+import platform
+
+from measure import percentile
+
+MS = 1e6
+
+
+def _table(title, header, rows):
+    widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
+
+    def line(cells):
+        return "| " + " | ".join(str(c).ljust(w) for c, w in zip(cells, widths)) + " |"
+
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([f"### {title}", "", line(header), rule, *map(line, rows), ""])
+
+
+def _pair(times):
+    """p50 / p99 in milliseconds."""
+    if not times:
+        return "-"
+    return f"{percentile(times, 0.5) / MS:.2f} / {percentile(times, 0.99) / MS:.2f}"
+
+
+def _ratio(times, base):
+    if not times or not base:
+        return "-"
+    return f"{percentile(times, 0.5) / percentile(base, 0.5):.2f}"
+
+
+def machine():
+    model = "unknown processor"
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        for line in info:
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    return f"{os.cpu_count()} x {model}, Linux {platform.release()}"
+
+
+def command_table(results):
+    """results: {mode: [(label, times)]}, the first row being what the others are compared with."""
+    modes = list(results)
+    header = ["command"]
+    for mode in modes:
+        header += [f"{mode}: p50 / p99 ms", "ratio"]
+    rows = []
+    for index, (label, _) in enumerate(results[modes[0]]):
+        row = [label]
+        for mode in modes:
+            times = results[mode][index][1]
+            row += [_pair(times), _ratio(times, results[mode][0][1])]
+        rows.append(row)
+    return _table("Status of 20 services, whole command", header, rows)
+
+
+def respawn_table(results, names):
+    """results: {(mode, size): {name: (times, lost)}}; the first name is the floor."""
+    header = ["supervisor"]
+    for mode, size in results:
+        header += [f"{size} services, {mode}: p50 / p99 ms", "ratio"]
+    rows = []
+    for name in names:
+        row = [name]
+        for found in results.values():
+            times, lost = found.get(name, ([], 0))
+            base = found.get(names[0], ([], 0))[0]
+            row += [_pair(times) + (f" ({lost} lost)" if lost else ""), _ratio(times, base)]
+        rows.append(row)
+    return _table("Service killed, until its replacement runs", header, rows)
+
+
+def footprint_table(results):
+    """results: {name: {"processes", "kib", "kib_per_service", "wakeups"}}"""
+    header = ["supervisor", "processes", "PSS, 20 services", "each further one", "wake-ups in 10 s"]
+    rows = []
+    for name, found in results.items():
+        per_service = found.get("kib_per_service")
+        rows.append([
+            name,
+            found["processes"],
+            f"{found['kib'] / 1024:.1f} MiB",
+            "-" if per_service is None else f"{per_service:.1f} KiB",
+            found["wakeups"],
+        ])
+    return _table("Memory and rest", header, rows)
+
+
+def takeover_table(after_kill, living, failed, changed):
+    rows = [
+        ["of a living flocksd", _pair(living), "1.00"],
+        ["right after kill -9 of flocksd", _pair(after_kill), _ratio(after_kill, living)],
+    ]
+    table = _table("`flocks status` answered, 20 services", ["when", "p50 / p99 ms", "ratio"], rows)
+    return table + f"\n{len(after_kill)} kills: {failed} failed answers, {changed} services touched.\n"
