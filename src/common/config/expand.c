@@ -135,8 +135,10 @@ static const char *expand_text(struct expander *expander, const char *text)
             draft, expander->path.text, "is longer than %d bytes when expanded", EXPANDED_TEXT_MAX);
         return text;
     }
-    const char *copy =
-        arena_strndup(draft->arena, (const char *)buffer_data(&expanded), buffer_length(&expanded));
+    size_t len = buffer_length(&expanded);
+    if (len == 0)
+        return "";
+    const char *copy = arena_strndup(draft->arena, (const char *)buffer_data(&expanded), len);
     if (copy == NULL)
         draft->is_out_of_memory = true;
     return copy != NULL ? copy : text;

@@ -525,6 +525,8 @@ static const char *format_enum(
 
 static const char *format_bytes(const ProtobufCBinaryData *bytes, struct arena *arena)
 {
+    if (bytes->len == 0)
+        return "";
     struct buffer text CLEANUP(buffer_deinit);
     buffer_init(&text, bytes->len / 3 * 4 + 5);
     if (base64_write(bytes->data, bytes->len, &text) != 0)
