@@ -214,6 +214,9 @@ static int serve(const struct keeper_options *options)
     struct error error = ERROR_INIT;
     keeper.ready_fd = options->ready_fd;
     keeper.is_foreground = options->foreground;
+    /* The standard ones will be the daemon's log. */
+    if (keeper.ready_fd >= 0 && keeper.ready_fd <= STDERR_FILENO)
+        keeper.ready_fd = fcntl(keeper.ready_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     close_inherited(keeper.ready_fd);
     (void)umask(077);
     if (resolve(options, &error) != 0)

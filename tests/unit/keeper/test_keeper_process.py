@@ -1,0 +1,368 @@
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+from keeper_process import Keeper, children_of, is_alive, wait_for
+
+
+@pytest.fixture
+def keeper():
+    with Keeper() as running:
+        yield running
+
+
+def exit_of(keeper, slot, generation):
+    return wait_for("exit", lambda: [e for e in keeper.exits() if e[1:3] == (slot, generation)])[0]
+
+
+def output_of(log, end):
+    """The whole text of a log, once it ends in `end`."""
+    def read():
+        with contextlib.suppress(FileNotFoundError):
+            with open(log) as file:
+                text = file.read()
+            return text if text.rstrip().endswith(end) else None
+        return None
+    return wait_for(f"output ending in {end!r}", read)
+
+
+def test_spawn_runs_program_in_its_own_session(keeper):
+    log = keeper.register(0)
+    answer = keeper.spawn(0, 1, "sh", "-c", "echo out; echo err >&2; pwd; exec sleep 1000")
+    assert answer[0] == "ok"
+    pid, ticks = int(answer[1]), int(answer[2])
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    assert (int(fields[1]), int(fields[2]), int(fields[3])) == (keeper.pid, pid, pid)
+    assert int(fields[19]) == ticks
+    assert output_of(log, "/") == "out\nerr\n/\n"
+    assert keeper.children() == [(0, 1, pid, ticks, 0, 0)]
+
+
+def test_spawn_gives_child_only_what_it_was_meant_to_have(keeper):
+    log = keeper.register(0)
+    keeper.spawn(0, 1, "sh", "-c",
+                 "ls -l /proc/self/fd | grep -c '^l'; cat /proc/self/fd/3; grep Sig[BI] /proc/self/status;"
+                 "ulimit -n; umask; nice; cat /proc/self/oom_score_adj; ulimit -t; tr '\\0' ' ' </proc/self/environ",
+                 memory="secret", umask="027", nice=3, oom=100, cpu=77)
+    lines = output_of(log, "/bin").splitlines()
+    soft = subprocess.run(["sh", "-c", "ulimit -n"], capture_output=True, text=True).stdout.strip()
+    assert lines[0] == "5", "0, 1, 2, 3 and the directory itself"
+    assert lines[1].startswith("secretSigBlk:\t0000000000000000")
+    assert lines[2].split()[1] == "0" * 16
+    assert lines[3:7] == [soft, "0027", "3", "100"]
+    assert lines[7] == "77"
+    assert lines[8].split() == ["PATH=/usr/bin:/bin"]
+
+
+def test_spawn_sets_the_mark_for_all_descendants(keeper):
+    log = keeper.register(0)
+    keeper.spawn(0, 1, "sh", "-c", "(setsid cat /proc/self/limits); echo end", mark=1152921504606846999)
+    line = next(line for line in output_of(log, "end").splitlines() if "realtime timeout" in line)
+    assert line.split()[3] == "1152921504606846999"
+
+
+@pytest.mark.parametrize("settings, command, errno, step", [
+    ({}, ["/no/such/program"], 2, "execute it"),
+    ({}, ["no-such-program"], 2, "execute it"),
+    ({}, ["/etc/passwd"], 13, "execute it"),
+    ({"directory": "/no/such/directory"}, ["true"], 2, "enter its directory"),
+    ({"nice": 0, "oom": -5000}, ["true"], 22, "set its priority"),
+])
+def test_spawn_tells_the_step_that_failed_and_no_exit(keeper, settings, command, errno, step):
+    keeper.register(0)
+    answer = keeper.spawn(0, 1, *command, **settings)
+    assert answer[0] == "failed" and int(answer[1]) == errno and " ".join(answer[2:]) == step
+    assert keeper.spawn(0, 2, "true")[0] == "ok"
+    exit_of(keeper, 0, 2)
+    assert [e[2] for e in keeper.exits()] == [2]
+
+
+def test_spawn_changes_user_when_root(keeper):
+    if os.getuid() != 0:
+        pytest.skip("only root may")
+    log = keeper.register(0)
+    keeper.spawn(0, 1, "id", uid=65534)
+    assert output_of(log, ")").startswith("uid=65534")
+
+
+def test_spawn_takes_long_environment(keeper):
+    log = keeper.register(0)
+    keeper.spawn(0, 1, "sh", "-c", "echo ${#BIG}", big=100000)
+    assert output_of(log, "99996") == "99996\n"
+    answer = keeper.spawn(0, 2, "true", big=5000000)
+    assert answer[0] == "failed" and int(answer[1]) == 7, "the kernel's bound, told as E2BIG"
+
+
+def test_spawn_refuses_a_slot_that_lives_and_old_generations(keeper):
+    keeper.register(0)
+    keeper.spawn(0, 5, "sleep", "1000")
+    assert keeper.spawn(0, 6, "true")[:2] == ["error", "ALREADY_EXISTS"]
+    keeper.ok("signal", 0, 5, 9, "leader")
+    exit_of(keeper, 0, 5)
+    assert keeper.spawn(0, 5, "true")[:2] == ["error", "ALREADY_EXISTS"]
+    assert keeper.spawn(0, 6, "true")[0] == "ok"
+    assert keeper.spawn(1, 1, "true")[:2] == ["error", "FAILED_PRECONDITION"], "no output"
+    assert keeper.spawn(2047, 1, "true")[:2] == ["error", "INVALID_ARGUMENT"]
+
+
+def test_signal_reaches_group_after_leader_has_gone(keeper):
+    keeper.register(0)
+    keeper.spawn(0, 1, "sh", "-c", "sleep 1000 & echo $! >&2; exit 3")
+    assert exit_of(keeper, 0, 1)[4] == 3 << 8
+    stray = wait_for("stray", lambda: [
+        pid for pid, words in children_of(keeper.pid) if words == ["sleep", "1000"]])[0]
+    keeper.ok("acknowledge-all")
+    assert keeper.last("signal", 0, 1, 9, "leader")[1] == "NOT_FOUND"
+    keeper.ok("signal", 0, 1, 9, "group")
+    wait_for("stray has gone", lambda: not is_alive(stray))
+    wait_for("stray was counted", lambda: keeper.facts()["strays"] == 1)
+    wait_for("stray was told", lambda: [e for e in keeper.exits() if e[5] == 1 and e[3] == stray])
+    assert keeper.last("signal", 0, 1, 9, "group")[1] == "NOT_FOUND"
+    assert keeper.last("signal", 0, 7, 9, "group")[1] == "NOT_FOUND"
+
+
+def test_strays_beyond_the_bound_are_counted(keeper):
+    keeper.register(0)
+    keeper.spawn(0, 1, "sh", "-c", "i=0; while [ $i -lt 400 ]; do (true &) ; i=$((i+1)); done")
+    exit_of(keeper, 0, 1)
+    wait_for("strays", lambda: keeper.facts()["strays"] == 400)
+    assert len(keeper.exits()) <= 257
+
+
+def test_flocksd_killed_children_state_and_exits_stay(keeper):
+    keeper.register(0)
+    keeper.register(1)
+    keeper.spawn(0, 1, "sleep", "1000")
+    keeper.spawn(1, 1, "sh", "-c", "exit 7")
+    exit_of(keeper, 1, 1)
+    keeper.ok("put", "remembered")
+    before = keeper.children()
+    keeper.kill_flocksd()
+    facts = keeper.facts()
+    assert (facts["earlier_starts"], facts["was_ready"]) == (1, 1)
+    assert keeper.ask("get")[0] == "remembered"
+    assert keeper.children() == before
+    assert exit_of(keeper, 1, 1)[4] == 7 << 8, "not acknowledged, so told again"
+    keeper.ok("acknowledge-all")
+    keeper.kill_flocksd()
+    assert keeper.exits() == []
+    assert [child[0] for child in keeper.children()] == [0]
+
+
+def test_flocksd_killed_200_times_children_stay(keeper):
+    for slot in range(20):
+        keeper.register(slot)
+        keeper.spawn(slot, 1, "sleep", "1000")
+    before = keeper.children()
+    for _ in range(200):
+        keeper.kill_flocksd()
+    assert keeper.children() == before
+    assert keeper.facts()["earlier_starts"] == 200
+
+
+def test_exits_while_no_flocksd_listens_are_all_told(keeper):
+    count = 300
+    for slot in range(count):
+        keeper.register(slot)
+        keeper.spawn(slot, 1, "sleep", "1000")
+    pids = {child[2] for child in keeper.children()}
+    assert len(pids) == count
+    flocksd = keeper.facts()["pid"]
+    os.kill(flocksd, signal.SIGSTOP)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_for("children are gone", lambda: not any(is_alive(pid) for pid in pids))
+    os.kill(flocksd, signal.SIGKILL)
+    wait_for("exits", lambda: _quietly(keeper.exits) and len(keeper.exits()) == count)
+    exits = keeper.exits()
+    assert {e[3] for e in exits} == pids
+    assert [e[0] for e in exits] == list(range(1, count + 1))
+    assert keeper.spawn(0, 2, "true")[0] == "ok", "a slot need not wait for the acknowledgement"
+
+
+def _quietly(function):
+    with contextlib.suppress(OSError):
+        return function()
+    return None
+
+
+def test_flocksd_that_dies_before_ready_is_an_error():
+    with Keeper(mode="die", ready=False) as keeper:
+        assert keeper.word.startswith("error flocksd ended before it was ready (exit code 9)")
+        assert keeper.process.wait(10) == 1
+        assert not os.path.exists(keeper.path("run/flocksd.sock"))
+        assert "exit code 9" in keeper.log()
+
+
+def test_flocksd_that_cannot_serve_says_why():
+    with Keeper(mode="fail", ready=False) as keeper:
+        assert keeper.word == "error no such port\n"
+        assert keeper.process.wait(10) == 1
+
+
+def test_missing_flocksd_is_an_error():
+    with tempfile.TemporaryDirectory() as root:
+        with Keeper(root=root, ready=False, options=["--flocksd", "/no/flocksd"]) as keeper:
+            assert keeper.word.startswith("error find /no/flocksd")
+            assert keeper.process.wait(10) == 1
+
+
+def test_ten_at_once_one_wins():
+    with tempfile.TemporaryDirectory() as root, contextlib.ExitStack() as stack:
+        import threading
+        keepers = []
+
+        def start():
+            keepers.append(Keeper(root=root, ready=False))
+        threads = [threading.Thread(target=start) for _ in range(10)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for running in keepers:
+            stack.enter_context(running)
+        assert sorted(k.word for k in keepers) == ["busy\n"] * 9 + ["ready\n"]
+        winner = next(k for k in keepers if k.word == "ready\n")
+        assert all(k.process.wait(10) == 5 for k in keepers if k is not winner)
+        with open(os.path.join(root, "run/flocksd.lock")) as file:
+            assert int(file.read()) == winner.pid
+        assert winner.leave() == 0
+
+
+def test_socket_is_private_and_a_dead_one_is_replaced():
+    with tempfile.TemporaryDirectory() as root:
+        with Keeper(root=root) as first:
+            assert os.stat(first.path("run/flocksd.sock")).st_mode & 0o777 == 0o600
+            flocksd = first.facts()["pid"]
+            first.process.kill()
+            first.process.wait()
+            wait_for("flocksd has gone", lambda: not is_alive(flocksd))
+        assert os.path.exists(os.path.join(root, "run/flocksd.sock"))
+        with Keeper(root=root) as second:
+            assert second.facts()["earlier_starts"] == 0
+            assert second.leave() == 0
+            assert not os.path.exists(second.path("run/flocksd.sock"))
+            assert not os.path.exists(second.path("run/inventory"))
+
+
+def test_long_root_is_served_through_the_fallback():
+    with tempfile.TemporaryDirectory() as directory:
+        root = os.path.join(directory, "r" * 120)
+        with Keeper(root=root) as keeper:
+            link = keeper.path("run/flocksd.sock")
+            target = os.readlink(link)
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(target)
+                sock.sendall(b"leave\n")
+                assert sock.recv(100) == b"ok\n"
+                sock.sendall(b"exit\t0\n")
+            assert keeper.process.wait(10) == 0
+            assert not os.path.lexists(link) and not os.path.exists(target)
+
+
+def test_inventory_of_a_killed_keeper_is_kept_for_the_next():
+    with tempfile.TemporaryDirectory() as root:
+        with Keeper(root=root) as first:
+            first.register(0)
+            pid = int(first.spawn(0, 1, "sleep", "1000")[1])
+            first.process.kill()
+            first.process.wait()
+            assert is_alive(pid)
+        try:
+            with Keeper(root=root) as second:
+                earlier = [n for n in os.listdir(second.path("run")) if n.startswith("inventory.")]
+                assert len(earlier) == 1
+                with open(second.path("run", earlier[0]), "rb") as file:
+                    assert pid.to_bytes(4, "little") in file.read()
+        finally:
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_sigterm_asks_flocksd_and_ends_with_it(keeper):
+    keeper.register(0)
+    keeper.spawn(0, 1, "sleep", "1000")
+    keeper.process.send_signal(signal.SIGTERM)
+    wait_for("flocksd was told", lambda: keeper.facts()["shutdown"] == signal.SIGTERM)
+    keeper.kill_flocksd()
+    wait_for("the next one too", lambda: keeper.facts()["shutdown"] == signal.SIGTERM)
+    pid = keeper.children()[0][2]
+    assert keeper.leave() == 0
+    assert not is_alive(pid), "what is left at the end is killed"
+
+
+def test_hangup_without_terminal_is_no_shutdown(keeper):
+    keeper.process.send_signal(signal.SIGHUP)
+    keeper.kill_flocksd()
+    assert keeper.facts()["shutdown"] == 0
+
+
+def test_foreground_stays_in_its_session():
+    with Keeper(options=["--foreground"]) as keeper:
+        assert os.getsid(keeper.pid) == os.getsid(0)
+        for pid, _words in children_of(keeper.pid):
+            wait_for("own session", lambda pid=pid: os.getsid(pid) == pid)
+        keeper.process.send_signal(signal.SIGINT)
+        wait_for("flocksd was told", lambda: keeper.facts()["shutdown"] == signal.SIGINT)
+
+
+def test_replace_is_not_implemented(keeper):
+    assert keeper.last("replace")[:2] == ["error", "UNIMPLEMENTED"]
+
+
+def test_forget_frees_the_slot(keeper):
+    keeper.register(0)
+    keeper.spawn(0, 9, "sleep", "1000")
+    assert keeper.last("forget", 0)[:2] == ["error", "FAILED_PRECONDITION"]
+    keeper.ok("signal", 0, 9, 9, "group")
+    exit_of(keeper, 0, 9)
+    before = len(os.listdir(f"/proc/{keeper.pid}/fd"))
+    keeper.ok("forget", 0)
+    wait_for("pipes are closed", lambda: len(os.listdir(f"/proc/{keeper.pid}/fd")) == before - 2)
+    keeper.register(0)
+    assert keeper.spawn(0, 1, "true")[0] == "ok"
+
+
+def test_descriptors_do_not_leak(keeper):
+    keeper.register(0)
+    keeper.ok("acknowledge-all")
+
+    def open_now():
+        return len(os.listdir(f"/proc/{keeper.pid}/fd"))
+    for generation in range(1, 30):
+        keeper.spawn(0, generation, "true", memory="x")
+        exit_of(keeper, 0, generation)
+        keeper.spawn(1 + generation, 1, "/none")
+        if generation == 5:
+            before = open_now()
+    wait_for("as many as before", lambda: open_now() == before)
+
+
+def test_works_as_pid_1():
+    if os.getuid() != 0:
+        pytest.skip("only root may make a namespace of pids")
+    root = tempfile.mkdtemp(prefix="flocks-keeper-")
+    from keeper_process import FAKE_FLOCKSD, KEEPER
+    process = subprocess.Popen(
+        ["unshare", "--pid", "--fork", "--mount-proc", KEEPER, "--root", root, "--flocksd",
+         FAKE_FLOCKSD, "--ready-fd", "1", "--foreground"], stdout=subprocess.PIPE, text=True)
+    if process.stdout.readline() != "ready\n":
+        pytest.skip("no namespaces here")
+    pid = children_of(process.pid)[0][0]
+    os.kill(pid, signal.SIGTERM)
+    probe = Keeper.__new__(Keeper)
+    probe.root = root
+    wait_for("flocksd was told", lambda: probe.facts()["shutdown"] == signal.SIGTERM)
+    assert probe.facts()["keeper"] == 1
+    probe.ok("leave")
+    with contextlib.suppress(OSError):
+        probe.ask("exit", 0)
+    assert process.wait(10) == 0
+    process.stdout.close()
+    subprocess.run(["rm", "-r", root], check=True)
