@@ -46,6 +46,7 @@ void connection_note(struct connection *connection)
         return;
     list_remove(&connection->unsettled);
     list_append(&connection->shared->unsettled, &connection->unsettled);
+    connection->shared->noted(connection->shared->data);
 }
 
 /* ---- receiving ---- */

@@ -26,6 +26,8 @@ struct connection_shared {
     /* Those to be settled before the loop waits again. */
     struct list unsettled;
     uint8_t *read_buffer; /* TRANSPORT_READ_BYTES */
+    /* Something is unsettled: the loop must not wait before connection_settle. */
+    void (*noted)(void *data);
     /* A peer that has to be told about in the log. */
     void (*complain)(
         void *data, enum complaint_kind kind, const struct rpc_peer *peer, const char *text);

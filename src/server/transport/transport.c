@@ -20,6 +20,9 @@ struct transport {
     struct complaints complaints;
     /* Before the loop waits: one write for everything a turn has answered. */
     uv_prepare_t prepare;
+    /* Runs while a connection is unsettled: what is answered in somebody else's prepare, after ours
+     * has run, must not lie until the next event. */
+    uv_idle_t idle;
     uv_timer_t timer;
     int64_t timer_at;
     int open_handles;
@@ -70,6 +73,21 @@ static void on_path_lost(void *data)
 
 static void on_timer(uv_timer_t *timer);
 
+/* The turn's own work is done in on_prepare; an active idle handle only keeps the loop from
+ * waiting. */
+static void on_idle(uv_idle_t *idle)
+{
+    (void)idle;
+}
+
+static void on_noted(void *data)
+{
+    struct transport *transport = data;
+
+    /* Fails only without a callback. */
+    (void)uv_idle_start(&transport->idle, on_idle);
+}
+
 static void wake_at(struct transport *transport, int64_t at_ms, int64_t now_ms)
 {
     if (at_ms >= transport->timer_at)
@@ -89,6 +107,7 @@ static void settle_all(struct transport *transport)
     while (!list_is_empty(unsettled))
         wake_at(
             transport, connection_settle(connection_of_unsettled(unsettled->next), now_ms), now_ms);
+    (void)uv_idle_stop(&transport->idle);
     wake_at(transport, rpc_server_next_tick(transport->shared.server), now_ms);
 }
 
@@ -277,6 +296,7 @@ static struct transport *transport_new(const struct transport_setup *setup)
     }
     transport->shared.loop = setup->loop;
     transport->shared.complain = complain;
+    transport->shared.noted = on_noted;
     transport->shared.data = transport;
     list_init(&transport->shared.connections);
     list_init(&transport->shared.unsettled);
@@ -290,10 +310,12 @@ static struct transport *transport_new(const struct transport_setup *setup)
 static void open_handles(struct transport *transport)
 {
     (void)uv_prepare_init(transport->shared.loop, &transport->prepare);
+    (void)uv_idle_init(transport->shared.loop, &transport->idle);
     (void)uv_timer_init(transport->shared.loop, &transport->timer);
     transport->prepare.data = transport;
+    transport->idle.data = transport;
     transport->timer.data = transport;
-    transport->open_handles = 2;
+    transport->open_handles = 3;
     (void)uv_prepare_start(&transport->prepare, on_prepare);
     uv_unref((uv_handle_t *)&transport->prepare);
     uv_unref((uv_handle_t *)&transport->timer);
@@ -329,6 +351,7 @@ void transport_close(struct transport *transport)
     population_deinit(&transport->shared.population);
     rpc_server_free(transport->shared.server);
     uv_close((uv_handle_t *)&transport->prepare, on_handle_closed);
+    uv_close((uv_handle_t *)&transport->idle, on_handle_closed);
     uv_close((uv_handle_t *)&transport->timer, on_handle_closed);
 }
 

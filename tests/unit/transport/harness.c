@@ -63,6 +63,23 @@ void harness_release(struct harness *harness)
     rpc_call_reply_message(call, &response.base);
 }
 
+static void on_late_prepare(uv_prepare_t *prepare)
+{
+    struct harness *harness = prepare->data;
+
+    if (!harness->release_in_prepare || !harness->held)
+        return;
+    harness_release(harness);
+}
+
+static void open_late_prepare(struct harness *harness)
+{
+    (void)uv_prepare_init(&harness->loop, &harness->late_prepare);
+    harness->late_prepare.data = harness;
+    (void)uv_prepare_start(&harness->late_prepare, on_late_prepare);
+    uv_unref((uv_handle_t *)&harness->late_prepare);
+}
+
 static struct sockaddr_un address_of(const struct harness *harness)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -100,6 +117,7 @@ void harness_open(struct harness *harness, size_t connections_max)
     memset(harness, 0, sizeof(*harness));
     listen_privately(harness);
     assert_int_equal(uv_loop_init(&harness->loop), 0);
+    open_late_prepare(harness);
     service = flocks_supervisor_service(&handlers, harness);
     kept = service;
     setup = (struct transport_setup){
@@ -119,6 +137,7 @@ void harness_open(struct harness *harness, size_t connections_max)
 void harness_close(struct harness *harness)
 {
     transport_close(harness->transport);
+    uv_close((uv_handle_t *)&harness->late_prepare, NULL);
     assert_int_equal(uv_run(&harness->loop, UV_RUN_DEFAULT), 0);
     assert_int_equal(uv_loop_close(&harness->loop), 0);
     (void)close(harness->listen_fd);

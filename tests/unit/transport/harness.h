@@ -13,6 +13,9 @@
 
 struct harness {
     uv_loop_t loop;
+    /* Of somebody else, started before the transport's: libuv runs it after that. */
+    uv_prepare_t late_prepare;
+    bool release_in_prepare;
     struct transport *transport;
     int listen_fd;
     char directory[64];

@@ -92,6 +92,39 @@ static void test_answer_given_later_is_written(void **state)
     harness_close(&harness);
 }
 
+static void on_guard(uv_timer_t *timer)
+{
+    int *fired = timer->data;
+
+    *fired = 1;
+}
+
+/* The supervisor answers from its own prepare, which may run after the transport's. */
+static void test_answer_given_while_the_loop_prepares_is_written_at_once(void **state)
+{
+    struct harness harness;
+    uint8_t frame[FRAME_MAX];
+    uint8_t byte;
+    uv_timer_t guard;
+    int fired = 0;
+    int fd;
+
+    (void)state;
+    harness_open(&harness, 0);
+    (void)uv_timer_init(&harness.loop, &guard);
+    guard.data = &fired;
+    (void)uv_timer_start(&guard, on_guard, 2000, 0);
+    harness.release_in_prepare = true;
+    fd = client_connect(&harness);
+    client_send(fd, frame, client_frame(frame, 1, "GetOperation"));
+    while (!fired && recv(fd, &byte, 1, MSG_DONTWAIT) < 0)
+        (void)uv_run(&harness.loop, UV_RUN_ONCE);
+    assert_false(fired);
+    uv_close((uv_handle_t *)&guard, NULL);
+    (void)close(fd);
+    harness_close(&harness);
+}
+
 static void test_first_byte_of_no_door_closes(void **state)
 {
     struct harness harness;
@@ -308,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_calls_of_one_read_are_answered_by_one_write),
         cmocka_unit_test(test_frame_cut_at_every_byte_is_answered),
         cmocka_unit_test(test_answer_given_later_is_written),
+        cmocka_unit_test(test_answer_given_while_the_loop_prepares_is_written_at_once),
         cmocka_unit_test(test_first_byte_of_no_door_closes),
         cmocka_unit_test(test_http2_is_told_and_closed),
         cmocka_unit_test(test_lost_peer_cancels_its_call),
