@@ -201,7 +201,7 @@ static void test_oversize_request_is_skipped_and_answered(void **state)
     size_t len = 0;
     const uint8_t *output = rpc_session_output(session, &len);
     hex_assert_equal(output, len,
-        "00000024 00000001 02 00 0a22 0808 121e'the request is "
+        "00000026 00000001 02 00 0a24 0808 1220'the request is "
         "larger than 4 MiB'");
     rpc_session_sent(session, len);
     uint8_t *junk = calloc(1, 65536);

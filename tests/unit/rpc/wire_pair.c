@@ -1,0 +1,129 @@
+#include "wire_pair.h"
+
+#include <stdio.h>
+
+#include "unit.h"
+
+static const ProtobufCMessage *describe(void *data, const struct rpc_refusal_facts *facts)
+{
+    (void)data;
+    static flocks_error_detail detail;
+    detail = (flocks_error_detail)FLOCKS_ERROR_DETAIL_INIT;
+    detail.reason = (Flocks__V1__ErrorReason)(facts->refusal + 1);
+    return &detail.base;
+}
+
+static void note_output(void *data, struct rpc_connection *connection)
+{
+    struct wire_pair *pair = data;
+    assert_ptr_equal(connection, pair->connection);
+    pair->n_output_ready++;
+}
+
+void wire_pair_open(
+    struct wire_pair *pair, const struct flocks_supervisor_handlers *handlers, void *self)
+{
+    memset(pair, 0, sizeof *pair);
+    const struct rpc_server_hooks hooks = {
+        .data = pair, .refusal_detail = describe, .output_ready = note_output};
+    pair->now_ms = 1000;
+    pair->server = rpc_server_new(&hooks);
+    assert_non_null(pair->server);
+    pair->service = flocks_supervisor_service(handlers, self);
+    assert_int_equal(rpc_server_add(pair->server, &pair->service), 0);
+    pair->connection =
+        rpc_connection_new(pair->server, &(struct rpc_peer){.pid = 42, .uid = 7, .gid = 8});
+    assert_non_null(pair->connection);
+    pair->client = rpc_ttrpc_client_new();
+    assert_non_null(pair->client);
+}
+
+void wire_pair_close(struct wire_pair *pair)
+{
+    rpc_connection_free(pair->connection);
+    static struct rpc_session_event event;
+    rpc_session_lose(pair->client, RPC_UNAVAILABLE, "closed");
+    while (rpc_session_next(pair->client, &event)) {
+        if (event.kind == RPC_EVENT_ENDED)
+            rpc_session_call_release(event.call);
+    }
+    rpc_session_free(pair->client);
+    rpc_server_free(pair->server);
+}
+
+static void write_bytes(const void *source, uint8_t *out)
+{
+    const struct rpc_bytes *bytes = source;
+    memcpy(out, bytes->data, bytes->len);
+}
+
+struct rpc_session_call *wire_pair_call(struct wire_pair *pair, const struct rpc_method *method,
+    int64_t timeout_ms, const void *bytes, size_t len, struct wire_end *end)
+{
+    memset(end, 0, sizeof *end);
+    struct rpc_bytes message = {.data = bytes, .len = len};
+    struct rpc_payload payload = {.len = len, .write = write_bytes, .source = &message};
+    struct rpc_session_call *call =
+        rpc_session_open(pair->client, method, timeout_ms * 1000000, NULL, 0, &payload);
+    assert_non_null(call);
+    rpc_session_call_set_owner(call, end);
+    return call;
+}
+
+static void take_end(struct wire_end *end, const struct rpc_status *status)
+{
+    assert_false(end->has_ended);
+    end->has_ended = true;
+    end->code = status->code;
+    (void)snprintf(end->text, sizeof end->text, "%.*s", (int)status->message.len,
+        (const char *)status->message.data);
+    if (status->n_details == 0)
+        return;
+    flocks_error_detail *detail = flocks__v1__error_detail__unpack(
+        NULL, status->details[0].value.len, status->details[0].value.data);
+    assert_non_null(detail);
+    end->reason = (int)detail->reason;
+    flocks__v1__error_detail__free_unpacked(detail, NULL);
+}
+
+static void take_answers(struct wire_pair *pair)
+{
+    static struct rpc_session_event event;
+    while (rpc_session_next(pair->client, &event)) {
+        struct wire_end *end = rpc_session_call_owner(event.call);
+        if (event.kind == RPC_EVENT_MESSAGE)
+            end->message_len = event.message.len;
+        if (event.kind != RPC_EVENT_ENDED)
+            continue;
+        take_end(end, &event.status);
+        rpc_session_call_release(event.call);
+    }
+}
+
+void wire_pair_move(struct wire_pair *pair)
+{
+    for (bool has_moved = true; has_moved;) {
+        size_t len = 0;
+        const uint8_t *bytes = rpc_session_output(pair->client, &len);
+        has_moved = len > 0;
+        if (len > 0)
+            rpc_connection_receive(pair->connection, bytes, len, pair->now_ms);
+        rpc_session_sent(pair->client, len);
+        bytes = rpc_connection_output(pair->connection, &len);
+        has_moved = has_moved || len > 0;
+        if (len > 0) {
+            rpc_session_receive(pair->client, bytes, len, pair->now_ms);
+            take_answers(pair);
+            rpc_connection_sent(pair->connection, len, pair->now_ms);
+        }
+    }
+}
+
+struct wire_end wire_pair_ask(
+    struct wire_pair *pair, enum flocks_supervisor_method method, const void *bytes, size_t len)
+{
+    struct wire_end end;
+    (void)wire_pair_call(pair, &flocks_supervisor_methods[method], 0, bytes, len, &end);
+    wire_pair_move(pair);
+    return end;
+}
