@@ -119,7 +119,7 @@ def test_unlinked_file_is_made_anew(keeper):
     keeper.spawn(1, 1, "echo", "two", output=0)
     wait_for("two", lambda: os.path.exists(log) and read_all(log) == "two\n")
     os.rename(log, log + ".moved")
-    keeper.spawn(1, 2, "echo", "three", output=0)
+    keeper.spawn(2, 1, "echo", "three", output=0)
     wait_for("three", lambda: os.path.exists(log) and read_all(log) == "three\n")
     with open(log + ".moved") as file:
         assert file.read() == "two\n"
