@@ -18,11 +18,11 @@ import os, socket, sys
 os.setgid(65534); os.setuid(65534)
 client = socket.socket(socket.AF_UNIX)
 client.connect(sys.argv[1])
-client.sendall(bytes.fromhex(sys.argv[2]))
 client.settimeout(5)
 try:
+    client.sendall(bytes.fromhex(sys.argv[2]))
     answer = client.recv(1)
-except ConnectionResetError:
+except (BrokenPipeError, ConnectionResetError):
     answer = b""
 print(len(answer))
 """

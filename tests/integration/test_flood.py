@@ -32,7 +32,7 @@ def test_idle_clients_do_not_hurt_supervision(instance):
 def test_garbage_first_byte_is_closed(instance):
     instance.write(SLEEPER)
     instance.start()
-    for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\xff" * 64):
+    for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 64):
         client = socket.socket(socket.AF_UNIX)
         client.settimeout(5)
         client.connect(str(instance.root / "run" / "flocksd.sock"))
