@@ -57,11 +57,11 @@ void emit_includes(
 {
     bool is_own_put = false;
     for (size_t i = 0; i < file->n_imports; i++) {
-        if (!is_own_put && strcmp(file->path, file->imports[i]->path) < 0) {
+        if (!is_own_put && strcmp(file->path, file->imports[i].file->path) < 0) {
             include(text, file, own);
             is_own_put = true;
         }
-        include(text, file->imports[i], suffix);
+        include(text, file->imports[i].file, suffix);
     }
     if (!is_own_put)
         include(text, file, own);

@@ -2,11 +2,10 @@
 #include "emit.h"
 #include "pool.h"
 
-static const char WHAT[] = "Client side: one blocking function per unary RPC. RPC_DONE: `*out` is "
-                           "the caller's, freed with "
-                           "rpc_message_free. RPC_ERROR: `*error` says why, freed with "
-                           "rpc_error_free, and `*out` is NULL. "
-                           "`options` may be NULL.";
+static const char WHAT[] =
+    "Client side: one blocking function per unary RPC. RPC_DONE: `*out` is the caller's, freed "
+    "with rpc_message_free. RPC_ERROR: `*error` says why, freed with rpc_error_free, and `*out` "
+    "is NULL. `options` may be NULL.";
 
 static const char *call_head(const struct model *model, const struct model_method *method)
 {

@@ -6,8 +6,7 @@
 
 static const char WHAT[] =
     "Short names of its messages and enums. A message is protobuf-c's struct, started from its "
-    "_INIT. "
-    "Its enums have no size sentinel, so that a switch over one can be complete.";
+    "_INIT. Its enums have no size sentinel, so that a switch over one can be complete.";
 
 enum {
     /* Wider enums get no _COUNT: nobody sizes a table by them. */

@@ -5,8 +5,9 @@
 #include "naming.h"
 #include "pool.h"
 
-static const char WHAT[] = "Its messages under short names and its services over nanopb, in the "
-                           "caller's memory (crpc/nano.h).";
+static const char WHAT[] =
+    "Its messages under short names and its services over nanopb, in the caller's memory "
+    "(crpc/nano.h).";
 
 /* nanopb joins the pieces of a full name with one underscore and changes no case. */
 static const char *nanopb_name(const struct model *model, const char *full_name)
@@ -83,9 +84,10 @@ static void declare_scratch(struct text *text, const struct model_service *servi
     text_put(text, "    } response;\n};\n");
 }
 
-static const char DISPATCH_CONTRACT[] = "Serves one call: method and payload in, payload out. "
-                                        "Codes and `*out_len` as crpc_nano_serve; a "
-                                        "handler that is NULL answers RPC_UNIMPLEMENTED.";
+static const char DISPATCH_CONTRACT[] =
+    "Serves one call: method and payload in, payload out. Codes and `*out_len` as "
+    "crpc_nano_serve; a handler that is NULL answers RPC_UNIMPLEMENTED, one that answers later "
+    "CRPC_NANO_LATER.";
 
 static const char *dispatch_arguments(
     const struct model *model, const struct model_service *service)
@@ -158,8 +160,8 @@ static void declare_converters(
 {
     text_put(text, "\n");
     text_comment(text, 0,
-        "Messages to payloads and back, for the calling side and for answers given later. False as "
-        "crpc_nano_encode and crpc_nano_decode.");
+        "Messages to payloads and back, for the calling side and for answers given later. False "
+        "as crpc_nano_encode and crpc_nano_decode.");
     for (size_t i = 0; i < service->n_methods; i++) {
         const struct model_method *method = &service->methods[i];
         if (i > 0)

@@ -4,11 +4,21 @@
 
 static const char WHAT[] =
     "Server side. A handler finishes its call exactly once, now or later, by its own _reply or by "
-    "_fail, also after a cancellation. A request lives until then. A response is encoded before "
-    "_reply "
-    "returns, so it may lie on the stack. All of it happens on the loop's thread. A handler that "
-    "is "
-    "NULL answers UNIMPLEMENTED.";
+    "rpc_call_fail, also after a cancellation. A request lives until then. A response is encoded "
+    "before _reply returns, so it may lie on the stack. All of it happens on the loop's thread. A "
+    "handler that is NULL answers UNIMPLEMENTED.";
+
+/* Methods that stream have no stub: whoever looks for one is told where they are. */
+static bool has_stream(const struct model_file *file)
+{
+    for (size_t i = 0; i < file->n_services; i++) {
+        for (size_t k = 0; k < file->services[i].n_methods; k++) {
+            if (!file->services[i].methods[k].is_unary)
+                return true;
+        }
+    }
+    return false;
+}
 
 static void declare_handles(struct text *text, const struct model_service *service)
 {
@@ -66,6 +76,9 @@ void emit_server_header(struct text *text, const struct model *model, const stru
 {
     emit_header_begin(text, model, file, "server.h", WHAT);
     emit_stub_includes(text, file);
+    if (has_stream(file))
+        text_put(text, "\n/* Here are the unary methods; those that stream have their rows in the "
+                       "table. */\n");
     emit_cplusplus_begin(text);
     for (size_t i = 0; i < file->n_services; i++) {
         const struct model_service *service = &file->services[i];

@@ -123,7 +123,7 @@ static void generate_file(
 static void generate_all(const struct model *model, response *answer)
 {
     answer->file =
-        pool_calloc(model->pool, model->n_files * ARRAY_LENGTH(OUTPUTS) + 1, sizeof(*answer->file));
+        pool_calloc(model->pool, model->n_files * ARRAY_LENGTH(OUTPUTS) + 1, sizeof(void *));
     if (model->options->rules_path != NULL) {
         struct text text;
         text_init(&text);

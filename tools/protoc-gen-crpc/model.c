@@ -198,66 +198,43 @@ static void fill_file(struct model *model, struct model_file *file,
 
 /* ---- look-up ---- */
 
-static int compare_messages(const void *a, const void *b)
+static int compare_types(const void *a, const void *b)
 {
-    const struct model_message *const *left = a;
-    const struct model_message *const *right = b;
-    return strcmp((*left)->full_name, (*right)->full_name);
+    const struct model_type *left = a;
+    const struct model_type *right = b;
+    return strcmp(left->full_name, right->full_name);
 }
 
-static int compare_enums(const void *a, const void *b)
+static void index_types(struct model *model)
 {
-    const struct model_enum *const *left = a;
-    const struct model_enum *const *right = b;
-    return strcmp((*left)->full_name, (*right)->full_name);
-}
-
-static void index_names(struct model *model)
-{
-    model->messages_by_name =
-        pool_calloc(model->pool, model->n_messages, sizeof(struct model_message *));
-    model->enums_by_name = pool_calloc(model->pool, model->n_enums, sizeof(struct model_enum *));
+    size_t n_types = model->n_messages + model->n_enums;
+    model->types = pool_calloc(model->pool, n_types, sizeof(*model->types));
     for (size_t i = 0; i < model->n_messages; i++)
-        model->messages_by_name[i] = &model->messages[i];
+        model->types[model->n_types++] = (struct model_type){
+            .full_name = model->messages[i].full_name, .message = &model->messages[i]};
     for (size_t i = 0; i < model->n_enums; i++)
-        model->enums_by_name[i] = &model->enums[i];
-    qsort(model->messages_by_name, model->n_messages, sizeof(struct model_message *),
-        compare_messages);
-    qsort(model->enums_by_name, model->n_enums, sizeof(struct model_enum *), compare_enums);
+        model->types[model->n_types++] = (struct model_type){
+            .full_name = model->enums[i].full_name, .enumeration = &model->enums[i]};
+    if (model->n_types > 0)
+        qsort(model->types, model->n_types, sizeof(*model->types), compare_types);
 }
 
-static const char *without_dot(const char *full_name)
+const struct model_type *model_type(const struct model *model, const char *full_name)
 {
-    return full_name[0] == '.' ? full_name + 1 : full_name;
-}
-
-const struct model_message *model_message(const struct model *model, const char *full_name)
-{
-    const struct model_message key = {.full_name = without_dot(full_name)};
-    const struct model_message *key_pointer = &key;
-    struct model_message **found = bsearch(
-        &key_pointer, model->messages_by_name, model->n_messages, sizeof(*found), compare_messages);
-    return found != NULL ? *found : NULL;
-}
-
-const struct model_enum *model_enum(const struct model *model, const char *full_name)
-{
-    const struct model_enum key = {.full_name = without_dot(full_name)};
-    const struct model_enum *key_pointer = &key;
-    struct model_enum **found =
-        bsearch(&key_pointer, model->enums_by_name, model->n_enums, sizeof(*found), compare_enums);
-    return found != NULL ? *found : NULL;
+    const struct model_type key = {.full_name = full_name + (full_name[0] == '.' ? 1 : 0)};
+    return bsearch(&key, model->types, model->n_types, sizeof(key), compare_types);
 }
 
 /* ---- linking: types of fields, methods, imports in use ---- */
 
 static void link_field(const struct model *model, struct model_field *field)
 {
-    const char *type = field->proto->type_name;
-    if (type == NULL || type[0] == '\0')
+    const char *name = field->proto->type_name;
+    const struct model_type *type = name != NULL ? model_type(model, name) : NULL;
+    if (type == NULL)
         return;
-    field->message = model_message(model, type);
-    field->enumeration = model_enum(model, type);
+    field->message = type->message;
+    field->enumeration = type->enumeration;
     field->is_map = field->is_repeated && field->message != NULL && field->message->is_map_entry;
 }
 
@@ -274,8 +251,8 @@ static void fill_method(struct model *model, struct model_service *service, size
         .call_name = join(model, service->file->prefix, snake),
         .client_name = join(model, service->short_name, snake),
         .rule = rules_of_method((const ProtobufCMessage *)proto->options, model->pool),
-        .input = model_message(model, proto->input_type),
-        .output = model_message(model, proto->output_type),
+        .input = model_type(model, proto->input_type)->message,
+        .output = model_type(model, proto->output_type)->message,
         .is_unary = !proto->client_streaming && !proto->server_streaming,
     };
     method->constant = naming_upper(model->pool, method->client_name);
@@ -314,23 +291,23 @@ static void link_services(struct model *model, struct model_file *file)
 static bool has_import(const struct model_file *file, const struct model_file *import)
 {
     for (size_t i = 0; i < file->n_imports; i++) {
-        if (file->imports[i] == import)
+        if (file->imports[i].file == import)
             return true;
     }
     return false;
 }
 
-static void use_import(struct model_file *file, struct model_file *import)
+static void use_import(struct model_file *file, const struct model_file *import)
 {
     if (import != file && !has_import(file, import))
-        file->imports[file->n_imports++] = import;
+        file->imports[file->n_imports++].file = import;
 }
 
 static int compare_imports(const void *a, const void *b)
 {
-    const struct model_file *const *left = a;
-    const struct model_file *const *right = b;
-    return strcmp((*left)->path, (*right)->path);
+    const struct model_import *left = a;
+    const struct model_import *right = b;
+    return strcmp(left->file->path, right->file->path);
 }
 
 static void link_imports(const struct model *model, struct model_file *file)
@@ -369,7 +346,7 @@ struct model *model_new(const Google__Protobuf__Compiler__CodeGeneratorRequest *
     for (size_t i = 0; i < model->n_files; i++)
         fill_file(model, &model->files[i], request->proto_file[i],
             is_requested(request, request->proto_file[i]->name));
-    index_names(model);
+    index_types(model);
     for (size_t i = 0; i < model->n_messages; i++) {
         for (size_t k = 0; k < model->messages[i].n_fields; k++)
             link_field(model, &model->messages[i].fields[k]);

@@ -101,6 +101,17 @@ struct model_service {
     struct model_method *methods;
 };
 
+struct model_import {
+    const struct model_file *file;
+};
+
+/* One type by its full name: a message or an enum. */
+struct model_type {
+    const char *full_name;
+    const struct model_message *message;
+    const struct model_enum *enumeration;
+};
+
 struct model_file {
     const Google__Protobuf__FileDescriptorProto *proto;
     const char *path; /* "flocks/v1/types.proto" */
@@ -117,7 +128,7 @@ struct model_file {
     struct model_service *services;
     /* Imported files whose types this file names, by path. */
     size_t n_imports;
-    struct model_file **imports;
+    struct model_import *imports;
 };
 
 struct model {
@@ -129,8 +140,8 @@ struct model {
     struct model_message *messages;
     size_t n_enums;
     struct model_enum *enums;
-    struct model_message **messages_by_name;
-    struct model_enum **enums_by_name;
+    size_t n_types;
+    struct model_type *types; /* by name */
 };
 
 /* Everything lives in `pool` and borrows from `request`. */
@@ -138,7 +149,6 @@ struct model *model_new(const Google__Protobuf__Compiler__CodeGeneratorRequest *
     const struct options *options, struct arena *pool);
 
 /* `full_name` with or without the leading dot; NULL: not in this run. */
-const struct model_message *model_message(const struct model *model, const char *full_name);
-const struct model_enum *model_enum(const struct model *model, const char *full_name);
+const struct model_type *model_type(const struct model *model, const char *full_name);
 
 #endif

@@ -17,12 +17,16 @@ static bool is_lower_or_digit(char c)
 
 static char lower(char c)
 {
-    return is_upper(c) ? (char)(c - 'A' + 'a') : c;
+    if (is_upper(c))
+        c = (char)(c - 'A' + 'a');
+    return c;
 }
 
 static char upper(char c)
 {
-    return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+    if (c >= 'a' && c <= 'z')
+        c = (char)(c - 'a' + 'A');
+    return c;
 }
 
 char *naming_snake(struct arena *pool, const char *camel)
@@ -73,7 +77,10 @@ char *naming_protobuf_c_type(struct arena *pool, const char *full_name)
         } else if (*c == '_') {
             next_is_upper = true;
         } else {
-            type[len++] = next_is_upper ? upper(*c) : *c;
+            type[len] = *c;
+            if (next_is_upper)
+                type[len] = upper(*c);
+            len++;
             next_is_upper = false;
         }
     }

@@ -7,7 +7,7 @@
 void pool_die(void)
 {
     fputs("protoc-gen-crpc: out of memory\n", stderr);
-    exit(EXIT_FAILURE);
+    _Exit(EXIT_FAILURE);
 }
 
 static void *not_null(void *memory)
@@ -35,14 +35,15 @@ char *pool_strndup(struct arena *pool, const char *text, size_t len)
 char *pool_printf(struct arena *pool, const char *format, ...)
 {
     va_list arguments;
+    va_list again;
     va_start(arguments, format);
+    va_copy(again, arguments);
     int len = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
     if (len < 0)
         pool_die();
     char *text = pool_calloc(pool, (size_t)len + 1, 1);
-    va_start(arguments, format);
-    len = vsnprintf(text, (size_t)len + 1, format, arguments);
-    va_end(arguments);
+    (void)vsnprintf(text, (size_t)len + 1, format, again);
+    va_end(again);
     return text;
 }

@@ -7,8 +7,7 @@ static void refuse_field(
     if (field->proto->proto3_optional)
         refuse_at(mistakes, message->file, &field->path,
             "%s.%s: protobuf-c has no proto3 `optional`; put the field alone into a oneof, which "
-            "is "
-            "the same on the wire",
+            "is the same on the wire",
             message->full_name, field->name);
     if (field->proto->type == GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_GROUP)
         refuse_at(mistakes, message->file, &field->path,

@@ -25,12 +25,20 @@ static void strip_enum(const Google__Protobuf__EnumDescriptorProto *enumeration)
         drop_unknown((ProtobufCMessage *)enumeration->value[i]->options);
 }
 
+/* A deprecated member would make every use of its message's _INIT warn. */
+static void strip_field(const Google__Protobuf__FieldDescriptorProto *field)
+{
+    drop_unknown((ProtobufCMessage *)field->options);
+    if (field->options != NULL)
+        field->options->has_deprecated = 0;
+}
+
 static void strip_message(Google__Protobuf__DescriptorProto *message)
 {
     message->n_extension = 0;
     drop_unknown((ProtobufCMessage *)message->options);
     for (size_t i = 0; i < message->n_field; i++)
-        drop_unknown((ProtobufCMessage *)message->field[i]->options);
+        strip_field(message->field[i]);
     for (size_t i = 0; i < message->n_oneof_decl; i++)
         drop_unknown((ProtobufCMessage *)message->oneof_decl[i]->options);
     for (size_t i = 0; i < message->n_enum_type; i++)

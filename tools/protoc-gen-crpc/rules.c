@@ -65,7 +65,7 @@ int64_t rules_duration_ms(const char *text)
     static const struct {
         const char *suffix;
         int64_t ms;
-    } UNITS[] = {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}};
+    } UNITS[] = {{"ms", 1}, {"s", 1000}, {"m", INT64_C(60) * 1000}, {"h", INT64_C(60) * 60 * 1000}};
     enum { DIGITS_MAX = 9 };
     size_t digits = strspn(text, "0123456789");
     if (digits == 0 || digits > DIGITS_MAX)

@@ -59,15 +59,16 @@ void text_put(struct text *text, const char *string)
 void text_printf(struct text *text, const char *format, ...)
 {
     va_list arguments;
+    va_list again;
     va_start(arguments, format);
+    va_copy(again, arguments);
     int len = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
     if (len < 0)
         pool_die();
     char *end = reserve(text, (size_t)len);
-    va_start(arguments, format);
-    len = vsnprintf(end, (size_t)len + 1, format, arguments);
-    va_end(arguments);
+    (void)vsnprintf(end, (size_t)len + 1, format, again);
+    va_end(again);
     text->length += (size_t)len;
 }
 

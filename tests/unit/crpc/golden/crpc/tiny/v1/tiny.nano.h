@@ -71,7 +71,7 @@ union tiny_response_payload {
 #define TINY_RESPONSE_MAX (sizeof(union tiny_response_payload) - 1)
 
 /* Serves one call: method and payload in, payload out. Codes and `*out_len` as crpc_nano_serve;
- * a handler that is NULL answers RPC_UNIMPLEMENTED. */
+ * a handler that is NULL answers RPC_UNIMPLEMENTED, one that answers later CRPC_NANO_LATER. */
 enum rpc_code tiny_dispatch(const struct tiny_handlers *handlers, void *self,
     struct tiny_scratch *scratch, const char *method, size_t method_len, const uint8_t *payload,
     size_t payload_len, uint8_t *out, size_t out_cap, size_t *out_len);
