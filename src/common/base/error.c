@@ -25,6 +25,7 @@ static void copy_text(char *target, size_t capacity, const char *source)
 }
 
 /* vsnprintf into `target`, which may be one of the arguments. */
+PRINTF_LIKE(3, 0)
 static void format_text(char *target, size_t capacity, const char *format, va_list arguments)
 {
     /* Longer than any of the targets, so that a cut is seen and made by copy_text. */
