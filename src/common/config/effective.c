@@ -183,9 +183,7 @@ static void mask_element(
     static const union schema_value stars = {.text = "***"};
     union schema_value value = schema_get(message, field, index);
     if (schema_field_is_message(field)) {
-        ProtobufCMessage *child;
-        memcpy(&child, &value, sizeof(child));
-        mask(field->info->message, child, is_secret);
+        mask(field->info->message, schema_message_writable(value.message), is_secret);
     } else if (is_secret && field->descriptor->type == PROTOBUF_C_TYPE_STRING) {
         if (schema_field_is_repeated(field))
             schema_set_at(message, field, index, stars);

@@ -149,14 +149,6 @@ static const char *expand_text(struct expander *expander, const char *text)
 static void expand_message(struct expander *expander, const struct crpc_message_info *info,
     const ProtobufCMessage *message);
 
-/* The draft's own message: ours to change. */
-static ProtobufCMessage *writable(const ProtobufCMessage *message)
-{
-    ProtobufCMessage *same;
-    memcpy(&same, &message, sizeof(same));
-    return same;
-}
-
 static void expand_element(struct expander *expander, const struct schema_field *field,
     const ProtobufCMessage *message, size_t index)
 {
@@ -164,9 +156,9 @@ static void expand_element(struct expander *expander, const struct schema_field 
     if (field->descriptor->type == PROTOBUF_C_TYPE_STRING) {
         value.text = expand_text(expander, value.text);
         if (schema_field_is_repeated(field))
-            schema_set_at(writable(message), field, index, value);
+            schema_set_at(schema_message_writable(message), field, index, value);
         else
-            schema_set(writable(message), field, value);
+            schema_set(schema_message_writable(message), field, value);
     } else if (schema_field_is_message(field)) {
         expand_message(expander, field->info->message, value.message);
     }

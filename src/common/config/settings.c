@@ -54,10 +54,7 @@ static void set_value(struct draft *draft, const struct config_setting *setting,
             "%s", error.hint);
         return;
     }
-    /* The draft's own message: ours to change. */
-    ProtobufCMessage *message;
-    memcpy(&message, &place->message, sizeof(message));
-    schema_set(message, &place->field, value);
+    schema_set(schema_message_writable(place->message), &place->field, value);
     const char *path = arena_strdup(draft->arena, setting->path);
     const char *source = arena_strdup(draft->arena, setting->source);
     if (path == NULL || source == NULL)

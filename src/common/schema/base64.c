@@ -2,7 +2,10 @@
 
 #include "common/base/status.h"
 
-static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+
+/* Index of the letter that stands for nothing. */
+enum { PADDING = 64 };
 
 int base64_write(const uint8_t *bytes, size_t len, struct buffer *out)
 {
@@ -11,8 +14,9 @@ int base64_write(const uint8_t *bytes, size_t len, struct buffer *out)
         uint32_t group = (uint32_t)bytes[i] << 16;
         group |= have > 1 ? (uint32_t)bytes[i + 1] << 8 : 0;
         group |= have > 2 ? (uint32_t)bytes[i + 2] : 0;
-        char quartet[4] = {letters[group >> 18], letters[group >> 12 & 63],
-            have > 1 ? letters[group >> 6 & 63] : '=', have > 2 ? letters[group & 63] : '='};
+        const char quartet[4] = {letters[group >> 18], letters[group >> 12 & 63],
+            letters[have > 1 ? group >> 6 & 63 : PADDING],
+            letters[have > 2 ? group & 63 : PADDING]};
         int result = buffer_append(out, quartet, sizeof(quartet));
         if (result != 0)
             return result;

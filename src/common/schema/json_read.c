@@ -230,7 +230,7 @@ static int read_any(
     if (type == NULL)
         return error_set(reader->error, STATUS_INVALID_ARGUMENT, "%s: unknown type \"%s\"",
             reader->path.text, type_url);
-    ProtobufCMessage *content;
+    ProtobufCMessage *content = NULL;
     int result = read_message(reader, type, json, true, &content);
     if (result != 0)
         return result;
@@ -261,7 +261,7 @@ static int read_sub_message(
         return read_time(reader, field, json, false, out);
     if (strcmp(type, "google.protobuf.Any") == 0)
         return read_any(reader, field, json, out);
-    ProtobufCMessage *message;
+    ProtobufCMessage *message = NULL;
     int result = read_message(reader, field->info->message, json, false, &message);
     if (result == 0)
         out->message = message;

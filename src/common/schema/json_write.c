@@ -306,7 +306,7 @@ static void put_map_key(
     const char *bytes = (const char *)buffer_data(&text);
     size_t len = buffer_length(&text);
     bool is_quoted = len >= 2 && bytes[0] == '"';
-    put_name(writer, bytes + is_quoted, len - 2U * is_quoted);
+    put_name(writer, bytes + is_quoted, is_quoted ? len - 2 : len);
 }
 
 static void put_map(

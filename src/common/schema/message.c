@@ -118,10 +118,16 @@ static bool load_boolean(const void *slot)
     return truth != 0;
 }
 
+static const char *load_pointer(const void *slot)
+{
+    const char *pointer;
+    memcpy(&pointer, slot, sizeof(pointer));
+    return pointer;
+}
+
 static const char *load_text(const void *slot)
 {
-    const char *text;
-    memcpy(&text, slot, sizeof(text));
+    const char *text = load_pointer(slot);
     return text != NULL ? text : "";
 }
 
@@ -234,7 +240,7 @@ union schema_value schema_get(
 {
     const char *slot = slot_of(message, field);
     if (schema_field_is_repeated(field)) {
-        memcpy(&slot, slot, sizeof(slot));
+        slot = load_pointer(slot);
         slot += index * element_size(field->descriptor->type);
     }
     return load(slot, field->descriptor->type);

@@ -70,6 +70,12 @@ NODISCARD bool schema_resize(
 void schema_set_at(ProtobufCMessage *message, const struct schema_field *field, size_t index,
     union schema_value value);
 
+/* Drops the const of a message that stands inside one the caller built and may change. */
+static inline ProtobufCMessage *schema_message_writable(const ProtobufCMessage *message)
+{
+    return (ProtobufCMessage *)(uintptr_t)message;
+}
+
 /* Gives a field its rule's default_value: nothing, a single value, or ("{}") a message with all its
  * own defaults. False: arena exhausted. A rule that cannot be read leaves the zero value (the
  * golden test of the rules shows it). */

@@ -8,9 +8,9 @@ void nearest_init(struct nearest *nearest, const char *word, size_t word_len)
     *nearest = (struct nearest){.word = word, .word_len = word_len, .best_distance = SIZE_MAX};
 }
 
-static char lower(char c)
+static int lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
 }
 
 static size_t min(size_t a, size_t b)
@@ -30,8 +30,8 @@ static size_t distance(const char *a, size_t a_len, const char *b, size_t b_len)
         const size_t *two_above = rows[(i + 1) % 3];
         row[0] = i;
         for (size_t j = 1; j <= b_len; j++) {
-            char x = lower(a[i - 1]);
-            char y = lower(b[j - 1]);
+            int x = lower(a[i - 1]);
+            int y = lower(b[j - 1]);
             row[j] = min(min(above[j] + 1, row[j - 1] + 1), above[j - 1] + (x != y));
             if (i > 1 && j > 1 && x == lower(b[j - 2]) && lower(a[i - 2]) == y)
                 row[j] = min(row[j], two_above[j - 2] + 1);

@@ -27,10 +27,10 @@ static int compare_entries(const void *left, const void *right)
 static void sort_entries(const struct schema_field *field, ProtobufCMessage *message)
 {
     ProtobufCMessage **entries;
-    memcpy(&entries, (char *)message + field->descriptor->offset, sizeof(entries));
+    memcpy(&entries, (char *)message + field->descriptor->offset, sizeof(void *));
     size_t count = schema_count(message, field);
     if (count > 1)
-        qsort(entries, count, sizeof(*entries), compare_entries);
+        qsort(entries, count, sizeof(ProtobufCMessage *), compare_entries);
 }
 
 void schema_sort_maps(const struct crpc_message_info *info, ProtobufCMessage *message)
@@ -43,10 +43,8 @@ void schema_sort_maps(const struct crpc_message_info *info, ProtobufCMessage *me
             continue;
         for (size_t j = 0; j < schema_count(message, &field); j++) {
             /* Ours to change: the whole message is. */
-            ProtobufCMessage *child;
-            union schema_value value = schema_get(message, &field, j);
-            memcpy(&child, &value, sizeof(child));
-            schema_sort_maps(field.info->message, child);
+            const ProtobufCMessage *child = schema_get(message, &field, j).message;
+            schema_sort_maps(field.info->message, schema_message_writable(child));
         }
     }
 }

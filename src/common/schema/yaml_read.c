@@ -215,7 +215,8 @@ static int compare_keys(const void *a, const void *b)
 /* Sorting finds equal keys in a map of any size. */
 static void refuse_duplicate_keys(struct reader *reader, const struct yaml_node *node)
 {
-    const struct yaml_node **keys = arena_calloc(reader->arena, node->n_items, sizeof(*keys));
+    const struct yaml_node **keys =
+        arena_calloc(reader->arena, node->n_items, sizeof(struct yaml_node *));
     if (keys == NULL) {
         no_memory(reader);
         return;
@@ -225,7 +226,7 @@ static void refuse_duplicate_keys(struct reader *reader, const struct yaml_node 
         if (item->key->kind == YAML_SCALAR)
             keys[n++] = item->key;
     }
-    qsort(keys, n, sizeof(*keys), compare_keys);
+    qsort(keys, n, sizeof(struct yaml_node *), compare_keys);
     for (size_t i = 1; i < n; i++) {
         if (strcmp(keys[i - 1]->text, keys[i]->text) != 0)
             continue;
@@ -277,7 +278,8 @@ static void read_map(struct reader *reader, const struct schema_field *field,
     refuse_duplicate_keys(reader, node);
     if (!check_count(reader, field, node))
         return;
-    ProtobufCMessage **entries = arena_calloc(reader->arena, node->n_items, sizeof(*entries));
+    ProtobufCMessage **entries =
+        arena_calloc(reader->arena, node->n_items, sizeof(ProtobufCMessage *));
     if (entries == NULL) {
         no_memory(reader);
         return;
