@@ -459,7 +459,7 @@ static void learn_spawned(struct service *service, const struct keeper_child *ch
     service_feed(service, &input);
 }
 
-static void identify(struct service *service)
+void service_identify(struct service *service)
 {
     for (size_t i = 0; i < KEEPER_INVOCATION_BYTES; i++)
         (void)snprintf(
@@ -488,10 +488,9 @@ void service_resume(struct service *service, const struct keeper_child *child)
         perform_step(service, &step);
         return;
     }
-    identify(service);
     if (child != NULL && facts->spawning) {
         learn_spawned(service, child);
-        identify(service);
+        service_identify(service);
         return;
     }
     if (child == NULL && !facts->spawning && facts->state != SERVICE_STOPPING) {
@@ -519,6 +518,6 @@ void service_adopt(struct service *service, const struct keeper_child *child)
     facts->kill_at = 0;
     memcpy(service->invocation, child->invocation, sizeof service->invocation);
     service->identity.mark = child->rttime_mark;
-    identify(service);
+    service_identify(service);
     service->told_state = SERVICE_STOPPING;
 }

@@ -32,6 +32,9 @@ enum {
     SERVICE_PORT_POLL_MS = 20,
     /* ... and a serving one's, besides every probe. */
     SERVICE_PORT_CHECK_MS = 1000,
+    /* A service that has neither port nor startup or ready probe is ready when it has lived this
+       long: one that ends at once must not be called healthy. */
+    SERVICE_SETTLE_MS = 200,
     /* Members of one set that are signalled in one pass; the next pass finds the rest. */
     SERVICE_SWEEP_MAX = 512,
     /* After something had to be killed, a set is empty when two scans in a row found nothing and no
@@ -56,6 +59,7 @@ struct service_exit {
 
 enum watch_phase {
     WATCH_OFF,
+    WATCH_SETTLE,  /* nothing to be seen: until it has lived for a moment */
     WATCH_PORTS,   /* until every port is its own */
     WATCH_STARTUP, /* until the startup probe passes */
     WATCH_READY,   /* until the ready probe passes */
@@ -65,7 +69,7 @@ enum watch_phase {
 /* What is being observed of the present run (service_watch.c). */
 struct service_watch {
     enum watch_phase phase;
-    int64_t ports_due_at;
+    int64_t ports_due_at;      /* WATCH_SETTLE: its end */
     int64_t lost_at;           /* since when a port is not its own; CLOCK_NEVER: all are */
     const flocks_probe *probe; /* of the phase; NULL: none */
     struct probe_schedule schedule;
@@ -133,6 +137,8 @@ void service_exited(struct service *service, const struct keeper_exit *exit);
 /* Asks again at once whether it may start, or whether its set is empty, if that is what it is at.
  */
 void service_recheck(struct service *service);
+/* Identity of the present run from its facts and invocation, as a state gave them. */
+void service_identify(struct service *service);
 /* After a take-over: `child` as the keeper has it, NULL if it has none of the present run. */
 void service_resume(struct service *service, const struct keeper_child *child);
 /* A child that the state knows nothing of: it becomes a run that is being ended. */

@@ -73,6 +73,7 @@ static const char *phase_text(enum watch_phase phase)
     case WATCH_SERVING:
         return "probe";
     case WATCH_OFF:
+    case WATCH_SETTLE:
     case WATCH_PORTS:
         break;
     }
@@ -147,6 +148,9 @@ static void next_phase(struct service *service, int64_t now)
     } else if (service->watch.phase < WATCH_READY && probes != NULL && has_check(probes->ready)) {
         service->watch.phase = WATCH_READY;
         use_probe(service, probes->ready, now);
+    } else if (service->watch.phase == WATCH_OFF) {
+        service->watch.phase = WATCH_SETTLE;
+        service->watch.ports_due_at = service->facts.spawned_at + SERVICE_SETTLE_MS;
     } else {
         service_observe(service, SERVICE_EVENT_READY, 0, NULL);
     }
@@ -162,15 +166,17 @@ void service_watch_begin(struct service *service, int64_t now)
             begin_serving(service, now);
         return;
     }
-    *watch = (struct service_watch){.phase = WATCH_PORTS,
+    *watch = (struct service_watch){.phase = WATCH_OFF,
         .ports_due_at = CLOCK_NEVER,
         .lost_at = CLOCK_NEVER,
         .task_due_at = CLOCK_NEVER};
     service->problem[0] = '\0';
-    if (service->n_endpoints > 0 && service->owner->netlink != NULL)
+    if (service->n_endpoints > 0 && service->owner->netlink != NULL) {
+        watch->phase = WATCH_PORTS;
         watch->ports_due_at = now + SERVICE_PORT_POLL_MS;
-    else
+    } else {
         next_phase(service, now);
+    }
 }
 
 void service_watch_end(struct service *service)
@@ -438,7 +444,9 @@ void service_watch_turn(struct service *service, int64_t now)
 {
     struct service_watch *watch = &service->watch;
 
-    if (watch->phase == WATCH_PORTS && watch->ports_due_at <= now)
+    if (watch->phase == WATCH_SETTLE && watch->ports_due_at <= now)
+        next_phase(service, now);
+    else if (watch->phase == WATCH_PORTS && watch->ports_due_at <= now)
         poll_ports(service, now);
     else if (watch->phase == WATCH_SERVING &&
              (watch->ports_due_at <= now || is_probe_due(service, now)))
@@ -459,7 +467,8 @@ int64_t service_watch_due_at(const struct service *service)
 
     if (watch->phase == WATCH_OFF)
         return CLOCK_NEVER;
-    if (watch->phase == WATCH_PORTS || watch->phase == WATCH_SERVING)
+    if (watch->phase == WATCH_SETTLE || watch->phase == WATCH_PORTS ||
+        watch->phase == WATCH_SERVING)
         due_at = watch->ports_due_at;
     if (watch->task_running && watch->task_due_at < due_at)
         due_at = watch->task_due_at;

@@ -335,7 +335,10 @@ static void load_service(struct service *service, const state_service *message)
     service->told_state = service->facts.state;
     if (message->invocation.len == sizeof service->invocation)
         memcpy(service->invocation, message->invocation.data, sizeof service->invocation);
-    service->identity.mark = message->mark;
+    if (service_facts_has_run(&service->facts)) {
+        service->identity.mark = message->mark;
+        service_identify(service);
+    }
     service->swept = message->swept;
     /* The last one may not have been written. */
     service->last_task = message->last_task + 1;
