@@ -138,13 +138,13 @@ static bool is_older(const struct proc_stat *stat, const struct process_identity
 /* Did the session begin before the generation? Its number is not given to another process while the
  * session has members, so a living process of that number opened it; and who is in it descends from
  * that one, so that an old member tells as much when it is gone. */
-static bool is_old_session(
-    const struct process_identity *identity, pid_t session, const struct proc_stat *member)
+static bool is_old_session(const struct process_identity *identity, pid_t session, pid_t pid,
+    const struct proc_stat *member)
 {
     struct proc_stat opener;
     if (is_older(member, identity))
         return true;
-    return proc_stat_read(session, &opener) == 0 && is_older(&opener, identity);
+    return pid != session && proc_stat_read(session, &opener) == 0 && is_older(&opener, identity);
 }
 
 /* A process in a session nobody vouches for: is it a member? */
@@ -156,7 +156,7 @@ static enum process_emptiness examine(
         return PROCESS_SET_EMPTY;
     if (session == identity->leader.pid)
         return is_older(&stat, identity) ? PROCESS_SET_EMPTY : PROCESS_SET_OCCUPIED;
-    if (is_old_session(identity, session, &stat)) {
+    if (is_old_session(identity, session, pid, &stat)) {
         if (old->count < OLD_SESSIONS_MAX)
             old->ids[old->count++] = session;
         return PROCESS_SET_EMPTY;
