@@ -12,9 +12,9 @@ from instance import PYTHON, SERVICES, is_alive, wait_until
 KILLS = int(os.environ.get("FLOCKS_TAKEOVERS", "200"))
 
 
-def sleepers(count):
+def sleepers(count, restart="{}"):
     return "services:\n" + "".join(
-        f'  s{i:02d}: {{command: [/bin/sleep, "{1000 + i}"]}}\n' for i in range(count)
+        f'  s{i:02d}: {{command: [/bin/sleep, "{1000 + i}"], restart: {restart}}}\n' for i in range(count)
     )
 
 
@@ -74,7 +74,8 @@ def test_flocksd_killed_many_times_under_load(instance):
 
 
 def test_service_killed_while_flocksd_is_down_is_replaced_once(instance):
-    instance.write(sleepers(5))
+    # Twenty kills in a row are no reason to wait, or to give up, here.
+    instance.write(sleepers(5, "{delay: 1ms, max_delay: 1ms, give_up_after: 0}"))
     instance.start()
     for _ in range(20):
         before = instance.status()
