@@ -235,19 +235,25 @@ static void rule_note(struct machine *m)
 
 static void rule_unborn(struct machine *m)
 {
-    struct service_facts *facts = m->facts;
-    bool was_to_end = facts->state == SERVICE_STOPPING && facts->next != SERVICE_NEXT_RETRY;
+    forget_run(m->facts);
+    m->facts->cause = SERVICE_CAUSE_EXEC;
+    explain(m, FLOCKS_STATE_REASON_EXEC_FAILED, "the program could not be executed");
+    after_failure(m);
+}
 
-    forget_run(facts);
-    if (was_to_end && facts->next == SERVICE_NEXT_BEGIN) {
-        begin_anew(m);
-    } else if (was_to_end) {
-        enter(m, SERVICE_STOPPED);
-    } else {
-        facts->cause = SERVICE_CAUSE_EXEC;
-        explain(m, FLOCKS_STATE_REASON_EXEC_FAILED, "the program could not be executed");
-        after_failure(m);
+static void rule_abandon(struct machine *m)
+{
+    enum service_next next = m->facts->next;
+
+    if (next == SERVICE_NEXT_RETRY) {
+        rule_unborn(m);
+        return;
     }
+    forget_run(m->facts);
+    if (next == SERVICE_NEXT_BEGIN)
+        begin_anew(m);
+    else
+        enter(m, SERVICE_STOPPED);
 }
 
 static void rule_proceed(struct machine *m)
@@ -409,6 +415,7 @@ static void (*const rules[SERVICE_RULE_COUNT])(struct machine *m) = {
     [SERVICE_RULE_CANCEL] = rule_cancel,
     [SERVICE_RULE_NOTE] = rule_note,
     [SERVICE_RULE_UNBORN] = rule_unborn,
+    [SERVICE_RULE_ABANDON] = rule_abandon,
     [SERVICE_RULE_PROCEED] = rule_proceed,
     [SERVICE_RULE_FAIL] = rule_fail,
     [SERVICE_RULE_SUCCEED] = rule_succeed,

@@ -3,7 +3,8 @@
 #include "common/base/attributes.h"
 
 #define IN(state) (1U << SERVICE_##state)
-#define SERVICE_ANY UINT32_MAX
+/* The rule leads where it began. */
+#define SERVICE_SAME UINT32_MAX
 #define CELL(event, rule) [SERVICE_EVENT_##event] = SERVICE_RULE_##rule
 
 /* An absent cell is ILLEGAL, which is 0. */
@@ -38,7 +39,7 @@ static const uint8_t table[SERVICE_STATE_END][SERVICE_EVENT_COUNT] = {
     },
     [SERVICE_STOPPING] = {
         CELL(START, AFTERWARDS), CELL(RESTART, AFTERWARDS), CELL(STOP, AFTERWARDS),
-        CELL(SPAWNED, NOTE), CELL(SPAWN_FAILED, UNBORN),
+        CELL(SPAWNED, NOTE), CELL(SPAWN_FAILED, ABANDON),
         CELL(EXITED, BURY), CELL(EMPTIED, FOLLOW), CELL(DUE, ESCALATE),
     },
     [SERVICE_BACKOFF] = {
@@ -93,9 +94,11 @@ enum service_rule service_table_rule(enum service_state state, enum service_even
 
 bool service_table_allows(enum service_rule rule, enum service_state from, enum service_state to)
 {
-    if (rule == SERVICE_RULE_KEEP)
+    if ((unsigned)rule >= SERVICE_RULE_COUNT)
+        return false;
+    if (rule_targets[rule] == SERVICE_SAME)
         return from == to;
-    return (unsigned)rule < SERVICE_RULE_COUNT && (rule_targets[rule] & (1U << to)) != 0;
+    return (rule_targets[rule] & (1U << to)) != 0;
 }
 
 const char *service_state_text(enum service_state state)

@@ -46,14 +46,15 @@
 /* Rules: name, states that it may lead to, what is done. */
 #define SERVICE_RULES(X)                                                                           \
     X(ILLEGAL,   0,                                                "logged and ignored")           \
-    X(KEEP,      SERVICE_ANY,                                      "nothing to do")                \
+    X(KEEP,      SERVICE_SAME,                                     "nothing to do")                \
     X(BEGIN,     IN(WAITING),                                      "counters begin anew; may it start?") \
     X(RETRY,     IN(WAITING),                                      "may it start? counters stay")  \
     X(HOLD,      IN(WAITING),                                      "asks again a little later")    \
     X(LAUNCH,    IN(PREPARING) | IN(STARTING),                     "runs the prepare step, then the service") \
     X(CANCEL,    IN(STOPPED),                                      "nothing runs")                 \
-    X(NOTE,      IN(PREPARING) | IN(STARTING) | IN(STOPPING),      "remembers the process")        \
-    X(UNBORN,    IN(STOPPED) | IN(WAITING) | IN(BACKOFF) | IN(FAILED), "as a failed start, or the end that was asked for") \
+    X(NOTE,      SERVICE_SAME,                                     "remembers the process")        \
+    X(UNBORN,    IN(WAITING) | IN(BACKOFF) | IN(FAILED),            "as a failed start")            \
+    X(ABANDON,   IN(STOPPED) | IN(WAITING) | IN(BACKOFF) | IN(FAILED), "there is nothing to end: what was to follow") \
     X(PROCEED,   IN(STOPPING),                                     "ends what the prepare step left, then goes on") \
     X(FAIL,      IN(STOPPING),                                     "ends what is left, then tries again") \
     X(SUCCEED,   IN(HEALTHY),                                      "serves; watched from now on")  \
@@ -91,7 +92,7 @@ enum service_rule {
 
 /* The rule of one cell; SERVICE_RULE_ILLEGAL also for numbers that are no state or event. */
 enum service_rule service_table_rule(enum service_state state, enum service_event event);
-/* May `rule`, applied in `from`, lead to `to`? KEEP leads where it began. */
+/* May `rule`, applied in `from`, lead to `to`? KEEP and NOTE lead where they began. */
 bool service_table_allows(enum service_rule rule, enum service_state from, enum service_state to);
 
 /* Static texts: "HEALTHY", "EXITED", "OBITUARY"; "?" for numbers that are none. */
