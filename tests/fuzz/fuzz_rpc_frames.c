@@ -1,0 +1,78 @@
+/* Frames must not depend on how their bytes were cut: once whole, once in pieces. */
+#include <assert.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/rpc/frame_reader.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { MAX_FRAMES = 64 };
+
+struct seen {
+    enum rpc_frame_result results[MAX_FRAMES];
+    struct rpc_frame frames[MAX_FRAMES];
+    uint32_t sums[MAX_FRAMES];
+    size_t n;
+};
+
+static uint32_t sum_of(const uint8_t *bytes, size_t len)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < len; i++)
+        sum = sum * 31 + bytes[i];
+    return sum;
+}
+
+/* False: nothing follows. */
+static bool take(struct rpc_frame_reader *reader, struct seen *seen)
+{
+    struct rpc_frame frame = {.body_len = 0};
+    const uint8_t *body = NULL;
+    enum rpc_frame_result result = rpc_frame_reader_next(reader, &frame, &body);
+    if (result == RPC_FRAME_NONE)
+        return false;
+    if (seen->n < MAX_FRAMES) {
+        seen->results[seen->n] = result;
+        seen->frames[seen->n] = frame;
+        seen->sums[seen->n] = result == RPC_FRAME_WHOLE ? sum_of(body, frame.body_len) : 0;
+        seen->n++;
+    }
+    return result == RPC_FRAME_WHOLE || result == RPC_FRAME_OVERSIZE;
+}
+
+static void read_in_pieces(const uint8_t *data, size_t size, size_t piece, struct seen *seen)
+{
+    struct rpc_frame_reader reader;
+    rpc_frame_reader_init(&reader);
+    for (size_t at = 0; at < size; at += piece) {
+        size_t n = size - at < piece ? size - at : piece;
+        uint8_t *copy = malloc(n);
+        assert(copy != NULL);
+        memcpy(copy, data + at, n);
+        enum rpc_frame_result result = rpc_frame_reader_give(&reader, copy, n, 0);
+        assert(result == RPC_FRAME_NONE);
+        while (take(&reader, seen))
+            continue;
+        bool is_broken = seen->n > 0 && seen->results[seen->n - 1] == RPC_FRAME_BROKEN;
+        free(copy);
+        if (is_broken)
+            break;
+    }
+    rpc_frame_reader_deinit(&reader);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 1)
+        return 0;
+    static struct seen whole;
+    static struct seen cut;
+    memset(&whole, 0, sizeof whole);
+    memset(&cut, 0, sizeof cut);
+    read_in_pieces(data + 1, size - 1, size, &whole);
+    read_in_pieces(data + 1, size - 1, (size_t)data[0] % 23 + 1, &cut);
+    assert(memcmp(&whole, &cut, sizeof whole) == 0);
+    return 0;
+}
