@@ -38,7 +38,10 @@ enum {
     /* flocksd died before it was ready: run again after this, doubled each time up to the second.
      */
     KEEPER_RERUN_MS = 100,
-    KEEPER_RERUN_MAX_MS = 5 * 1000
+    KEEPER_RERUN_MAX_MS = 5 * 1000,
+    /* The first ones may be killed by a signal, before any was ready, this often; then, or when one
+     * exits by itself, whoever started the keeper is told and it ends. */
+    KEEPER_FIRST_STARTS_MAX = 4
 };
 
 #endif

@@ -78,6 +78,14 @@ static void give_up(struct keeper *keeper, const char *how)
     keeper_enter(keeper, KEEPER_DRAINING);
 }
 
+/* One that exits has its reasons; one that was killed from outside has none, and deserves another
+ * try. */
+static bool is_hopeless(const struct server *server, int wait_status)
+{
+    return !server->was_ready &&
+           (!WIFSIGNALED(wait_status) || server->starts >= KEEPER_FIRST_STARTS_MAX);
+}
+
 void server_exited(struct keeper *keeper, int wait_status)
 {
     struct server *server = &keeper->server;
@@ -92,7 +100,7 @@ void server_exited(struct keeper *keeper, int wait_status)
     log_info("flocksd ended", "how=\"%s\" was_ready=%d", how, server->is_ready);
     if (keeper->phase == KEEPER_LEAVING)
         keeper_enter(keeper, KEEPER_DRAINING);
-    else if (!server->was_ready)
+    else if (is_hopeless(server, wait_status))
         give_up(keeper, how);
     else if (!server->is_ready)
         rerun_later(server);
