@@ -31,8 +31,8 @@ static int compare_name(const void *name, const void *entry)
 /* Services are sorted by name. Their number: none of that name. */
 static size_t find_index(const flocks_config *message, const char *name)
 {
-    flocks_config_services_entry **found = bsearch(
-        name, message->services, message->n_services, sizeof(*message->services), compare_name);
+    flocks_config_services_entry **found = bsearch(name, message->services, message->n_services,
+        sizeof(flocks_config_services_entry *), compare_name);
     return found != NULL ? (size_t)(found - message->services) : message->n_services;
 }
 

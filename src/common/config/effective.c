@@ -55,8 +55,8 @@ static flocks_config_origin *find_given(const struct walk *walk)
 {
     if (walk->n_given == 0)
         return NULL;
-    flocks_config_origin *const *found =
-        bsearch(walk->path.text, walk->given, walk->n_given, sizeof(*walk->given), compare_path);
+    flocks_config_origin *const *found = bsearch(
+        walk->path.text, walk->given, walk->n_given, sizeof(flocks_config_origin *), compare_path);
     return found != NULL ? *found : NULL;
 }
 
