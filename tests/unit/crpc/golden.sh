@@ -9,6 +9,9 @@ while read -r file; do
     if [ "$mode" = update ]; then
         cp "$generated/$file" "$file"
     else
-        diff -u "$file" "$generated/$file"
+        diff -u "$file" "$generated/$file" || {
+            echo "after a wanted change: cmake --build DIR --target golden_update, then read the difference" >&2
+            exit 1
+        }
     fi
 done <"$generated/golden.list"
