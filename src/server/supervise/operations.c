@@ -160,10 +160,19 @@ static struct operation *operation_new(struct operations *operations, size_t n_s
     return operation;
 }
 
-/* Room for one more: the oldest that has ended and that nobody waits for makes it. */
-static bool make_room(struct operations *operations)
+static bool ends_services(enum flocks_operation_kind kind)
 {
-    if (operations->count < SUPERVISOR_OPERATIONS_MAX)
+    return kind == FLOCKS_OPERATION_KIND_STOP || kind == FLOCKS_OPERATION_KIND_SHUTDOWN;
+}
+
+/* Room for one more: the oldest that has ended and that nobody waits for makes it. */
+static bool make_room(struct operations *operations, enum flocks_operation_kind kind)
+{
+    size_t limit = SUPERVISOR_OPERATIONS_MAX;
+
+    if (ends_services(kind))
+        limit += SUPERVISOR_OPERATIONS_RESERVED;
+    if (operations->count < limit)
         return true;
     LIST_FOR_EACH(link, &operations->all)
     {
@@ -179,7 +188,7 @@ static bool make_room(struct operations *operations)
 
 static bool preempts(enum flocks_operation_kind kind, enum flocks_operation_kind other)
 {
-    bool ends = kind == FLOCKS_OPERATION_KIND_STOP || kind == FLOCKS_OPERATION_KIND_SHUTDOWN;
+    bool ends = ends_services(kind);
 
     if (other == FLOCKS_OPERATION_KIND_START)
         return ends || kind == FLOCKS_OPERATION_KIND_RESTART;
@@ -275,7 +284,7 @@ int operations_begin(struct operations *operations, const struct operation_reque
         *out = found;
         return OPERATIONS_JOINED;
     }
-    if (!make_room(operations))
+    if (!make_room(operations, request->kind))
         return refuse_full(error);
     found = operation_new(operations, request->n_slots);
     if (found == NULL)

@@ -24,6 +24,9 @@ enum {
     /* Operations remembered, running ones included. The oldest ended one is forgotten first; when
      * all of them run, a new one is refused with RESOURCE_EXHAUSTED. */
     SUPERVISOR_OPERATIONS_MAX = 256,
+    /* STOP and SHUTDOWN have this many places more: a flood of other requests must not keep anybody
+       from ending services. */
+    SUPERVISOR_OPERATIONS_RESERVED = 16,
     /* An ended operation is remembered this long. */
     SUPERVISOR_OPERATION_KEPT_MS = 60 * 60 * 1000,
     /* Longest time an operation may run; a request without a timeout gets this one. */

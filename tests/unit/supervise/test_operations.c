@@ -157,17 +157,23 @@ static void test_operations_of_nothing_succeed_at_once(void **state)
     assert_int_equal(start->state, FLOCKS_OPERATION_STATE_SUCCEEDED);
 }
 
+/* Restarts of one service that can neither be joined nor end. */
+static void fill_up(struct operations *operations)
+{
+    while (operations->count < SUPERVISOR_OPERATIONS_MAX)
+        begin(operations, FLOCKS_OPERATION_KIND_RESTART, all + 3, 1)->steps[0].launched = true;
+}
+
 static void test_operations_ended_ones_make_room_running_ones_do_not(void **state)
 {
     struct operations *operations = *state;
-    struct operation *oldest = begin(operations, FLOCKS_OPERATION_KIND_STOP, all, 1);
-    const struct operation_request request = request_of(FLOCKS_OPERATION_KIND_STOP, all, 2);
-    struct operation_request other = request_of(FLOCKS_OPERATION_KIND_STOP, all, 3);
+    struct operation *oldest = begin(operations, FLOCKS_OPERATION_KIND_START, all, 1);
+    const struct operation_request request = request_of(FLOCKS_OPERATION_KIND_START, all, 2);
+    const struct operation_request other = request_of(FLOCKS_OPERATION_KIND_START, all, 3);
     struct operation *operation = NULL;
     struct error error = ERROR_INIT;
 
-    for (int i = 1; i < SUPERVISOR_OPERATIONS_MAX; i++)
-        begin(operations, FLOCKS_OPERATION_KIND_RESTART, all + 3, 1)->steps[0].launched = true;
+    fill_up(operations);
     assert_int_equal(
         operations_begin(operations, &request, &operation, &error), -STATUS_RESOURCE_EXHAUSTED);
     assert_int_equal(error.reason, FLOCKS_ERROR_REASON_LIMIT_REACHED);
@@ -176,8 +182,15 @@ static void test_operations_ended_ones_make_room_running_ones_do_not(void **stat
     assert_int_equal(
         operations_begin(operations, &other, &operation, NULL), -STATUS_RESOURCE_EXHAUSTED);
     /* What was asked for before is still answered. */
-    other.n_slots = 2;
-    assert_int_equal(operations_begin(operations, &other, &operation, NULL), OPERATIONS_JOINED);
+    assert_int_equal(operations_begin(operations, &request, &operation, NULL), OPERATIONS_JOINED);
+}
+
+static void test_operations_stop_has_a_place_in_a_flood(void **state)
+{
+    struct operations *operations = *state;
+
+    fill_up(operations);
+    (void)begin(operations, FLOCKS_OPERATION_KIND_SHUTDOWN, all, SLOTS);
 }
 
 static void test_operations_are_forgotten_after_an_hour(void **state)
@@ -233,6 +246,7 @@ int main(void)
         TEST(test_operations_end_as_their_worst_step),
         TEST(test_operations_of_nothing_succeed_at_once),
         TEST(test_operations_ended_ones_make_room_running_ones_do_not),
+        TEST(test_operations_stop_has_a_place_in_a_flood),
         TEST(test_operations_are_forgotten_after_an_hour),
         TEST(test_operations_overdue_is_found),
         TEST(test_operations_changes_are_told_once),
