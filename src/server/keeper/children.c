@@ -10,12 +10,6 @@ void children_init(struct children *children)
         children->free_places[i] = (uint16_t)(KEEPER_CHILDREN - 1 - i);
 }
 
-static bool has_process(const struct child *child)
-{
-    return child->state == CHILD_STARTING || child->state == CHILD_RUNNING ||
-           child->state == CHILD_FAILED;
-}
-
 static const struct child *newest_of(const struct children *children, uint32_t slot)
 {
     size_t place = children->newest[slot];
@@ -25,7 +19,7 @@ static const struct child *newest_of(const struct children *children, uint32_t s
 bool children_slot_lives(const struct children *children, uint32_t slot)
 {
     const struct child *child = newest_of(children, slot);
-    return child != NULL && has_process(child);
+    return child != NULL && (child->state == CHILD_STARTING || child->state == CHILD_RUNNING);
 }
 
 void children_release(struct children *children, size_t place)

@@ -82,6 +82,7 @@ size_t children_find_pid(const struct children *children, int32_t pid);
 /* The newest child of the slot if it is this generation and not FAILED, or NULL. */
 const struct child *children_find(
     const struct children *children, uint32_t slot, uint32_t generation);
+/* A FAILED child, which is about to exit, does not count. */
 bool children_slot_lives(const struct children *children, uint32_t slot);
 
 /* The process of this place has been reaped. A FAILED one's place is free at once. */

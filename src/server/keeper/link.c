@@ -462,7 +462,7 @@ void keeper_link_output_loss(
 const char *keeper_step_text(int step)
 {
     static const char *const texts[KEEPER_STEP_COUNT] = {
-#define KEEPER_STEP_TEXT(name, number, text) [KEEPER_STEP_##name] = text,
+#define KEEPER_STEP_TEXT(name, number, text) [KEEPER_STEP_##name] = (text),
         KEEPER_STEPS(KEEPER_STEP_TEXT)
 #undef KEEPER_STEP_TEXT
     };

@@ -176,7 +176,7 @@ static int seal_texts(const struct keeper_spawn *spawn, int *out_fd, struct erro
             "arguments and environment of %s are longer than %d bytes", spawn->name,
             KEEPER_ARGUMENTS_BYTES);
     CLEANUP(fd_close) int fd = memfd_create("flocks-arguments", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    char *bytes = malloc(size);
+    char *bytes = malloc(size + 1);
     if (fd < 0 || bytes == NULL) {
         free(bytes);
         return error_set_errno(error, errno, "pass the arguments of %s", spawn->name);

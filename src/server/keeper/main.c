@@ -72,7 +72,7 @@ static int watch_signals(struct error *error)
     (void)sigemptyset(&set);
     for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++)
         (void)sigaddset(&set, numbers[i]);
-    if (sigprocmask(SIG_SETMASK, &set, NULL) != 0 ||
+    if (pthread_sigmask(SIG_SETMASK, &set, NULL) != 0 ||
         sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL) != 0)
         return error_set_errno(error, errno, "block signals");
     /* Inherited as ignored, exits would be reaped by the kernel. */
@@ -168,6 +168,7 @@ static int plan_server(const struct keeper_options *options, struct error *error
 
 static int resolve(const struct keeper_options *options, struct error *error)
 {
+    /* Before there is any thread; flocksd inherits it. NOLINTNEXTLINE(concurrency-mt-unsafe) */
     if (options->socket != NULL && setenv("FLOCKS_SOCKET", options->socket, 1) != 0)
         return error_set_errno(error, errno, "set FLOCKS_SOCKET");
     int result = paths_resolve(options->root, options->config, &keeper.paths, error);

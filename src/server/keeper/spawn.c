@@ -52,7 +52,7 @@ void spawn_reset_signals(void)
             (void)sigaction(number, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
     sigset_t none;
     (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
 /* ---- in the child: 0, or -1 with errno ---- */
@@ -125,7 +125,7 @@ static int set_limits(const struct spawn_plan *plan)
         return -1;
     for (size_t i = 0; i < plan->n_limits; i++) {
         struct rlimit limit = {.rlim_cur = plan->limits[i].soft, .rlim_max = plan->limits[i].hard};
-        if (prlimit(0, plan->limits[i].resource, &limit, NULL) != 0)
+        if (prlimit(0, (__rlimit_resource_t)plan->limits[i].resource, &limit, NULL) != 0)
             return -1;
     }
     if (plan->rttime_mark == 0)

@@ -16,7 +16,7 @@
 
 #include "server/keeper/link.h"
 
-enum { LINE_MAX_BYTES = 256 * 1024, WORDS_MAX = 4096, EXITS_MAX = 100000 };
+enum { LINE_MAX_BYTES = 256 * 1024, WORDS_MAX = 4096, EXITS_MAX = 100000, STATE_TEXT_BYTES = 4096 };
 
 struct client {
     uv_pipe_t pipe;
@@ -38,14 +38,44 @@ struct fake {
 
 static struct fake fake;
 
+/* ---- words of a command ---- */
+
+/* "" beyond the last. */
+static const char *word(char **words, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (words[i] == NULL)
+            return "";
+    return words[n] != NULL ? words[n] : "";
+}
+
+static uint32_t number(char **words, size_t n)
+{
+    return (uint32_t)strtoul(word(words, n), NULL, 10);
+}
+
+static bool is(const char *text, const char *expected)
+{
+    return strcmp(text, expected) == 0;
+}
+
+/* The process's end, from wherever. */
+static _Noreturn void leave_with(int exit_code)
+{
+    _exit(exit_code);
+}
+
 /* ---- answers ---- */
 
 static void say(struct client *client, const char *text)
 {
-    uv_buf_t buffer = uv_buf_init(strdup(text), (unsigned)strlen(text));
+    union {
+        const char *read_only;
+        char *writable;
+    } base = {.read_only = text};
+    uv_buf_t buffer = uv_buf_init(base.writable, (unsigned)strlen(text));
     int written = uv_try_write((uv_stream_t *)&client->pipe, &buffer, 1);
     assert(written == (int)buffer.len);
-    free(buffer.base);
 }
 
 static void say_error(struct client *client, int result, const struct error *error)
@@ -115,7 +145,7 @@ static void on_lost(void *data, const struct error *error)
 {
     (void)data;
     (void)fprintf(stderr, "fake flocksd lost its keeper: %s\n", error->text);
-    exit(3);
+    leave_with(3);
 }
 
 static const struct keeper_link_events events = {
@@ -123,67 +153,91 @@ static const struct keeper_link_events events = {
 
 /* ---- commands ---- */
 
+/* What settings of a spawn point into. */
+struct spawn_memory {
+    const char *environment[3];
+    struct keeper_limit limit;
+    int extra_fd;
+    char big[8 * 1024 * 1024];
+};
+
+/* Bytes of text in a new memfd, as a further descriptor. */
+static void add_memory(struct keeper_spawn *spawn, struct spawn_memory *memory, const char *text)
+{
+    memory->extra_fd = memfd_create("extra", MFD_CLOEXEC);
+    assert(write(memory->extra_fd, text, strlen(text)) == (ssize_t)strlen(text));
+    spawn->descriptors = &memory->extra_fd;
+    spawn->n_descriptors = 1;
+}
+
+/* One environment text of this many bytes. */
+static void add_big(struct spawn_memory *memory, size_t size)
+{
+    assert(size < sizeof memory->big);
+    memset(memory->big, 'x', size);
+    memcpy(memory->big, "BIG=", 4);
+    memory->big[size] = '\0';
+    memory->environment[1] = memory->big;
+}
+
+static void set(
+    struct keeper_spawn *spawn, struct spawn_memory *memory, const char *key, const char *value)
+{
+    unsigned long n = strtoul(value, NULL, 10);
+    if (is(key, "mark")) {
+        spawn->rttime_mark = n;
+    } else if (is(key, "directory")) {
+        spawn->directory = value;
+    } else if (is(key, "nice")) {
+        spawn->nice = (int)n;
+    } else if (is(key, "umask")) {
+        spawn->umask = (mode_t)strtoul(value, NULL, 8);
+    } else if (is(key, "oom")) {
+        spawn->oom_score_adj = (int)strtol(value, NULL, 10);
+    } else if (is(key, "uid")) {
+        spawn->change_user = true;
+        spawn->uid = spawn->gid = (uid_t)n;
+    } else if (is(key, "cpu")) {
+        memory->limit = (struct keeper_limit){.resource = RLIMIT_CPU, .soft = n, .hard = n};
+        spawn->limits = &memory->limit;
+        spawn->n_limits = 1;
+    } else if (is(key, "memory")) {
+        add_memory(spawn, memory, value);
+    } else if (is(key, "big")) {
+        add_big(memory, n);
+    }
+}
+
 /* spawn SLOT GENERATION OUTPUT-SLOT [key=value ...] -- PROGRAM ARGUMENT... */
 static void do_spawn(struct client *client, char **words)
 {
-    static const char *environment[] = {"PATH=/usr/bin:/bin", NULL, NULL};
-    struct keeper_limit limit = {0};
+    static struct spawn_memory memory;
+    memory.environment[0] = "PATH=/usr/bin:/bin";
+    memory.environment[1] = NULL;
+    memory.extra_fd = -1;
     struct keeper_spawn spawn = {
-        .slot = (uint32_t)atoi(words[1]),
-        .generation = (uint32_t)atoi(words[2]),
-        .output_slot = (uint32_t)atoi(words[3]),
+        .slot = number(words, 1),
+        .generation = number(words, 2),
+        .output_slot = number(words, 3),
         .name = "test",
-        .environment = environment,
+        .environment = memory.environment,
         .directory = "/",
         .umask = 022,
         .invocation = "0123456789abcde",
     };
-    char **word = words + 4;
-    int extra = -1;
-    for (; strcmp(*word, "--") != 0; word++) {
-        char *value = strchr(*word, '=') + 1;
-        value[-1] = '\0';
-        if (strcmp(*word, "mark") == 0)
-            spawn.rttime_mark = strtoull(value, NULL, 10);
-        else if (strcmp(*word, "directory") == 0)
-            spawn.directory = value;
-        else if (strcmp(*word, "nice") == 0)
-            spawn.nice = atoi(value);
-        else if (strcmp(*word, "umask") == 0)
-            spawn.umask = (mode_t)strtoul(value, NULL, 8);
-        else if (strcmp(*word, "oom") == 0)
-            spawn.oom_score_adj = atoi(value);
-        else if (strcmp(*word, "uid") == 0) {
-            spawn.change_user = true;
-            spawn.uid = spawn.gid = (uid_t)atoi(value);
-        } else if (strcmp(*word, "cpu") == 0) {
-            limit = (struct keeper_limit){.resource = RLIMIT_CPU,
-                .soft = strtoull(value, NULL, 10),
-                .hard = strtoull(value, NULL, 10)};
-            spawn.limits = &limit;
-            spawn.n_limits = 1;
-        } else if (strcmp(*word, "memory") == 0) {
-            extra = memfd_create("extra", MFD_CLOEXEC);
-            assert(write(extra, value, strlen(value)) == (ssize_t)strlen(value));
-            spawn.descriptors = &extra;
-            spawn.n_descriptors = 1;
-        } else if (strcmp(*word, "big") == 0) {
-            /* One environment text of this many bytes. */
-            size_t size = strtoul(value, NULL, 10);
-            char *text = malloc(size + 1);
-            memset(text, 'x', size);
-            memcpy(text, "BIG=", 4);
-            text[size] = '\0';
-            environment[1] = text;
-        }
+    size_t at = 4;
+    for (; !is(word(words, at), "--"); at++) {
+        char *equals = strchr(words[at], '=');
+        assert(equals != NULL);
+        *equals = '\0';
+        set(&spawn, &memory, words[at], equals + 1);
     }
-    spawn.arguments = (const char *const *)(word + 1);
-    spawn.executable = word[1];
+    spawn.arguments = (const char *const *)(words + at + 1);
+    spawn.executable = word(words, at + 1);
     struct error error = ERROR_INIT;
     int result = keeper_link_spawn(fake.link, &spawn, on_spawned, client, &error);
-    if (extra >= 0)
-        (void)close(extra);
-    environment[1] = NULL;
+    if (memory.extra_fd >= 0)
+        (void)close(memory.extra_fd);
     if (result < 0)
         say_error(client, result, &error);
 }
@@ -223,26 +277,28 @@ static void do_loss(struct client *client, uint32_t slot)
     say(client, text);
 }
 
+/* False: no such call. */
 static bool run_call(struct client *client, char **words, int *out, struct error *error)
 {
-    if (strcmp(words[0], "register") == 0) {
-        struct keeper_output output = {.slot = (uint32_t)atoi(words[1]),
-            .log_path = words[2],
-            .max_size = strtoull(words[3], NULL, 10),
-            .keep = (uint32_t)atoi(words[4])};
+    const char *name = word(words, 0);
+    uint32_t slot = number(words, 1);
+    if (is(name, "register")) {
+        struct keeper_output output = {.slot = slot,
+            .log_path = word(words, 2),
+            .max_size = number(words, 3),
+            .keep = number(words, 4)};
         *out = keeper_link_register_output(fake.link, &output, on_done, client, error);
-    } else if (strcmp(words[0], "signal") == 0) {
-        enum keeper_scope scope =
-            strcmp(words[4], "group") == 0 ? KEEPER_SCOPE_GROUP : KEEPER_SCOPE_LEADER;
-        *out = keeper_link_signal(fake.link, (uint32_t)atoi(words[1]), (uint32_t)atoi(words[2]),
-            atoi(words[3]), scope, on_done, client, error);
-    } else if (strcmp(words[0], "forget") == 0) {
-        *out = keeper_link_forget(fake.link, (uint32_t)atoi(words[1]), on_done, client, error);
-    } else if (strcmp(words[0], "list") == 0) {
+    } else if (is(name, "signal")) {
+        bool is_group = is(word(words, 4), "group");
+        *out = keeper_link_signal(fake.link, slot, number(words, 2), (int)number(words, 3),
+            is_group ? KEEPER_SCOPE_GROUP : KEEPER_SCOPE_LEADER, on_done, client, error);
+    } else if (is(name, "forget")) {
+        *out = keeper_link_forget(fake.link, slot, on_done, client, error);
+    } else if (is(name, "list")) {
         *out = keeper_link_list(fake.link, on_listed, client, error);
-    } else if (strcmp(words[0], "replace") == 0) {
+    } else if (is(name, "replace")) {
         *out = keeper_link_replace(fake.link, "/a", "/b", on_done, client, error);
-    } else if (strcmp(words[0], "leave") == 0) {
+    } else if (is(name, "leave")) {
         *out = keeper_link_leave(fake.link, on_done, client, error);
     } else {
         return false;
@@ -250,37 +306,40 @@ static bool run_call(struct client *client, char **words, int *out, struct error
     return true;
 }
 
+static void do_acknowledge_all(struct client *client)
+{
+    fake.acknowledges = true;
+    if (fake.n_exits > 0)
+        keeper_link_acknowledge(fake.link, fake.exits[fake.n_exits - 1].sequence);
+    say(client, "ok\n");
+}
+
 static void run(struct client *client, char **words)
 {
+    const char *name = word(words, 0);
     struct error error = ERROR_INIT;
     int result = 0;
     if (run_call(client, words, &result, &error)) {
         if (result < 0)
             say_error(client, result, &error);
-    } else if (strcmp(words[0], "spawn") == 0) {
+    } else if (is(name, "spawn")) {
         do_spawn(client, words);
-    } else if (strcmp(words[0], "exits") == 0) {
+    } else if (is(name, "exits")) {
         do_exits(client);
-    } else if (strcmp(words[0], "facts") == 0) {
+    } else if (is(name, "facts")) {
         do_facts(client);
-    } else if (strcmp(words[0], "loss") == 0) {
-        do_loss(client, (uint32_t)atoi(words[1]));
-    } else if (strcmp(words[0], "put") == 0) {
-        (void)strcpy(fake.state, words[1]);
+    } else if (is(name, "loss")) {
+        do_loss(client, number(words, 1));
+    } else if (is(name, "put")) {
+        (void)snprintf(fake.state, STATE_TEXT_BYTES, "%s", word(words, 1));
         say(client, "ok\n");
-    } else if (strcmp(words[0], "get") == 0) {
+    } else if (is(name, "get")) {
         say(client, fake.state);
         say(client, "\nok\n");
-    } else if (strcmp(words[0], "acknowledge") == 0) {
-        keeper_link_acknowledge(fake.link, strtoull(words[1], NULL, 10));
-        say(client, "ok\n");
-    } else if (strcmp(words[0], "acknowledge-all") == 0) {
-        fake.acknowledges = true;
-        if (fake.n_exits > 0)
-            keeper_link_acknowledge(fake.link, fake.exits[fake.n_exits - 1].sequence);
-        say(client, "ok\n");
-    } else if (strcmp(words[0], "exit") == 0) {
-        exit(atoi(words[1]));
+    } else if (is(name, "acknowledge-all")) {
+        do_acknowledge_all(client);
+    } else if (is(name, "exit")) {
+        leave_with((int)number(words, 1));
     } else {
         say(client, "error UNIMPLEMENTED\n");
     }
@@ -354,31 +413,33 @@ static void on_failure_told(void *data, int result, const struct error *error)
     (void)data;
     (void)result;
     (void)error;
-    exit(1);
+    leave_with(1);
 }
 
 int main(void)
 {
+    /* One thread. NOLINTNEXTLINE(concurrency-mt-unsafe) */
     const char *mode = getenv("FAKE_FLOCKSD");
     mode = mode != NULL ? mode : "";
     struct error error = ERROR_INIT;
-    if (strcmp(mode, "die") == 0)
+    if (is(mode, "die"))
         return 9;
     assert(uv_loop_init(&fake.loop) == 0);
     if (keeper_link_open(&fake.loop, 3, &fake.link, &fake.welcome, &error) != 0) {
         (void)fprintf(stderr, "fake flocksd: %s\n", error.text);
         return 4;
     }
-    fake.state = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fake.welcome.state_fd, 0);
+    fake.state =
+        mmap(NULL, STATE_TEXT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fake.welcome.state_fd, 0);
     assert(fake.state != MAP_FAILED);
     assert(uv_pipe_init(&fake.loop, &fake.listener, 0) == 0);
     assert(uv_pipe_open(&fake.listener, fake.welcome.listener_fd) == 0);
     assert(uv_listen((uv_stream_t *)&fake.listener, 16, on_connection) == 0);
-    if (strcmp(mode, "deaf") != 0)
+    if (!is(mode, "deaf"))
         assert(keeper_link_watch(fake.link, &events, NULL, &error) == 0);
-    if (strcmp(mode, "fail") == 0)
+    if (is(mode, "fail"))
         assert(keeper_link_fail(fake.link, "no\nsuch port", on_failure_told, NULL, &error) == 0);
-    else if (strcmp(mode, "silent") != 0)
+    else if (!is(mode, "silent"))
         assert(keeper_link_ready(fake.link, on_nothing, NULL, &error) == 0);
     (void)fprintf(stderr, "fake flocksd runs\n");
     return uv_run(&fake.loop, UV_RUN_DEFAULT);

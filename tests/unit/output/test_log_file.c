@@ -40,6 +40,7 @@ static int tear_down(void **state)
     (void)close(ends[0]);
     (void)close(ends[1]);
     (void)snprintf(command, sizeof command, "rm -r %s", directory);
+    /* One thread. NOLINTNEXTLINE(concurrency-mt-unsafe) */
     return system(command);
 }
 
@@ -83,7 +84,7 @@ static void test_log_file_rotates_at_its_size(void **state)
     (void)state;
     struct log_file_outcome outcome;
     for (int i = 1; i <= 5; i++) {
-        char text[8];
+        char text[16];
         (void)snprintf(text, sizeof text, "text%d", i);
         assert_int_equal(append(text, 5, 2, &outcome), 0);
         assert_int_equal(outcome.rotations, i > 1);
@@ -170,7 +171,7 @@ static void test_log_file_over_the_size_limit_is_refused_with_what_fitted(void *
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     assert_int_equal(result, LOG_FILE_REFUSED);
     assert_int_equal(outcome.system_error, EFBIG);
-    char text[8] = "";
+    char text[16] = "";
     (void)snprintf(text, sizeof text, "%.*s", (int)outcome.written, "123456");
     assert_holds("", text);
 }
