@@ -41,6 +41,7 @@ const uint8_t *buffer_data(const struct buffer *buffer)
 static void move_to_front(struct buffer *buffer)
 {
     size_t length = buffer_length(buffer);
+    assert(buffer->data != NULL);
     memmove(buffer->data, buffer->data + buffer->begin, length);
     buffer->begin = 0;
     buffer->end = length;

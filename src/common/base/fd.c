@@ -74,9 +74,9 @@ struct content {
     size_t capacity;
 };
 
-static void free_bytes(char **bytes)
+static void free_content(struct content *content)
 {
-    free(*bytes);
+    free(content->bytes);
 }
 
 static int open_regular(const char *path, int *out_fd, size_t *out_size, struct error *error)
@@ -124,32 +124,27 @@ int fd_read_file(
     const char *path, size_t max_bytes, char **out, size_t *out_len, struct error *error)
 {
     CLEANUP(fd_close) int fd = -1;
-    CLEANUP(free_bytes) char *owned = NULL;
+    CLEANUP(free_content) struct content content = {.bytes = NULL};
     size_t size = 0;
     int result = open_regular(path, &fd, &size, error);
     if (result != 0)
         return result;
-    struct content content = {.bytes = NULL};
     /* Files of /proc say that they are empty, and a file may grow meanwhile: the size is only a
      * hint. */
     if (size <= max_bytes && make_room(&content, size + 4096) != 0)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to read %s", path);
-    owned = content.bytes;
-    while (size <= max_bytes && content.len <= max_bytes) {
-        result = read_more(fd, path, &content, error);
-        owned = content.bytes;
-        if (result <= 0)
-            break;
-    }
-    if (result < 0)
-        return result;
+    int more = size <= max_bytes;
+    while (more > 0 && content.len <= max_bytes)
+        more = read_more(fd, path, &content, error);
+    if (more < 0)
+        return more;
     if (size > max_bytes || content.len > max_bytes)
         return error_set(
             error, STATUS_RESOURCE_EXHAUSTED, "%s is larger than %zu bytes", path, max_bytes);
-    owned = NULL;
     content.bytes[content.len] = '\0';
     *out = content.bytes;
     *out_len = content.len;
+    content.bytes = NULL;
     return 0;
 }
 

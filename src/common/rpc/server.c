@@ -52,7 +52,7 @@ int rpc_server_add(struct rpc_server *server, const struct rpc_service *service)
         return -STATUS_ALREADY_EXISTS;
     size_t n = server->n_services + 1;
     const struct rpc_service **services =
-        realloc((void *)server->services, n * sizeof *server->services);
+        realloc((void *)server->services, n * sizeof(const struct rpc_service *));
     if (services == NULL)
         return -STATUS_RESOURCE_EXHAUSTED;
     services[n - 1] = service;
