@@ -264,6 +264,23 @@ static void test_config_many_services(void **state)
         loader->mistakes.items[0].message, "has 2048 entries; at most 2047 are allowed");
 }
 
+/* Whatever allocation is the first to fail: an honest answer, and nothing leaked. */
+static void test_config_every_small_arena_is_told(void **state)
+{
+    (void)state;
+    int result = -STATUS_RESOURCE_EXHAUSTED;
+    for (size_t cap = 0; result != CONFIG_OK; cap += 64) {
+        struct loader loader;
+        loader_init(&loader);
+        arena_init(&loader.arena, cap);
+        loader_use_fixture(&loader, "good/demo.yaml");
+        result = loader_load(&loader);
+        assert_true(result == CONFIG_OK || result == -STATUS_RESOURCE_EXHAUSTED);
+        assert_true(cap < 1 << 20);
+        loader_deinit(&loader);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +303,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_config_too_large_a_file_is_a_mistake, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_config_many_services, set_up, tear_down),
+        cmocka_unit_test(test_config_every_small_arena_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
