@@ -1,0 +1,172 @@
+#include "fake_link.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+
+enum {
+    /* Beyond any pid_max: no real process is ever touched. */
+    FIRST_PID = 0x40000000
+};
+
+void fake_link_open(struct fake_keeper *keeper, struct keeper_link *out)
+{
+    *out = (struct keeper_link){.keeper = keeper};
+    if (keeper->next_pid == 0)
+        keeper->next_pid = FIRST_PID;
+}
+
+/* ---- what a test does ---- */
+
+static struct keeper_child listed_child(const struct fake_keeper *keeper, uint32_t slot)
+{
+    const struct fake_child *child = &keeper->children[slot];
+    struct keeper_child listed = {.slot = slot,
+        .generation = child->generation,
+        .pid = child->pid,
+        .start_ticks = UINT64_MAX,
+        .rttime_mark = child->mark};
+
+    memcpy(listed.invocation, child->invocation, sizeof listed.invocation);
+    return listed;
+}
+
+void fake_link_answer_list(struct keeper_link *link)
+{
+    struct keeper_child children[FAKE_SLOTS];
+    size_t n = 0;
+
+    assert(link->listed != NULL);
+    for (uint32_t slot = 0; slot < FAKE_SLOTS; slot++) {
+        if (link->keeper->children[slot].alive)
+            children[n++] = listed_child(link->keeper, slot);
+    }
+    link->listed(link->listed_data, 0, children, n, NULL);
+}
+
+void fake_link_answer_spawns(struct keeper_link *link)
+{
+    unsigned n = link->n_spawning;
+
+    link->n_spawning = 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct keeper_spawned spawned = {
+            .pid = link->keeper->children[link->spawning[i].slot].pid, .start_ticks = UINT64_MAX};
+
+        if (link->refuses != 0) {
+            link->keeper->children[link->spawning[i].slot].alive = false;
+            spawned = (struct keeper_spawned){
+                .failed_step = KEEPER_STEP_EXEC, .system_error = link->refuses};
+        }
+        link->spawning[i].done(link->spawning[i].data, 0, &spawned, NULL);
+    }
+}
+
+struct keeper_exit fake_link_end_child(
+    struct fake_keeper *keeper, struct keeper_link *link, uint32_t slot, int wait_status)
+{
+    struct fake_child *child = &keeper->children[slot];
+    struct keeper_exit exit = {.sequence = ++keeper->sequence,
+        .slot = slot,
+        .generation = child->generation,
+        .pid = child->pid,
+        .wait_status = wait_status,
+        .at_ns = clock_boottime_ns()};
+
+    assert(child->alive);
+    child->alive = false;
+    if (link != NULL)
+        link->events->exited(link->events_data, &exit);
+    return exit;
+}
+
+/* ---- what the supervisor calls ---- */
+
+int keeper_link_watch(struct keeper_link *link, const struct keeper_link_events *events, void *data,
+    struct error *error)
+{
+    (void)error;
+    link->events = events;
+    link->events_data = data;
+    return 0;
+}
+
+int keeper_link_register_output(struct keeper_link *link, const struct keeper_output *output,
+    keeper_done_fn done, void *data, struct error *error)
+{
+    (void)link;
+    (void)output;
+    (void)done;
+    (void)data;
+    (void)error;
+    return 0;
+}
+
+int keeper_link_spawn(struct keeper_link *link, const struct keeper_spawn *spawn,
+    keeper_spawned_fn done, void *data, struct error *error)
+{
+    struct fake_child *child = &link->keeper->children[spawn->slot];
+
+    (void)error;
+    assert(spawn->slot < FAKE_SLOTS && link->n_spawning < FAKE_CALLS_MAX);
+    /* Nothing is started twice: not two at once, never a number again. */
+    assert(!child->alive && spawn->generation > child->generation);
+    child->alive = true;
+    child->generation = spawn->generation;
+    child->pid = link->keeper->next_pid++;
+    child->mark = spawn->rttime_mark;
+    memcpy(child->invocation, spawn->invocation, sizeof child->invocation);
+    link->keeper->spawns++;
+    link->spawning[link->n_spawning].done = done;
+    link->spawning[link->n_spawning].data = data;
+    link->spawning[link->n_spawning++].slot = spawn->slot;
+    return 0;
+}
+
+int keeper_link_signal(struct keeper_link *link, uint32_t slot, uint32_t generation,
+    int signal_number, enum keeper_scope scope, keeper_done_fn done, void *data,
+    struct error *error)
+{
+    (void)generation;
+    (void)signal_number;
+    (void)scope;
+    (void)done;
+    (void)data;
+    (void)error;
+    link->keeper->signalled[link->keeper->signals++ % FAKE_CALLS_MAX] = slot;
+    return 0;
+}
+
+int keeper_link_list(
+    struct keeper_link *link, keeper_listed_fn done, void *data, struct error *error)
+{
+    (void)error;
+    link->listed = done;
+    link->listed_data = data;
+    return 0;
+}
+
+void keeper_link_acknowledge(struct keeper_link *link, uint64_t sequence)
+{
+    link->keeper->acknowledged = sequence;
+}
+
+uint64_t keeper_link_strays(const struct keeper_link *link)
+{
+    (void)link;
+    return 0;
+}
+
+void keeper_link_output_loss(
+    const struct keeper_link *link, uint32_t slot, struct keeper_output_loss *out)
+{
+    (void)link;
+    (void)slot;
+    *out = (struct keeper_output_loss){.lost_bytes = 0};
+}
+
+const char *keeper_step_text(int step)
+{
+    return step == KEEPER_STEP_EXEC ? "execute it" : "";
+}

@@ -1,0 +1,55 @@
+/* A keeper that exists only in memory: remembers what flocksd asks for, answers when the test says
+ * so. */
+#ifndef FLOCKS_TEST_FAKE_LINK_H
+#define FLOCKS_TEST_FAKE_LINK_H
+
+#include "server/keeper/link.h"
+
+enum { FAKE_SLOTS = 8, FAKE_CALLS_MAX = 64 };
+
+struct fake_child {
+    bool alive;
+    uint32_t generation;
+    int32_t pid;
+    uint8_t invocation[KEEPER_INVOCATION_BYTES];
+    uint64_t mark;
+};
+
+/* Outlives links, as the keeper outlives flocksd. */
+struct fake_keeper {
+    struct fake_child children[FAKE_SLOTS];
+    unsigned spawns;                    /* asked for in all */
+    unsigned signals;                   /* to groups */
+    uint32_t signalled[FAKE_CALLS_MAX]; /* slots, in order */
+    uint64_t sequence;
+    uint64_t acknowledged;
+    int32_t next_pid;
+};
+
+/* A link of one flocksd. `refuses` makes the next spawns fail with this errno. */
+struct keeper_link {
+    struct fake_keeper *keeper;
+    const struct keeper_link_events *events;
+    void *events_data;
+    keeper_listed_fn listed;
+    void *listed_data;
+    struct {
+        keeper_spawned_fn done;
+        void *data;
+        uint32_t slot;
+    } spawning[FAKE_CALLS_MAX];
+    unsigned n_spawning;
+    int refuses;
+};
+
+void fake_link_open(struct fake_keeper *keeper, struct keeper_link *out);
+/* Answers the list of children, after which the supervisor is reconciled. */
+void fake_link_answer_list(struct keeper_link *link);
+/* Answers all spawns that wait. */
+void fake_link_answer_spawns(struct keeper_link *link);
+/* The child of a slot ends; told if a link is given, else kept by its number only. Returns its
+ * exit. */
+struct keeper_exit fake_link_end_child(
+    struct fake_keeper *keeper, struct keeper_link *link, uint32_t slot, int wait_status);
+
+#endif
