@@ -151,7 +151,7 @@ static int open_link(struct daemon *daemon, const struct options *options, struc
 
 /* The first flocksd of this instance: the configuration decides what runs. */
 static int begin_afresh(struct daemon *daemon, const struct options *options,
-    struct supervisor_setup *setup, struct error *error)
+    const struct supervisor_setup *common, struct error *error)
 {
     const struct supervisor_request start = {
         .kind = FLOCKS_OPERATION_KIND_START,
@@ -160,15 +160,16 @@ static int begin_afresh(struct daemon *daemon, const struct options *options,
         .requester_uid = (uint32_t)geteuid(),
     };
     flocks_get_config_response config;
+    struct supervisor_setup setup = *common;
     char id[SUPERVISOR_OPERATION_ID_SIZE];
     struct arena arena;
     int result;
 
     arena_init(&arena, CONFIG_ARENA_BYTES);
     result = configuration_load(&daemon->paths, options, &arena, &config, error);
-    setup->config = &config;
+    setup.config = &config;
     if (result == 0)
-        result = supervisor_new(setup, &daemon->supervisor, error);
+        result = supervisor_new(&setup, &daemon->supervisor, error);
     if (result == 0)
         result = supervisor_begin(daemon->supervisor, &start, id, error);
     arena_deinit(&arena);
@@ -247,7 +248,7 @@ static enum daemon_exit exit_of(const struct error *error)
 /* Logged once, here, and told to whoever waits for the start. */
 static enum daemon_exit give_up(struct daemon *daemon, const struct error *error)
 {
-    char text[ERROR_TEXT_MAX];
+    char text[ERROR_TEXT_MAX + ERROR_HINT_MAX + sizeof(" ()")];
     int written = snprintf(text, sizeof(text), "%s%s%s%s", error->text, error->hint[0] ? " (" : "",
         error->hint, error->hint[0] ? ")" : "");
 

@@ -189,7 +189,8 @@ static size_t put_text(uint8_t *out, uint8_t tag, const char *text)
 
     out[0] = tag;
     out[1] = (uint8_t)len;
-    memcpy(out + 2, text, len);
+    memcpy(
+        out + 2, text, len); /* NOLINT(bugprone-not-null-terminated-result): as protobuf has it */
     return len + 2;
 }
 

@@ -32,7 +32,7 @@ static void test_admit_flood_is_bounded_by_the_minute(void **state)
     for (int32_t pid = 1; pid <= 1000; pid++)
         admitted += complaints_admit(&complaints, COMPLAINT_UID, pid, 5, &left_out) ? 1 : 0;
     assert_int_equal(admitted, TRANSPORT_COMPLAINTS_PER_MINUTE);
-    assert_true(complaints_admit(&complaints, COMPLAINT_UID, 5000, 60 * 1000, &left_out));
+    assert_true(complaints_admit(&complaints, COMPLAINT_UID, 5000, INT64_C(60000), &left_out));
     assert_int_equal(left_out, 1000 - TRANSPORT_COMPLAINTS_PER_MINUTE);
 }
 
