@@ -63,6 +63,15 @@ void fake_link_answer_spawns(struct keeper_link *link)
     }
 }
 
+void fake_link_close(struct keeper_link *link)
+{
+    unsigned n = link->n_spawning;
+
+    link->n_spawning = 0;
+    for (unsigned i = 0; i < n; i++)
+        link->spawning[i].done(link->spawning[i].data, -STATUS_UNAVAILABLE, NULL, NULL);
+}
+
 struct keeper_exit fake_link_end_child(
     struct fake_keeper *keeper, struct keeper_link *link, uint32_t slot, int wait_status)
 {

@@ -138,6 +138,7 @@ static void turn(struct world *world)
 static void drop_supervisor(struct world *world)
 {
     supervisor_close(world->supervisor, on_closed, world);
+    fake_link_close(&world->link);
     (void)uv_run(&world->loop, UV_RUN_DEFAULT);
     world->supervisor = NULL;
 }
