@@ -85,7 +85,7 @@ def _spawn_and_wait(command):
 def takeover_times(system, rounds):
     """kill -9 of flocksd, then `flocks status` at once: (answered after ns, the same on a living one
     ns, failed answers, services that changed their pid)."""
-    services = _service_pids()
+    services = system.services()
     command = system.status_command()
     after_kill, living, failed = [], [], 0
     for _ in range(rounds):
@@ -97,8 +97,4 @@ def takeover_times(system, rounds):
         os.kill(pid, 9)
         failed += _spawn_and_wait(command) != 0
         after_kill.append(time.monotonic_ns() - began)
-    return after_kill, living, failed, len(services ^ _service_pids())
-
-
-def _service_pids():
-    return {pid for pid, name in procfs.descendants().items() if name == "bench-service"}
+    return after_kill, living, failed, len(services ^ system.services())

@@ -44,6 +44,14 @@ def descendants():
     return {pid: seen[pid][0] for pid in below}
 
 
+def executable(pid):
+    """Path of its program; "" when it is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
+
+
 def end_descendants(patience_s=5.0):
     """SIGKILL until nothing is left. Reaps what is ours."""
     until = time.monotonic() + patience_s
@@ -71,7 +79,7 @@ def reap():
 
 
 def reap_named(name):
-    """Collects zombies of this name only: the others' exits belong to subprocess."""
+    """Collects zombies of this name only: other exits are waited for by subprocess."""
     for entry in os.listdir("/proc"):
         found = _stat(entry) if entry.isdigit() else None
         if found and found[0] == name and found[1] == "Z" and found[2] == os.getpid():

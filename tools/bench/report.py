@@ -42,35 +42,41 @@ def machine():
 
 
 def command_table(results):
-    """results: {mode: [(label, times)]}, the first row being what the others are compared with."""
+    """results: {mode: [(label, times, times of /bin/true in turn with it)]}"""
     modes = list(results)
     header = ["command"]
     for mode in modes:
-        header += [f"{mode}: p50 / p99 ms", "ratio"]
+        header += [f"{mode}: p50 / p99 ms", "/bin/true: p50 / p99 ms", "ratio"]
     rows = []
-    for index, (label, _) in enumerate(results[modes[0]]):
+    for index, (label, _, _) in enumerate(results[modes[0]]):
         row = [label]
         for mode in modes:
-            times = results[mode][index][1]
-            row += [_pair(times), _ratio(times, results[mode][0][1])]
+            _, times, base = results[mode][index]
+            row += [_pair(times), _pair(base), _ratio(times, base)]
         rows.append(row)
     return _table("Status of 20 services, whole command", header, rows)
 
 
-def respawn_table(results, names):
-    """results: {(mode, size): {name: (times, lost)}}; the first name is the floor."""
-    header = ["supervisor"]
-    for mode, size in results:
-        header += [f"{size} services, {mode}: p50 / p99 ms", "ratio"]
-    rows = []
-    for name in names:
-        row = [name]
-        for found in results.values():
-            times, lost = found.get(name, ([], 0))
-            base = found.get(names[0], ([], 0))[0]
-            row += [_pair(times) + (f" ({lost} lost)" if lost else ""), _ratio(times, base)]
-        rows.append(row)
-    return _table("Service killed, until its replacement runs", header, rows)
+def respawn_tables(results, names):
+    """results: {(mode, size): {name: (times, lost)}}; the first name is the floor. A table a mode."""
+    tables = []
+    for mode in dict.fromkeys(mode for mode, _ in results):
+        columns = [(size, found) for (its_mode, size), found in results.items() if its_mode == mode]
+        header = ["supervisor"]
+        for size, _ in columns:
+            header += [f"{size} services: p50 / p99 ms", "ratio"]
+        rows = [[name, *_respawn_cells(name, names[0], columns)] for name in names]
+        tables.append(_table(f"Service killed, until its replacement runs ({mode})", header, rows))
+    return "\n".join(tables)
+
+
+def _respawn_cells(name, floor, columns):
+    cells = []
+    for _, found in columns:
+        times, lost = found.get(name, ([], 0))
+        base = found.get(floor, ([], 0))[0]
+        cells += [_pair(times) + (f" ({lost} lost)" if lost else ""), _ratio(times, base)]
+    return cells
 
 
 def footprint_table(results):

@@ -95,9 +95,13 @@ class System:
             errors = (self.root / "stderr").read_text(errors="replace")[-500:]
             raise RuntimeError(f"{self.name}: {result.stderr.strip()} {errors.strip()}")
 
+    def services(self):
+        """Pids of the services."""
+        return {pid for pid in procfs.descendants() if procfs.executable(pid) == self.service}
+
     def processes(self):
         """Pids of the supervisor's own processes."""
-        return [pid for pid, name in procfs.descendants().items() if name != "bench-service"]
+        return set(procfs.descendants()) - self.services()
 
 
 class Floor(System):
