@@ -34,8 +34,8 @@ enum {
     DAEMON_LOG_KEEP = 3
 };
 
-static struct keeper keeper = {
-    .lock_fd = -1, .listener_fd = -1, .state_fd = -1, .ready_fd = -1, .link = {.fd = -1}};
+/* All zero, so that it costs no memory but what is used. */
+static struct keeper keeper;
 
 /* ---- descriptors and signals ---- */
 
@@ -213,6 +213,8 @@ static int fail(const struct error *error, int exit_code)
 static int serve(const struct keeper_options *options)
 {
     struct error error = ERROR_INIT;
+    keeper.lock_fd = keeper.listener_fd = keeper.state_fd = keeper.link.fd = -1;
+    children_init(&keeper.children);
     keeper.ready_fd = options->ready_fd;
     keeper.is_foreground = options->foreground;
     /* The standard ones will be the daemon's log. */
@@ -241,6 +243,7 @@ int main(int argc, char **argv)
         log_open(STDERR_FILENO, "flocks-capture", LOG_LEVEL_INFO);
         return capture_run(CAPTURE_CONTROL_FD, CAPTURE_COUNTERS_FD);
     }
+    keeper.ready_fd = -1;
     struct keeper_options options;
     struct error error = ERROR_INIT;
     if (keeper_options_parse(argv, &options, &error) != 0)
@@ -250,6 +253,5 @@ int main(int argc, char **argv)
             "%s", options.help ? keeper_options_help : "flocks-keeper " FLOCKS_VERSION "\n");
         return 0;
     }
-    children_init(&keeper.children);
     return serve(&options);
 }

@@ -97,7 +97,9 @@ void server_exited(struct keeper *keeper, int wait_status)
     server->pid = 0;
     if (keeper->phase == KEEPER_DRAINING)
         return;
-    log_info("flocksd ended", "how=\"%s\" was_ready=%d", how, server->is_ready);
+    log_info("flocksd ended", "exit_code=%d signal=%d was_ready=%d",
+        WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1,
+        WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0, server->is_ready);
     if (keeper->phase == KEEPER_LEAVING)
         keeper_enter(keeper, KEEPER_DRAINING);
     else if (is_hopeless(server, wait_status))

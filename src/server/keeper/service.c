@@ -21,7 +21,11 @@ _Static_assert(
 void link_open(struct keeper *keeper, int fd)
 {
     struct link *link = &keeper->link;
-    *link = (struct link){.fd = fd};
+    /* The buffers need no preparation. */
+    link->fd = fd;
+    link->wait_stream_id = 0;
+    link->shutdown_told = false;
+    link->is_blocked = false;
     keeper_watch(keeper, EPOLL_CTL_ADD, fd, EPOLLIN, EVENT_LINK, 0);
 }
 

@@ -181,6 +181,9 @@ bool spawning_flush(struct keeper *keeper)
 void spawning_forget_callers(struct keeper *keeper)
 {
     for (size_t place = 0; place < KEEPER_CHILDREN; place++) {
+        /* Written only where there is something: untouched pages cost nothing. */
+        if (keeper->calls[place].stream_id == 0)
+            continue;
         keeper->calls[place].stream_id = 0;
         keeper->calls[place].is_due = false;
     }

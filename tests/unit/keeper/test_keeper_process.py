@@ -198,7 +198,7 @@ def test_flocksd_that_dies_before_ready_is_an_error():
         assert keeper.word.startswith("error flocksd ended before it was ready (exit code 9)")
         assert keeper.process.wait(10) == 1
         assert not os.path.exists(keeper.path("run/flocksd.sock"))
-        assert "exit code 9" in keeper.log()
+        assert "exit_code=9" in keeper.log()
 
 
 def test_flocksd_that_cannot_serve_says_why():
