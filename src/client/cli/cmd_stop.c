@@ -23,8 +23,8 @@ static enum outcome stop_all(const struct cli *cli)
     enum outcome outcome = OUTCOME_DONE;
     if (result < 0)
         outcome = report_error(cli, &error);
-    else if (ended.operation)
-        response.operation = ended.operation->operation;
+    else
+        response.operation = ended.operation;
     if (result == 0 && cli->json)
         outcome = report_message(cli, &flocks_shutdown_response_info, &response.base, outcome);
     else if (result == 0 && cli->notes)
@@ -61,7 +61,7 @@ static int stop_and_follow(
     if (result != 0)
         return result;
     const flocks_operation *begun = ((const flocks_stop_services_response *)message)->operation;
-    result = begun ? operation_follow(daemon, begun, out, error)
+    result = begun ? operation_follow(daemon, begun->id, out, error)
                    : error_set(error, STATUS_INTERNAL, "the daemon answered without an operation");
     rpc_message_free(message);
     return result;

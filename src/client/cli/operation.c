@@ -126,13 +126,12 @@ static int follow(struct daemon *daemon, const char *id, struct progress *progre
     }
 }
 
-int operation_follow(struct daemon *daemon, const flocks_operation *begun,
+int operation_follow(struct daemon *daemon, const char *id,
     const flocks_get_operation_response **out, struct error *error)
 {
     struct progress progress = {.cli = daemon->cli, .began_at = clock_monotonic_ms()};
-    announce_id(daemon->cli, begun->id);
-    show_progress(&progress, begun);
-    int result = follow(daemon, begun->id, &progress, out, error);
+    announce_id(daemon->cli, id);
+    int result = follow(daemon, id, &progress, out, error);
     end_progress(&progress);
     interrupt_exit_with("\nflocks: interrupted\n", "");
     return result;

@@ -19,10 +19,10 @@ enum {
  * twice. */
 void operation_new_request_id(char out[OPERATION_REQUEST_ID_SIZE]);
 
-/* Follows `begun` until it has ended. 0: *out is a response whose `operation` is the ended one
- * (rpc_message_free). DAEMON_NOT_RUNNING: daemon and keeper ended meanwhile.
+/* Follows the operation until it has ended. 0: *out is a response whose `operation` is the ended
+ * one (rpc_message_free). DAEMON_NOT_RUNNING: daemon and keeper ended meanwhile.
  * -STATUS_DEADLINE_EXCEEDED: it goes on, its id is in the text. */
-NODISCARD int operation_follow(struct daemon *daemon, const flocks_operation *begun,
+NODISCARD int operation_follow(struct daemon *daemon, const char *id,
     const flocks_get_operation_response **out, struct error *error);
 /* For CLEANUP(). */
 void operation_free(const flocks_get_operation_response **response);

@@ -109,7 +109,7 @@ enum outcome run_services(struct daemon *daemon, enum flocks_supervisor_method m
     CLEANUP(operation_free) const flocks_get_operation_response *ended = NULL;
     int result = begin(daemon, method, &message, &begun, &error);
     if (result == 0)
-        result = operation_follow(daemon, begun, &ended, &error);
+        result = operation_follow(daemon, begun->id, &ended, &error);
     if (message)
         rpc_message_free(message);
     if (result == DAEMON_NOT_RUNNING)

@@ -12,24 +12,48 @@
 
 void shutdown_outcome_free(struct shutdown_outcome *outcome)
 {
-    operation_free(&outcome->operation);
+    operation_free(&outcome->followed);
+    if (outcome->answer)
+        rpc_message_free(outcome->answer);
+    *outcome = (struct shutdown_outcome){.was_running = outcome->was_running};
+}
+
+/* Waits a moment with the call itself, because a daemon that has ended tells nothing any more. 0:
+ * out->operation is the ended one. */
+static int ask_and_wait(struct daemon *daemon, struct shutdown_outcome *out, struct error *error)
+{
+    flocks_shutdown_request request = FLOCKS_SHUTDOWN_REQUEST_INIT;
+    request.wait = true;
+    int result = daemon_call(
+        daemon, FLOCKS_SUPERVISOR_SHUTDOWN, SHUTDOWN_QUICK_MS, &request.base, &out->answer, error);
+    if (result == 0)
+        out->operation = ((const flocks_shutdown_response *)out->answer)->operation;
+    return result;
+}
+
+/* The same request again joins the operation that it began, and tells its id. */
+static int ask_and_follow(struct daemon *daemon, struct shutdown_outcome *out, struct error *error)
+{
+    flocks_shutdown_request request = FLOCKS_SHUTDOWN_REQUEST_INIT;
+    int result = daemon_call(
+        daemon, FLOCKS_SUPERVISOR_SHUTDOWN, SHUTDOWN_ANSWER_MS, &request.base, &out->answer, error);
+    if (result != 0)
+        return result;
+    const flocks_shutdown_response *response = (const flocks_shutdown_response *)out->answer;
+    if (!response->operation)
+        return 0;
+    result = operation_follow(daemon, response->operation->id, &out->followed, error);
+    if (result == 0)
+        out->operation = out->followed->operation;
+    /* It may leave before the last answer, or forget the operation with everything else. */
+    return result == -STATUS_UNAVAILABLE || result == -STATUS_NOT_FOUND ? 0 : result;
 }
 
 /* 0: begun and over, as far as the daemon could tell. DAEMON_NOT_RUNNING: it is gone already. */
 static int ask(struct daemon *daemon, struct shutdown_outcome *out, struct error *error)
 {
-    flocks_shutdown_request request = FLOCKS_SHUTDOWN_REQUEST_INIT;
-    const ProtobufCMessage *message = NULL;
-    int result = daemon_call(
-        daemon, FLOCKS_SUPERVISOR_SHUTDOWN, SHUTDOWN_ANSWER_MS, &request.base, &message, error);
-    if (result != 0)
-        return result;
-    const flocks_shutdown_response *response = (const flocks_shutdown_response *)message;
-    if (response->operation)
-        result = operation_follow(daemon, response->operation, &out->operation, error);
-    rpc_message_free(message);
-    /* It may leave before the last answer, or forget the operation with everything else. */
-    return result == -STATUS_UNAVAILABLE || result == -STATUS_NOT_FOUND ? 0 : result;
+    int result = ask_and_wait(daemon, out, error);
+    return result == -STATUS_DEADLINE_EXCEEDED ? ask_and_follow(daemon, out, error) : result;
 }
 
 /* A refusal is told; silence is answered with signals. */

@@ -11,6 +11,8 @@
 #include "common/base/error.h"
 
 enum {
+    /* A shutdown that takes longer is followed with progress. */
+    SHUTDOWN_QUICK_MS = 1000,
     /* A daemon that holds the lock and has not answered Shutdown after this is ended by signals. */
     SHUTDOWN_ANSWER_MS = 10 * 1000,
     /* From the end of the operation to the lock being free: connections, flocksd and keeper end. */
@@ -20,9 +22,11 @@ enum {
 /* What happened. Plain value. */
 struct shutdown_outcome {
     bool was_running;
-    /* The final operation; NULL when there was none or the daemon left before it could be asked.
-     * Freed with shutdown_outcome_free. */
-    const flocks_get_operation_response *operation;
+    /* The ended operation; NULL when there was none, or the daemon left before it could be asked.
+     * Lives in one of the messages below, which shutdown_outcome_free frees. */
+    flocks_operation *operation;
+    const flocks_get_operation_response *followed;
+    const ProtobufCMessage *answer;
 };
 void shutdown_outcome_free(struct shutdown_outcome *outcome);
 
