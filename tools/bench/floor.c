@@ -25,7 +25,7 @@ static int start(struct floor *floor, unsigned long index, const sigset_t *old_m
     pid_t pid = fork();
     if (pid == 0) {
         char *arguments[] = {floor->service, floor->slots, number, NULL};
-        (void)sigprocmask(SIG_SETMASK, old_mask, NULL);
+        (void)pthread_sigmask(SIG_SETMASK, old_mask, NULL);
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)execv(floor->service, arguments);
         _exit(127);
@@ -56,7 +56,7 @@ int main(int argument_count, char **arguments)
     sigset_t old_mask;
     (void)sigemptyset(&mask);
     (void)sigaddset(&mask, SIGCHLD);
-    (void)sigprocmask(SIG_BLOCK, &mask, &old_mask);
+    (void)pthread_sigmask(SIG_BLOCK, &mask, &old_mask);
     for (unsigned long i = 0; i < floor.count; i++) {
         if (start(&floor, i, &old_mask) != 0)
             return 1;

@@ -20,6 +20,8 @@ static int run_once(char **command, int64_t *out_ns)
 {
     posix_spawn_file_actions_t actions;
     pid_t pid = 0;
+    if (command[0] == NULL)
+        return 1;
     if (posix_spawn_file_actions_init(&actions) != 0)
         return 1;
     (void)posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
@@ -60,7 +62,7 @@ int main(int argument_count, char **arguments)
         for (int i = 0; i < count; i++) {
             int64_t took_ns = 0;
             if (run_once(commands[i], &took_ns) != 0) {
-                (void)fprintf(stderr, "cannot run %s\n", commands[i][0]);
+                (void)fprintf(stderr, "cannot run command %d\n", i + 1);
                 return 1;
             }
             (void)printf("%d %lld\n", i, (long long)took_ns);
