@@ -238,6 +238,7 @@ static void forget_leader(struct service *service)
         process_sessions_remove(service->owner->sessions, service->identity.leader.pid);
     service->identity = (struct process_identity){.mark = 0};
     service->swept = false;
+    service->strays_told = false;
     service->clean_scans = 0;
 }
 

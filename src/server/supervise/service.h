@@ -94,6 +94,7 @@ struct service {
     struct process_identity identity; /* of the present run; leader.pid 0: not known yet */
     uint8_t invocation[KEEPER_INVOCATION_BYTES];
     bool swept;                      /* something of it had to be killed */
+    bool strays_told;                /* what is outside its group has had the stop signal */
     unsigned clean_scans;            /* full scans in a row that found nothing ... */
     uint64_t strays_when_clean;      /* ... while the keeper had reaped this many strays */
     struct signalled_list signalled; /* of the present or last ending */

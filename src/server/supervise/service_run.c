@@ -231,11 +231,16 @@ static void signal_group(struct service *service, int signal_number)
         signal_number, KEEPER_SCOPE_GROUP, ignore_done, NULL, NULL);
 }
 
-void service_signal(struct service *service)
+static int stop_signal(const struct service *service)
 {
     int signal_number = service->config->stop != NULL ? (int)service->config->stop->signal : 0;
 
-    signal_group(service, signal_number != 0 ? signal_number : SIGTERM);
+    return signal_number != 0 ? signal_number : SIGTERM;
+}
+
+void service_signal(struct service *service)
+{
+    signal_group(service, stop_signal(service));
 }
 
 static void note_scan(struct service *service, bool is_clean)
@@ -252,25 +257,22 @@ static void note_scan(struct service *service, bool is_clean)
     service->strays_when_clean = strays;
 }
 
-static void kill_members(
-    struct service *service, const struct process_member *members, size_t n_members)
+static void signal_member(
+    struct service *service, const struct process_member *member, int signal_number, bool stray)
 {
-    for (size_t i = 0; i < n_members; i++) {
-        const struct process_member *member = &members[i];
-        bool stray = (member->evidence & (PROCESS_IS_LEADER | PROCESS_IN_GROUP)) == 0;
-
-        if (process_signal(&member->id, SIGKILL, NULL) != 0)
-            continue;
-        remember_signalled(service, member->id.pid, SIGKILL, stray, member->executable);
-        if (stray)
-            log_info("stray killed", "name=%s pid=%d executable=%s", service->name,
-                (int)member->id.pid, member->executable);
-    }
+    if (process_signal(&member->id, signal_number, NULL) != 0)
+        return;
+    remember_signalled(service, member->id.pid, signal_number, stray, member->executable);
+    if (stray)
+        log_info("stray signalled", "name=%s pid=%d signal=%d executable=%s", service->name,
+            (int)member->id.pid, signal_number, member->executable);
 }
 
-/* Everything that a scan finds of the present run gets a KILL. True: the scan was whole and found
- * nothing. */
-static bool kill_found(struct service *service)
+enum reach { REACH_ALL, REACH_STRAYS };
+
+/* Everything that a scan finds of the present run, or what of it is outside the leader's group,
+ * gets the signal. True: the scan was whole and found nothing of the run. */
+static bool signal_found(struct service *service, int signal_number, enum reach reach)
 {
     struct supervisor *supervisor = service->owner;
     struct process_member *members = calloc(SERVICE_SWEEP_MAX, sizeof *members);
@@ -283,7 +285,12 @@ static bool kill_found(struct service *service)
     if (scanned >= 0 && process_scan_select(supervisor->scan, &service->identity, members,
                             SERVICE_SWEEP_MAX, &count, NULL) < 0)
         scanned = -STATUS_INTERNAL;
-    kill_members(service, members, count < SERVICE_SWEEP_MAX ? count : SERVICE_SWEEP_MAX);
+    for (size_t i = 0; i < count && i < SERVICE_SWEEP_MAX; i++) {
+        bool stray = (members[i].evidence & (PROCESS_IS_LEADER | PROCESS_IN_GROUP)) == 0;
+
+        if (stray || reach == REACH_ALL)
+            signal_member(service, &members[i], signal_number, stray);
+    }
     free(members);
     return scanned == 0 && count == 0;
 }
@@ -294,13 +301,23 @@ void service_sweep(struct service *service)
     signal_group(service, SIGKILL);
     service->swept = true;
     if (service->identity.leader.pid != 0)
-        note_scan(service, kill_found(service));
+        note_scan(service, signal_found(service, SIGKILL, REACH_ALL));
 }
 
 void service_kill(struct service *service)
 {
     if (service->identity.leader.pid != 0)
-        (void)kill_found(service);
+        (void)signal_found(service, SIGKILL, REACH_ALL);
+}
+
+/* What left the group has not heard of the stop: told once, it need not wait for the end of the
+ * grace. */
+static void tell_strays(struct service *service)
+{
+    if (service->strays_told || service->facts.killing)
+        return;
+    service->strays_told = true;
+    (void)signal_found(service, stop_signal(service), REACH_STRAYS);
 }
 
 static bool scan_finds_nothing(struct service *service)
@@ -329,6 +346,7 @@ bool service_is_empty(struct service *service)
     case PROCESS_SET_EMPTY:
         return true;
     case PROCESS_SET_OCCUPIED:
+        tell_strays(service);
         return false;
     case PROCESS_SET_UNSURE:
         return scan_finds_nothing(service);
