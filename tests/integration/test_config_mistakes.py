@@ -18,14 +18,14 @@ MISTAKES = {
     ),
     "duplicate_port": (
         "services:\n  a: {command: [/bin/true], port: 7001}\n  b: {command: [/bin/true], port: 7001}\n",
-        3, 37, r"7001.*\ba\b",
+        3, 35, r"7001.*\ba\b",
     ),
     "bad_yaml": ("services:\n  a: {command: [/bin/true\n", None, None, r""),
     "missing_command": ("services:\n  a: {port: 7001}\n", 2, None, r"command"),
     "no_such_program": (
-        "services:\n  a: {command: [/nonexistent/program]}\n", 2, 17, r"/nonexistent/program",
+        "services:\n  a: {command: [/nonexistent/program]}\n", 2, 7, r"/nonexistent/program",
     ),
-    "not_executable": ("services:\n  a: {command: [/etc/hostname]}\n", 2, 17, r"/etc/hostname.*execut"),
+    "not_executable": ("services:\n  a: {command: [./flocks.yaml]}\n", 2, 7, r"flocks\.yaml.*execut"),
     "missing_directory": (
         "services:\n  a: {command: [/bin/true], directory: nowhere}\n", 2, 40, r"nowhere",
     ),
