@@ -105,8 +105,10 @@ static enum outcome run_show(const struct cli *cli)
     enum outcome outcome = OUTCOME_DONE;
     if (result == DAEMON_NOT_RUNNING)
         outcome = run_on_file(cli, NULL, false);
+    else if (result < 0 || !response)
+        outcome = daemon_report(&daemon, &error);
     else
-        outcome = result < 0 ? daemon_report(&daemon, &error) : show(cli, response);
+        outcome = show(cli, response);
     daemon_close(&daemon);
     return outcome;
 }

@@ -71,8 +71,8 @@ static int add_source(struct show *show, const char *name, struct error *error)
     show->sources = sources;
     struct source *source = &sources[show->n_sources++];
     *source = (struct source){.reader = NULL};
-    snprintf(source->name, sizeof(source->name), "%s", name);
-    snprintf(source->path, sizeof(source->path), "%s/%s.log", show->cli->paths.logs, name);
+    (void)snprintf(source->name, sizeof(source->name), "%s", name);
+    (void)snprintf(source->path, sizeof(source->path), "%s/%s.log", show->cli->paths.logs, name);
     return 0;
 }
 
@@ -155,7 +155,7 @@ static int add_named(struct show *show, const char *name, struct error *error)
 {
     struct stat file;
     char path[PATH_MAX + CONFIG_NAME_MAX + 8];
-    snprintf(path, sizeof(path), "%s/%s.log", show->cli->paths.logs, name);
+    (void)snprintf(path, sizeof(path), "%s/%s.log", show->cli->paths.logs, name);
     bool may_exist = strcmp(name, "daemon") == 0 || config_name_is_valid(name);
     bool exists = strcmp(name, "daemon") == 0 || (may_exist && stat(path, &file) == 0);
     if (!exists && !find_configured(show->cli, name, error))

@@ -56,6 +56,8 @@ static flocks_service_status *make_service(const struct cli *cli, const char *na
 static int add_services(const struct cli *cli, const flocks_config *config, struct arena *arena,
     flocks_get_status_response *out, struct error *error)
 {
+    /* An array of pointers. */
+    // NOLINTNEXTLINE(bugprone-sizeof-expression)
     out->services = arena_calloc(arena, config->n_services, sizeof(*out->services));
     if (!out->services)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the status");
@@ -117,6 +119,7 @@ static int add_leftovers(const struct cli *cli, struct arena *arena,
     size_t n = 0;
     int result = leftovers_find(&cli->paths, &found, &n, error);
     if (result == 0)
+        // NOLINTNEXTLINE(bugprone-sizeof-expression)
         out->leftovers = arena_calloc(arena, n, sizeof(*out->leftovers));
     for (size_t i = 0; result == 0 && out->leftovers && i < n; i++) {
         flocks_leftover *left = make_leftover(&found[i], arena);

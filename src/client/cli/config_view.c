@@ -74,12 +74,15 @@ static int compare_origins(const void *a, const void *b)
 static bool sort_origins(struct pass *pass)
 {
     size_t n = pass->view->n_origins;
+    /* An array of pointers. */
+    // NOLINTNEXTLINE(bugprone-sizeof-expression)
     pass->sorted = arena_calloc(pass->arena, n, sizeof(*pass->sorted));
     if (!pass->sorted)
         return false;
     for (size_t i = 0; i < n; i++)
         pass->sorted[i] = pass->view->origins[i];
     if (n > 0)
+        // NOLINTNEXTLINE(bugprone-sizeof-expression)
         qsort(pass->sorted, n, sizeof(*pass->sorted), compare_origins);
     return true;
 }

@@ -9,7 +9,7 @@ static void print_option(enum option_id id, FILE *stream)
 {
     const struct option_row *row = option_row(id);
     char name[64];
-    snprintf(name, sizeof(name), "--%s%s%s%s", row->kind == OPTION_KIND_SWITCH ? "[no-]" : "",
+    (void)snprintf(name, sizeof(name), "--%s%s%s%s", row->kind == OPTION_KIND_SWITCH ? "[no-]" : "",
         row->name, row->value_name ? " " : "", row->value_name ? row->value_name : "");
     if (row->letter)
         fprintf(stream, "  -%c, %-*s %s\n", row->letter, OPTION_WIDTH, name, row->help);

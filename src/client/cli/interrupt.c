@@ -57,15 +57,15 @@ void interrupt_exit_with(const char *to_stderr, const char *to_stdout)
     sigemptyset(&both);
     sigaddset(&both, SIGINT);
     sigaddset(&both, SIGTERM);
-    sigprocmask(SIG_BLOCK, &both, &before);
-    snprintf(state.to_stderr, sizeof(state.to_stderr), "%s", to_stderr);
-    snprintf(state.to_stdout, sizeof(state.to_stdout), "%s", to_stdout);
+    pthread_sigmask(SIG_BLOCK, &both, &before);
+    (void)snprintf(state.to_stderr, sizeof(state.to_stderr), "%s", to_stderr);
+    (void)snprintf(state.to_stdout, sizeof(state.to_stdout), "%s", to_stdout);
     state.exit_codes[0] = outcome_exit_code(OUTCOME_INTERRUPTED);
     state.exit_codes[1] = outcome_exit_code(OUTCOME_TERMINATED);
     handle(SIGINT, say_and_exit);
     handle(SIGTERM, say_and_exit);
     handle(SIGPIPE, SIG_IGN);
-    sigprocmask(SIG_SETMASK, &before, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void interrupt_set_flag(sigset_t *out_mask)
@@ -74,7 +74,7 @@ void interrupt_set_flag(sigset_t *out_mask)
     sigemptyset(&both);
     sigaddset(&both, SIGINT);
     sigaddset(&both, SIGTERM);
-    sigprocmask(SIG_BLOCK, &both, out_mask);
+    pthread_sigmask(SIG_BLOCK, &both, out_mask);
     sigdelset(out_mask, SIGINT);
     sigdelset(out_mask, SIGTERM);
     handle(SIGINT, set_flag);

@@ -54,7 +54,7 @@ static void add(struct keeper_command *command, const char *text)
 static void build_command(const struct cli *cli, const struct launch_arguments *arguments,
     int ready_fd, struct keeper_command *command)
 {
-    snprintf(command->ready_fd, sizeof(command->ready_fd), "%d", ready_fd);
+    (void)snprintf(command->ready_fd, sizeof(command->ready_fd), "%d", ready_fd);
     add(command, command->program);
     add(command, "--root");
     add(command, cli->paths.root);
@@ -79,7 +79,7 @@ static void build_command(const struct cli *cli, const struct launch_arguments *
 static bool detach(const struct paths *paths)
 {
     char log[PATH_MAX + 32];
-    snprintf(log, sizeof(log), "%s/daemon.log", paths->logs);
+    (void)snprintf(log, sizeof(log), "%s/daemon.log", paths->logs);
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     int log_fd = open(log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     return setsid() >= 0 && chdir(paths->root) == 0 && null_fd >= 0 &&
@@ -90,18 +90,19 @@ static bool detach(const struct paths *paths)
 static void run_keeper(const struct cli *cli, const struct keeper_command *command, int ready_fd)
 {
     /* execv promises not to change them. */
-    const union {
+    union {
         const char *const *constant;
         char *const *items;
-    } argv = {.constant = command->items};
+    } argv;
+    argv.constant = command->items;
     sigset_t none;
     sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
     /* Ignored signals stay ignored over exec. */
-    signal(SIGPIPE, SIG_DFL);
+    (void)signal(SIGPIPE, SIG_DFL);
     if ((cli_flag(cli, OPTION_FOREGROUND, false) || detach(&cli->paths)) &&
         fd_set_cloexec(ready_fd, false, NULL) == 0)
-        execv(command->program, argv.items);
+        execv(command->program, argv.items); // NOLINT(clang-analyzer-core.NonNullParamChecker)
     dprintf(ready_fd, "error run %s: errno %d (%s)\n", command->program, errno,
         error_errno_name(errno));
     _exit(EXEC_FAILED);
@@ -114,6 +115,7 @@ static int read_word(int fd, char word[LAUNCH_WORD_MAX], struct error *error)
 {
     int64_t deadline_at = clock_add_ms(clock_monotonic_ms(), LAUNCH_READY_MS);
     size_t len = 0;
+    word[0] = '\0';
     for (;;) {
         struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
         int64_t left = deadline_at - clock_monotonic_ms();

@@ -17,7 +17,7 @@ static int read_processes(const struct inventory_record *records, size_t n, stru
             return result;
         if (result == PROCESS_GONE || item->process.start_ticks != records[i].start_ticks)
             continue;
-        snprintf(item->service, sizeof(item->service), "%s", records[i].name);
+        (void)snprintf(item->service, sizeof(item->service), "%s", records[i].name);
         ++*out_n;
     }
     return 0;

@@ -185,7 +185,7 @@ static int clean_up_record(
 {
     char path[PATH_MAX + 32];
     struct stat file;
-    snprintf(path, sizeof(path), "%s/%s.pid", paths->run, service);
+    (void)snprintf(path, sizeof(path), "%s/%s.pid", paths->run, service);
     if (lstat(path, &file) < 0 || !S_ISREG(file.st_mode))
         return 0;
     char *text = NULL;

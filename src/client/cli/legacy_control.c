@@ -68,7 +68,7 @@ static bool ask_to_stop(int fd)
 
 static int stop_peer(int fd, FILE *notes, struct error *error)
 {
-    struct process peer;
+    struct process peer = {.pid = 0};
     CLEANUP(fd_close) int pidfd = -1;
     int result = read_peer(fd, &peer, error);
     if (result == 0)
@@ -88,7 +88,7 @@ int legacy_control_stop(const struct paths *paths, FILE *notes, struct error *er
 {
     char path[PATH_MAX + 32];
     struct stat file;
-    snprintf(path, sizeof(path), "%s/service-daemon.sock", paths->run);
+    (void)snprintf(path, sizeof(path), "%s/service-daemon.sock", paths->run);
     if (lstat(path, &file) < 0 || !S_ISSOCK(file.st_mode))
         return 0;
     CLEANUP(fd_close) int fd = -1;

@@ -24,7 +24,7 @@ void operation_new_request_id(char out[OPERATION_REQUEST_ID_SIZE])
     if (getrandom(bytes, sizeof(bytes), 0) < 0)
         memset(bytes, 0, sizeof(bytes));
     for (size_t i = 0; i < sizeof(bytes); i++)
-        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+        (void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }
 
 static bool has_ended(const flocks_operation *operation)
@@ -41,17 +41,17 @@ static void show_progress(struct progress *progress, const flocks_operation *ope
     char line[LINE_MAX_BYTES];
     if (!cli->notes)
         return;
-    snprintf(line, sizeof(line), "%s (%u of %u)", operation->step, operation->steps_done,
+    (void)snprintf(line, sizeof(line), "%s (%u of %u)", operation->step, operation->steps_done,
         operation->steps_total);
     if (cli->live) {
         size_t len = strlen(line);
-        snprintf(line + len, sizeof(line) - len, "  %llds",
+        (void)snprintf(line + len, sizeof(line) - len, "  %llds",
             (long long)((clock_monotonic_ms() - progress->began_at) / 1000));
         terminal_live_line(cli->notes, line);
     } else if (operation->step[0] && strcmp(progress->step, operation->step) != 0) {
         fprintf(cli->notes, "flocks: %s\n", line);
     }
-    snprintf(progress->step, sizeof(progress->step), "%s", operation->step);
+    (void)snprintf(progress->step, sizeof(progress->step), "%s", operation->step);
 }
 
 static void end_progress(const struct progress *progress)
@@ -64,9 +64,9 @@ static void announce_id(const struct cli *cli, const char *id)
 {
     char words[INTERRUPT_NOTICE_MAX];
     char json[INTERRUPT_NOTICE_MAX] = "";
-    snprintf(words, sizeof(words), "\nflocks: interrupted; operation %s goes on\n", id);
+    (void)snprintf(words, sizeof(words), "\nflocks: interrupted; operation %s goes on\n", id);
     if (cli->json)
-        snprintf(json, sizeof(json),
+        (void)snprintf(json, sizeof(json),
             "{\"error\":{\"code\":%d,\"message\":\"interrupted; operation %s goes on\","
             "\"details\":[]}}\n",
             (int)STATUS_CANCELLED, id);

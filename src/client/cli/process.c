@@ -27,7 +27,7 @@ enum {
 static ssize_t read_proc(pid_t pid, const char *name, char *out, size_t size)
 {
     char path[64];
-    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+    (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
     CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
@@ -62,7 +62,7 @@ static bool parse_stat(const char *text, char *out_state, pid_t *out_group, uint
 static void read_executable(struct process *process)
 {
     char path[64];
-    snprintf(path, sizeof(path), "/proc/%d/exe", (int)process->pid);
+    (void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)process->pid);
     ssize_t len = readlink(path, process->executable, sizeof(process->executable) - 1);
     if (len < 0) {
         len = read_proc(process->pid, "comm", process->executable, sizeof(process->executable));
@@ -99,7 +99,7 @@ int process_read(pid_t pid, struct process *out, struct error *error)
         return PROCESS_GONE;
     char path[64];
     struct stat directory;
-    snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+    (void)snprintf(path, sizeof(path), "/proc/%d", (int)pid);
     if (stat(path, &directory) < 0)
         return PROCESS_GONE;
     out->uid = directory.st_uid;

@@ -115,7 +115,7 @@ static int append_mistake(const struct mistake *mistake, struct buffer *out)
 static int append_mistakes(const struct mistakes *mistakes, struct buffer *out)
 {
     char summary[128];
-    snprintf(summary, sizeof(summary), "the configuration has %zu mistake%s",
+    (void)snprintf(summary, sizeof(summary), "the configuration has %zu mistake%s",
         mistakes->n + mistakes->n_dropped, mistakes->n == 1 ? "" : "s");
     int result = append_status(STATUS_INVALID_ARGUMENT, summary, out);
     for (size_t i = 0; result == 0 && i < mistakes->n; i++) {

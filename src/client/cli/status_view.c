@@ -16,13 +16,13 @@ static void age_text(int64_t seconds, char out[AGE_MAX])
     if (seconds < 0)
         seconds = 0;
     if (seconds < 60)
-        snprintf(out, AGE_MAX, "%ds", (int)seconds);
-    else if (seconds < 60 * 60)
-        snprintf(out, AGE_MAX, "%dm %02ds", (int)(seconds / 60), (int)(seconds % 60));
-    else if (seconds < 24 * 60 * 60)
-        snprintf(out, AGE_MAX, "%dh %02dm", (int)(seconds / 3600), (int)(seconds / 60 % 60));
+        (void)snprintf(out, AGE_MAX, "%ds", (int)seconds);
+    else if (seconds < 3600)
+        (void)snprintf(out, AGE_MAX, "%dm %02ds", (int)(seconds / 60), (int)(seconds % 60));
+    else if (seconds < 86400)
+        (void)snprintf(out, AGE_MAX, "%dh %02dm", (int)(seconds / 3600), (int)(seconds / 60 % 60));
     else
-        snprintf(
+        (void)snprintf(
             out, AGE_MAX, "%lldd %02dh", (long long)(seconds / 86400), (int)(seconds / 3600 % 24));
 }
 
@@ -30,33 +30,33 @@ static void state_label(int state, char out[LABEL_MAX])
 {
     enum flocks_service_state known = flocks_service_state_from(state);
     if (state != 0 && known == FLOCKS_SERVICE_STATE_UNSPECIFIED)
-        snprintf(out, LABEL_MAX, "STATE(%d)", state);
+        (void)snprintf(out, LABEL_MAX, "STATE(%d)", state);
     else
-        snprintf(out, LABEL_MAX, "%s", flocks_service_state_name(known));
+        (void)snprintf(out, LABEL_MAX, "%s", flocks_service_state_name(known));
 }
 
 static void daemon_label(int state, char out[LABEL_MAX])
 {
     switch (flocks_daemon_state_from(state)) {
     case FLOCKS_DAEMON_STATE_NOT_RUNNING:
-        snprintf(out, LABEL_MAX, "not running");
+        (void)snprintf(out, LABEL_MAX, "not running");
         return;
     case FLOCKS_DAEMON_STATE_STARTING:
-        snprintf(out, LABEL_MAX, "starting");
+        (void)snprintf(out, LABEL_MAX, "starting");
         return;
     case FLOCKS_DAEMON_STATE_RUNNING:
-        snprintf(out, LABEL_MAX, "running");
+        (void)snprintf(out, LABEL_MAX, "running");
         return;
     case FLOCKS_DAEMON_STATE_STOPPING:
-        snprintf(out, LABEL_MAX, "stopping");
+        (void)snprintf(out, LABEL_MAX, "stopping");
         return;
     case FLOCKS_DAEMON_STATE_REPLACING:
-        snprintf(out, LABEL_MAX, "being replaced");
+        (void)snprintf(out, LABEL_MAX, "being replaced");
         return;
     case FLOCKS_DAEMON_STATE_UNSPECIFIED:
         break;
     }
-    snprintf(out, LABEL_MAX, "STATE(%d)", state);
+    (void)snprintf(out, LABEL_MAX, "STATE(%d)", state);
 }
 
 static enum terminal_color state_color(int state)
@@ -122,19 +122,19 @@ static void detail_text(
     if (service->retry_at) {
         char age[AGE_MAX];
         age_text(service->retry_at->seconds - view->now_s, age);
-        snprintf(retry, sizeof(retry), " (next try in %s)", age);
+        (void)snprintf(retry, sizeof(retry), " (next try in %s)", age);
     }
     enum flocks_state_reason reason = flocks_state_reason_from((int)service->reason);
     bool says_more =
         reason != FLOCKS_STATE_REASON_UNSPECIFIED && reason != FLOCKS_STATE_REASON_REQUESTED;
     if (!is_well((int)service->state) && service->last_error[0])
-        snprintf(out, DETAIL_MAX, "%s%s", service->last_error, retry);
+        (void)snprintf(out, DETAIL_MAX, "%s%s", service->last_error, retry);
     else if (!is_well((int)service->state) && says_more)
-        snprintf(out, DETAIL_MAX, "%s%s", flocks_state_reason_name(reason), retry);
+        (void)snprintf(out, DETAIL_MAX, "%s%s", flocks_state_reason_name(reason), retry);
     else if (service->notified_status[0])
-        snprintf(out, DETAIL_MAX, "%s", service->notified_status);
+        (void)snprintf(out, DETAIL_MAX, "%s", service->notified_status);
     else if (service->restart_count > 0 && service->last_error[0])
-        snprintf(out, DETAIL_MAX, "last: %s", service->last_error);
+        (void)snprintf(out, DETAIL_MAX, "last: %s", service->last_error);
 }
 
 static void add_service(

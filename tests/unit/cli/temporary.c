@@ -16,7 +16,7 @@ static void require(int is_so, const char *what)
 
 void temporary_open(struct temporary *directory)
 {
-    snprintf(directory->path, sizeof(directory->path), "/tmp/flocks-cli-XXXXXX");
+    (void)snprintf(directory->path, sizeof(directory->path), "/tmp/flocks-cli-XXXXXX");
     require(mkdtemp(directory->path) != NULL, "mkdtemp");
 }
 
@@ -25,12 +25,14 @@ static void empty(const char *path)
 {
     DIR *directory = opendir(path);
     require(directory != NULL, path);
+    if (!directory)
+        return;
     const struct dirent *entry = NULL;
     while ((entry = readdir(directory))) { // NOLINT(concurrency-mt-unsafe)
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
         char name[PATH_MAX];
-        snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
+        (void)snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
         if (entry->d_type == DT_DIR) {
             empty(name);
             require(rmdir(name) == 0, name);
@@ -52,7 +54,7 @@ const char *temporary_path(const struct temporary *directory, const char *name)
     static char paths[4][PATH_MAX];
     static size_t next;
     char *path = paths[next++ % 4];
-    snprintf(path, PATH_MAX, "%s/%s", directory->path, name);
+    (void)snprintf(path, PATH_MAX, "%s/%s", directory->path, name);
     return path;
 }
 
@@ -78,6 +80,6 @@ const char *temporary_printed(void (*print)(FILE *stream, const void *data), con
     FILE *stream = open_memstream(&text, &len);
     require(stream != NULL, "open_memstream");
     print(stream, data);
-    fclose(stream);
+    require(fclose(stream) == 0, "fclose");
     return text;
 }

@@ -39,7 +39,7 @@ static void print_sample(FILE *stream, const void *data)
         list[i] = &origins[i];
     }
     struct arena arena;
-    arena_init(&arena, 1024 * 1024);
+    arena_init(&arena, 1 << 20);
     const struct config_view view = {.message = &sample->config,
         .origins = list,
         .n_origins = sample->n_origins,

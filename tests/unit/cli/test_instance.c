@@ -20,7 +20,8 @@ static int set_up(void **state)
 {
     struct root *root = calloc(1, sizeof(*root));
     temporary_open(&root->directory);
-    snprintf(root->paths.lock, sizeof(root->paths.lock), "%s/flocksd.lock", root->directory.path);
+    (void)snprintf(
+        root->paths.lock, sizeof(root->paths.lock), "%s/flocksd.lock", root->directory.path);
     root->fd = -1;
     *state = root;
     return 0;

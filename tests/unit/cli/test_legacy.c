@@ -57,7 +57,7 @@ static void test_legacy_record_times_in_every_spelling(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         char text[128];
         struct legacy_record record;
-        snprintf(text, sizeof(text), "{\"pid\": 12, \"started_at\": %s}", rows[i].text);
+        (void)snprintf(text, sizeof(text), "{\"pid\": 12, \"started_at\": %s}", rows[i].text);
         assert_int_equal(parse(text, &record), 0);
         assert_int_equal(record.started_at_s, rows[i].at_s);
     }
@@ -124,7 +124,7 @@ static void test_legacy_record_agreement(void **state)
         struct process process = {.pid = 7};
         memcpy(record.command, rows[i].command, rows[i].command_len);
         record.command_len = rows[i].command_len;
-        snprintf(process.command, sizeof(process.command), "%s", rows[i].running);
+        (void)snprintf(process.command, sizeof(process.command), "%s", rows[i].running);
         if (legacy_record_agrees(&record, rows[i].service, rows[i].written_s, &process,
                 rows[i].running_s) != rows[i].agrees)
             fail_msg("%s", rows[i].name);
@@ -142,7 +142,7 @@ static int set_up(void **state)
 {
     struct root *root = calloc(1, sizeof(*root));
     temporary_open(&root->directory);
-    snprintf(root->paths.run, sizeof(root->paths.run), "%s", root->directory.path);
+    (void)snprintf(root->paths.run, sizeof(root->paths.run), "%s", root->directory.path);
     *state = root;
     return 0;
 }
@@ -176,7 +176,7 @@ static pid_t spawn_sleeper(void)
 static void write_record(struct root *root, pid_t pid, const char *word)
 {
     char text[256];
-    snprintf(text, sizeof(text),
+    (void)snprintf(text, sizeof(text),
         "{\"pid\": %d, \"command\": [\"/bin/sleep\", \"%s\"], \"started_at\": %lld}", (int)pid,
         word, (long long)(clock_wall_ns() / 1000000000));
     temporary_append(&root->directory, "backend.pid", text);

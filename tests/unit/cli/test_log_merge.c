@@ -10,7 +10,7 @@ static void assert_gives(
     struct log_lines lines;
     struct buffer out;
     log_lines_init(&lines, "web", format);
-    buffer_init(&out, 1024 * 1024);
+    buffer_init(&out, 1 << 20);
     for (size_t at = 0; at < strlen(text); at += piece) {
         size_t len = strlen(text) - at < piece ? strlen(text) - at : piece;
         assert_int_equal(log_lines_add(&lines, text + at, len, &out), 0);
@@ -53,7 +53,7 @@ static void test_log_merge_endless_line_is_given_in_pieces(void **state)
     (void)state;
     memset(text, 'x', sizeof(text));
     log_lines_init(&lines, "web", LOG_FORMAT_PREFIXED);
-    buffer_init(&out, 1024 * 1024);
+    buffer_init(&out, 1 << 20);
     for (size_t at = 0; at < sizeof(text); at += 1024)
         assert_int_equal(log_lines_add(&lines, text + at, 1024, &out), 0);
     assert_int_equal(buffer_length(&out), 2 * (LOG_MERGE_LINE_MAX + strlen("[web] \n")));

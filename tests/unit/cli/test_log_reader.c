@@ -76,8 +76,8 @@ static void rotate(struct fixture *fixture)
     for (int i = 8; i > 0; i--) {
         char from[32];
         char to[32];
-        snprintf(from, sizeof(from), "a.log.%d", i);
-        snprintf(to, sizeof(to), "a.log.%d", i + 1);
+        (void)snprintf(from, sizeof(from), "a.log.%d", i);
+        (void)snprintf(to, sizeof(to), "a.log.%d", i + 1);
         if (access(temporary_path(&fixture->directory, from), F_OK) == 0)
             temporary_rename(&fixture->directory, from, to);
     }
@@ -164,7 +164,7 @@ static void test_log_reader_follows_several_rotations_at_once(void **state)
     assert_reads(fixture, "1\n");
     for (int i = 2; i < 6; i++) {
         char line[8];
-        snprintf(line, sizeof(line), "%d\n", i);
+        (void)snprintf(line, sizeof(line), "%d\n", i);
         append(fixture, "a.log", line);
         rotate(fixture);
     }

@@ -57,7 +57,7 @@ static pid_t spawn_stubborn_group(int *ready_fd)
     pid_t child = fork();
     if (child == 0) {
         setsid();
-        signal(SIGTERM, SIG_IGN);
+        (void)signal(SIGTERM, SIG_IGN);
         if (fork() < 0 || write(ends[1], "!", 1) != 1)
             _exit(1);
         for (;;)

@@ -48,8 +48,8 @@ static void print_sample(FILE *stream, const void *data)
 {
     const struct sample *sample = data;
     static struct paths paths;
-    snprintf(paths.root, sizeof(paths.root), "/r");
-    snprintf(paths.logs, sizeof(paths.logs), "/r/logs");
+    (void)snprintf(paths.root, sizeof(paths.root), "/r");
+    (void)snprintf(paths.logs, sizeof(paths.logs), "/r/logs");
     const struct status_view view = {.status = &sample->response, .paths = &paths, .now_s = NOW};
     assert_true(status_view_print(&view, stream));
 }
