@@ -185,6 +185,9 @@ static enum process_emptiness sweep(const struct process_identity *identity,
     for (unsigned seen = 1; proc_walk_next(walk, &pid); seen++) {
         if (seen % CLOCK_INTERVAL == 0 && clock_monotonic_ms() >= give_up_at)
             return PROCESS_SET_UNSURE;
+        /* A leader's session is its own: no need to ask. */
+        if (pid != identity->leader.pid && sessions_has(sessions, pid))
+            continue;
         pid_t session = getsid(pid);
         /* 0: a kernel thread or another pid namespace. */
         if (session <= 0)
