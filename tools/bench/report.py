@@ -101,4 +101,5 @@ def takeover_table(after_kill, living, failed, changed):
         ["right after kill -9 of flocksd", _pair(after_kill), _ratio(after_kill, living)],
     ]
     table = _table("`flocks status` answered, 20 services", ["when", "p50 / p99 ms", "ratio"], rows)
-    return table + f"\n{len(after_kill)} kills: {failed} failed answers, {changed} services touched.\n"
+    codes = "all answers exit 0" if not failed else f"exit codes {sorted(failed)}"
+    return table + f"\n{len(after_kill)} kills: {codes}; {changed} services touched.\n"
