@@ -163,7 +163,7 @@ static void test_log_reader_follows_several_rotations_at_once(void **state)
     open_reader(fixture, 10);
     assert_reads(fixture, "1\n");
     for (int i = 2; i < 6; i++) {
-        char line[8];
+        char line[16];
         (void)snprintf(line, sizeof(line), "%d\n", i);
         append(fixture, "a.log", line);
         rotate(fixture);
