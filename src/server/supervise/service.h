@@ -40,10 +40,11 @@ enum {
     /* After something had to be killed, a set is empty when two scans in a row found nothing and no
        orphan was reaped between them; where orphans of others never end, when so many did. */
     SERVICE_CLEAN_SCANS = 2,
-    SERVICE_CLEAN_SCANS_MAX = 50,
-    /* No slot for exec probes. */
-    SERVICE_NO_SLOT = UINT32_MAX
+    SERVICE_CLEAN_SCANS_MAX = 50
 };
+
+/* No slot for exec probes. */
+#define SERVICE_NO_SLOT UINT32_MAX
 
 struct supervisor;
 

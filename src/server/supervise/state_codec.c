@@ -23,7 +23,7 @@ enum snapshot_extent { SNAPSHOT_WHOLE, SNAPSHOT_WITHOUT_HISTORY };
 static state_signalled **save_signalled(
     const struct signalled_list *list, size_t *out_n, struct arena *arena)
 {
-    state_signalled **items = arena_calloc(arena, list->n + 1, sizeof *items);
+    state_signalled **items = arena_calloc(arena, list->n + 1, sizeof(state_signalled *));
 
     *out_n = 0;
     for (size_t i = 0; items != NULL && i < list->n; i++) {

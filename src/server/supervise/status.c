@@ -38,7 +38,8 @@ static int no_memory(struct error *error)
 static flocks_signalled_process **fill_signalled(
     const struct signalled_list *list, struct arena *arena, size_t *out_n)
 {
-    flocks_signalled_process **items = arena_calloc(arena, list->n + 1, sizeof *items);
+    flocks_signalled_process **items =
+        arena_calloc(arena, list->n + 1, sizeof(flocks_signalled_process *));
 
     *out_n = 0;
     for (size_t i = 0; items != NULL && i < list->n; i++) {
@@ -120,7 +121,7 @@ static flocks_operation *fill_operation(
     out->steps_total = (uint32_t)operation->n_steps;
     out->step = describe_step(supervisor, operation, arena);
     fill_operation_times(operation, arena, out);
-    out->outcomes = arena_calloc(arena, operation->n_steps + 1, sizeof *out->outcomes);
+    out->outcomes = arena_calloc(arena, operation->n_steps + 1, sizeof(flocks_service_outcome *));
     for (size_t i = 0; out->outcomes != NULL && i < operation->n_steps; i++) {
         out->outcomes[i] = fill_outcome(supervisor, &operation->steps[i], arena);
         if (out->outcomes[i] == NULL)
@@ -248,7 +249,7 @@ static int choose_services(const struct supervisor *supervisor, const char *cons
     struct error *error)
 {
     size_t n = n_names > 0 ? n_names : supervisor->n_services;
-    const struct service **services = arena_calloc(arena, n + 1, sizeof *services);
+    const struct service **services = arena_calloc(arena, n + 1, sizeof(struct service *));
 
     if (services == NULL)
         return no_memory(error);
@@ -273,15 +274,15 @@ static int choose_services(const struct supervisor *supervisor, const char *cons
 int supervisor_get_status(struct supervisor *supervisor, const char *const *names, size_t n_names,
     struct arena *arena, flocks_get_status_response *out, struct error *error)
 {
-    const struct service **services;
-    size_t n;
+    const struct service **services = NULL;
+    size_t n = 0;
     int result = choose_services(supervisor, names, n_names, arena, &services, &n, error);
 
     if (result < 0)
         return result;
     *out = (flocks_get_status_response)FLOCKS_GET_STATUS_RESPONSE_INIT;
     out->daemon = fill_daemon(supervisor, arena);
-    out->services = arena_calloc(arena, n + 1, sizeof *out->services);
+    out->services = arena_calloc(arena, n + 1, sizeof(flocks_service_status *));
     for (size_t i = 0; out->services != NULL && i < n; i++) {
         out->services[i] = fill_service(supervisor, services[i], arena);
         if (out->services[i] == NULL)

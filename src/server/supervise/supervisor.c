@@ -1,5 +1,6 @@
 #include "server/supervise/supervisor.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -46,8 +47,9 @@ static void save_if_dirty(struct supervisor *supervisor)
     keeper_link_acknowledge(supervisor->link, supervisor->exits_done);
 }
 
-/* What was changed in this turn is written once, before the loop sleeps; only then may the keeper forget
- * the exits that led to it, and only then do clients hear, who may change something again. */
+/* What was changed in this turn is written once, before the loop sleeps; only then may the keeper
+ * forget the exits that led to it, and only then do clients hear, who may change something again.
+ */
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct supervisor *supervisor = prepare->data;
@@ -202,6 +204,7 @@ static int link_dependencies(
 {
     int result = 0;
 
+    assert(service->config != NULL);
     for (size_t i = 0; i < service->config->n_after && result == 0; i++) {
         struct service *other = supervisor_find(supervisor, service->config->after[i]);
 
@@ -215,6 +218,15 @@ static int link_dependencies(
     return result;
 }
 
+static int make_service(struct supervisor *supervisor, uint32_t slot,
+    const flocks_config_services_entry *entry, struct error *error)
+{
+    if (entry->value == NULL)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "service %s is empty", entry->key);
+    return service_init(
+        &supervisor->services[slot], supervisor, slot, entry->key, entry->value, error);
+}
+
 static int make_services(struct supervisor *supervisor, struct error *error)
 {
     flocks_config *config = supervisor->config->config;
@@ -224,14 +236,14 @@ static int make_services(struct supervisor *supervisor, struct error *error)
         return error_set(error, STATUS_INVALID_ARGUMENT, "%zu services are more than %d",
             config->n_services, (int)SUPERVISOR_SERVICES_MAX);
     if (config->n_services > 0)
-        qsort(config->services, config->n_services, sizeof *config->services, by_name);
+        qsort(
+            config->services, config->n_services, sizeof(flocks_config_services_entry *), by_name);
     supervisor->services = calloc(config->n_services + 1, sizeof *supervisor->services);
     if (supervisor->services == NULL)
         return error_set_errno(error, ENOMEM, "make the services");
     for (uint32_t slot = 0; slot < config->n_services && result == 0; slot++) {
-        result = service_init(&supervisor->services[slot], supervisor, slot,
-            config->services[slot]->key, config->services[slot]->value, error);
-        supervisor->n_services = slot + 1;
+        result = make_service(supervisor, slot, config->services[slot], error);
+        supervisor->n_services = slot + (result == 0);
     }
     for (uint32_t slot = 0; slot < supervisor->n_services && result == 0; slot++)
         result = link_dependencies(supervisor, &supervisor->services[slot], error);

@@ -372,6 +372,8 @@ int supervisor_begin(struct supervisor *supervisor, const struct supervisor_requ
     free(slots);
     if (result < 0)
         return result;
+    assert(operation != NULL);
+    assert(operation != NULL);
     memcpy(out_id, operation->id, SUPERVISOR_OPERATION_ID_SIZE);
     supervisor_mark_dirty(supervisor);
     if (result == OPERATIONS_JOINED)
@@ -447,14 +449,13 @@ void supervisor_drop_waits(struct supervisor *supervisor)
     {
         struct operation *operation = CONTAINER_OF(link, struct operation, link);
 
-        while (!list_is_empty(&operation->waits))
-            supervisor_wait_cancel(
-                CONTAINER_OF(operation->waits.next, struct supervisor_wait, link));
+        LIST_FOR_EACH_SAFE(wait, &operation->waits)
+        supervisor_wait_cancel(CONTAINER_OF(wait, struct supervisor_wait, link));
     }
 }
 
 /* Any of them may make new waits or cancel others, so each is taken from the list anew. */
-static void tell_waiters(struct operation *operation)
+static void tell_waiters(const struct supervisor *supervisor, struct operation *operation)
 {
     struct list pending;
 
@@ -471,7 +472,9 @@ static void tell_waiters(struct operation *operation)
             continue;
         }
         supervisor_wait_cancel(wait);
-        done(data);
+        /* One of them may have closed the supervisor: the rest are not called. */
+        if (!supervisor->is_closing)
+            done(data);
     }
 }
 
@@ -533,7 +536,7 @@ void supervisor_tell_waiters(struct supervisor *supervisor)
 
     while (!supervisor->is_closing &&
            (operation = operations_take_changed(&supervisor->operations)) != NULL)
-        tell_waiters(operation);
+        tell_waiters(supervisor, operation);
     if (supervisor->is_closing)
         return;
     arm_operations(supervisor);
