@@ -239,6 +239,18 @@ static void test_machine_breaker_opens_and_tries_half_open(void **state)
     assert_int_equal(life.facts.state, SERVICE_FAILED);
 }
 
+static void test_machine_trial_that_fails_otherwise_opens_it_again(void **state)
+{
+    struct life life = begin_life();
+
+    (void)state;
+    open_breaker(&life);
+    wait_until_due(&life);
+    happen(&life, SERVICE_EVENT_SPAWN_FAILED);
+    assert_int_equal(life.facts.failures[SERVICE_CAUSE_EXEC], 1);
+    assert_int_equal(life.facts.state, SERVICE_FAILED);
+}
+
 static void test_machine_trial_that_stays_healthy_closes_the_breaker(void **state)
 {
     struct life life = begin_life();
@@ -550,6 +562,7 @@ int main(void)
         cmocka_unit_test(test_machine_burst_follows_the_schedule),
         cmocka_unit_test(test_machine_delay_has_jitter_a_cap_and_a_floor),
         cmocka_unit_test(test_machine_breaker_opens_and_tries_half_open),
+        cmocka_unit_test(test_machine_trial_that_fails_otherwise_opens_it_again),
         cmocka_unit_test(test_machine_trial_that_stays_healthy_closes_the_breaker),
         cmocka_unit_test(test_machine_start_by_a_person_resets_the_breaker),
         cmocka_unit_test(test_machine_policy_decides_about_exits),
