@@ -24,7 +24,7 @@ void api_fail(struct rpc_call *call, const struct error *error, const char *oper
         error->subject[0] ? " of " : "", error->subject);
 
     (void)written; /* cut at the schema's bound */
-    detail.reason = (int)error->reason;
+    detail.reason = (enum flocks_error_reason)error->reason;
     detail.service = error->subject;
     detail.attempted = attempted;
     detail.hint = error->hint;

@@ -56,7 +56,7 @@ const ProtobufCMessage *hooks_refusal_detail(void *data, const struct rpc_refusa
         facts->method ? facts->method->name : "call of an unknown method");
     (void)written;
     hooks->detail = (flocks_error_detail)FLOCKS_ERROR_DETAIL_INIT;
-    hooks->detail.reason = (int)row->reason;
+    hooks->detail.reason = (enum flocks_error_reason)row->reason;
     hooks->detail.attempted = hooks->attempted;
     hooks->detail.hint = row->hint;
     return &hooks->detail.base;

@@ -4,7 +4,8 @@
 
 #include "flocks/v1/upgrade.server.h"
 
-static const struct flocks_upgrade_handlers handlers = {NULL};
+/* Every handler is missing until leases arrive: UNIMPLEMENTED with the typed detail. */
+static const struct flocks_upgrade_handlers handlers = {.begin_upgrade = NULL};
 
 struct rpc_service upgrade_service_open(void)
 {

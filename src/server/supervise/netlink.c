@@ -99,7 +99,7 @@ static struct request make_request(struct netlink *netlink, sa_family_t family, 
 }
 
 /* One message of an answer: 1 when it ends the answer, 0 when more comes, else a negated errno. */
-static int take_message(const struct nlmsghdr *header, bool is_dump, socket_fn each, void *context)
+static int take_message(struct nlmsghdr *header, bool is_dump, socket_fn each, void *context)
 {
     if (header->nlmsg_type == NLMSG_DONE)
         return 1;
@@ -119,10 +119,10 @@ static int take_message(const struct nlmsghdr *header, bool is_dump, socket_fn e
 static int take_datagram(
     struct netlink *netlink, size_t len, bool is_dump, socket_fn each, void *context)
 {
-    const struct nlmsghdr *header = (const void *)netlink->answer;
+    struct nlmsghdr *header = (void *)netlink->answer;
     for (; len >= sizeof *header && header->nlmsg_len >= sizeof *header && header->nlmsg_len <= len;
          len -= NLMSG_ALIGN(header->nlmsg_len),
-         header = (const void *)((const char *)header + NLMSG_ALIGN(header->nlmsg_len))) {
+         header = (void *)((char *)header + NLMSG_ALIGN(header->nlmsg_len))) {
         if (header->nlmsg_seq == netlink->sequence) {
             int result = take_message(header, is_dump, each, context);
             if (result != 0)

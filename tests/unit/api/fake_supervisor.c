@@ -52,7 +52,7 @@ int supervisor_get_operation(struct supervisor *supervisor, const char *id, stru
     *out = arena_alloc(arena, sizeof(**out));
     **out = (flocks_operation)FLOCKS_OPERATION_INIT;
     (*out)->id = FAKE_OPERATION_ID;
-    (*out)->state = (int)supervisor->state;
+    (*out)->state = (enum flocks_operation_state)supervisor->state;
     if (out_revision)
         *out_revision = supervisor->revision;
     return 0;
