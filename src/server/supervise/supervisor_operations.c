@@ -373,7 +373,6 @@ int supervisor_begin(struct supervisor *supervisor, const struct supervisor_requ
     if (result < 0)
         return result;
     assert(operation != NULL);
-    assert(operation != NULL);
     memcpy(out_id, operation->id, SUPERVISOR_OPERATION_ID_SIZE);
     supervisor_mark_dirty(supervisor);
     if (result == OPERATIONS_JOINED)
