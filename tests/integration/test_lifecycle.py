@@ -144,3 +144,11 @@ def test_version_and_help(instance):
     for verb in ("start", "stop", "restart", "status", "logs", "config", "version"):
         assert verb in listing
         assert "Usage" in instance.flocks(verb, "--help", check=0).stdout.title()
+
+
+def test_start_by_name_on_a_fresh_root_starts_only_that(instance, free_port):
+    write_web(instance, free_port())
+    instance.start("ticker")
+    assert instance.service("ticker")["state"] == "SERVICE_STATE_HEALTHY"
+    assert instance.service("web")["state"] == "SERVICE_STATE_STOPPED"
+    assert not instance.service("web")["wanted"]

@@ -132,6 +132,10 @@ static void build_arguments(const struct startup *startup, struct launch_argumen
     }
     if (cli_flag(cli, OPTION_SKIP_WEBUI_BUILD, false))
         launch_add(out, "--skip-webui-build");
+    /* Services that are named are asked for afterwards; the new daemon starts no other by itself.
+     */
+    if (cli->options.n_operands > 0)
+        launch_add(out, "--no-services");
     if (cli_text(cli, OPTION_LOG_LEVEL)) {
         launch_add(out, "--log-level");
         launch_add(out, cli_text(cli, OPTION_LOG_LEVEL));

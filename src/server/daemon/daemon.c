@@ -170,7 +170,7 @@ static int begin_afresh(struct daemon *daemon, const struct options *options,
     setup.config = &config;
     if (result == 0)
         result = supervisor_new(&setup, &daemon->supervisor, error);
-    if (result == 0)
+    if (result == 0 && !options->starts_nothing)
         result = supervisor_begin(daemon->supervisor, &start, id, error);
     arena_deinit(&arena);
     return result;

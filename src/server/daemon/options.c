@@ -102,6 +102,10 @@ static int take(char *const *argv, struct options *out, struct error *error)
         out->skip_webui_build = true;
         return 1;
     }
+    if (!argument.is_joined && strcmp(argument.name, "no-services") == 0) {
+        out->starts_nothing = true;
+        return 1;
+    }
     if (!argument.is_joined && strcmp(argument.name, "version") == 0) {
         out->wants_version = true;
         return 1;

@@ -22,6 +22,7 @@ struct options {
     const char *config; /* NULL: not given */
     int keeper_fd;
     bool skip_webui_build;
+    bool starts_nothing; /* --no-services: whoever started us asks for some by name */
     bool wants_version;
     enum log_level log_level;
     size_t n_settings;

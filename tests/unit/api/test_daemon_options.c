@@ -9,7 +9,7 @@
 
 #include "server/daemon/options.h"
 
-enum { ARGUMENTS_MAX = 8, TEXT_SIZE = 64 };
+enum { ARGUMENTS_MAX = 16, TEXT_SIZE = 64 };
 
 /* argv in memory that may be changed, from texts that may not. */
 struct line {
@@ -34,7 +34,7 @@ static int parse(
 static void test_options_of_the_keeper_and_settings_are_taken(void **state)
 {
     const char *texts[] = {"flocksd", "--root", "/r", "--keeper-fd=3", "--server-port", "8123",
-        "--running=services.webui.port=9", "--skip-webui-build", NULL};
+        "--running=services.webui.port=9", "--skip-webui-build", "--no-services", NULL};
     struct options options;
     struct line line;
 
@@ -43,6 +43,7 @@ static void test_options_of_the_keeper_and_settings_are_taken(void **state)
     assert_string_equal(options.root, "/r");
     assert_int_equal(options.keeper_fd, 3);
     assert_true(options.skip_webui_build);
+    assert_true(options.starts_nothing);
     assert_int_equal(options.n_settings, 1);
     assert_string_equal(options.settings[0].path, "services.backend.port");
     assert_string_equal(options.settings[0].value, "8123");
