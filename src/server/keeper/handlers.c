@@ -151,6 +151,8 @@ static enum rpc_code wait_events(
     keeper->link.wait_stream_id = keeper->link.stream_id;
     keeper->link.wait_after = request->after;
     keeper->link.is_deferred = true;
+    if (keeper->link.shutdown_told)
+        keeper->answer_by = 0;
     link_tell_events(keeper);
     return RPC_OK;
 }

@@ -83,6 +83,7 @@ static void ask_to_end(struct keeper *keeper, int signal_number)
         return;
     log_info("asked to end", "signal=%d", signal_number);
     keeper->shutdown_signal = signal_number;
+    keeper->answer_by = clock_monotonic_ms() + KEEPER_ANSWER_MS;
     keeper_enter(keeper, KEEPER_ENDING);
     link_tell_events(keeper);
 }
@@ -144,6 +145,7 @@ static int wait_ms(const struct keeper *keeper, bool has_more)
     if (has_more)
         return 0;
     int64_t at = earliest(keeper->server.rerun_at, keeper->captor.rerun_at);
+    at = earliest(at, keeper->answer_by);
     if (keeper->phase != KEEPER_SERVING)
         at = earliest(at, keeper->phase_ends_at);
     if (at == 0)
@@ -152,9 +154,21 @@ static int wait_ms(const struct keeper *keeper, bool has_more)
     return left > 0 ? (int)left : 0;
 }
 
+/* Who hangs cannot end anything in order; who takes over can. */
+static void replace_silent_server(struct keeper *keeper)
+{
+    keeper->answer_by = 0;
+    if (keeper->server.pid <= 0)
+        return;
+    log_error("flocksd does not answer, killed", "pid=%d", (int)keeper->server.pid);
+    (void)kill(keeper->server.pid, SIGKILL);
+}
+
 static void run_timers(struct keeper *keeper)
 {
     int64_t now = clock_monotonic_ms();
+    if (keeper->answer_by != 0 && now >= keeper->answer_by)
+        replace_silent_server(keeper);
     if (keeper->server.rerun_at != 0 && now >= keeper->server.rerun_at)
         server_start(keeper);
     if (keeper->captor.rerun_at != 0 && now >= keeper->captor.rerun_at)

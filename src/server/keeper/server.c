@@ -95,6 +95,7 @@ void server_exited(struct keeper *keeper, int wait_status)
     link_turn(keeper, EPOLLIN);
     link_close(keeper);
     server->pid = 0;
+    keeper->answer_by = 0;
     if (keeper->phase == KEEPER_DRAINING)
         return;
     log_info("flocksd ended", "exit_code=%d signal=%d was_ready=%d",

@@ -111,6 +111,8 @@ struct keeper {
 
     enum keeper_phase phase;
     int64_t phase_ends_at;
+    /* When a flocksd that has not heard of the shutdown is replaced; 0: it has, or is new. */
+    int64_t answer_by;
     int shutdown_signal;
     int exit_code;
     bool is_foreground;

@@ -297,6 +297,15 @@ def test_sigterm_asks_flocksd_and_ends_with_it(keeper):
     assert not is_alive(pid), "what is left at the end is killed"
 
 
+def test_sigterm_replaces_a_flocksd_that_hangs(keeper):
+    hung = keeper.facts()["pid"]
+    os.kill(hung, signal.SIGSTOP)
+    keeper.process.send_signal(signal.SIGTERM)
+    wait_for("the hung one is gone", lambda: not is_alive(hung))
+    wait_for("the next one was told", lambda: keeper.facts()["shutdown"] == signal.SIGTERM)
+    assert keeper.leave() == 0
+
+
 def test_hangup_without_terminal_is_no_shutdown(keeper):
     keeper.process.send_signal(signal.SIGHUP)
     keeper.kill_flocksd()
