@@ -29,8 +29,8 @@ enum {
 
     /* After SIGTERM: time that flocksd has to end the services. Then everything is killed. */
     KEEPER_SHUTDOWN_MS = 150 * 1000,
-    /* After SIGTERM: time that flocksd has to hear of it. Then it hangs: it is killed, once, and the
-     * next one takes over and ends the services in order. */
+    /* After SIGTERM: time that flocksd has to hear of it. Then it hangs: it is killed, once, and
+     * the next one takes over and ends the services in order. */
     KEEPER_ANSWER_MS = 5 * 1000,
     /* After Leave: time that flocksd has to exit. Then it is killed. */
     KEEPER_LEAVE_MS = 10 * 1000,
