@@ -56,8 +56,7 @@ def test_start_ten_at_once_gives_one_of_each(instance, free_port):
     outputs = [start.communicate(timeout=120)[0] for start in starts]
     assert [start.returncode for start in starts] == [0] * 10, "\n---\n".join(outputs)
     names = [open(f"/proc/{pid}/comm").read().strip() for pid in instance.processes()]
-    # The keeper's image runs twice: as keeper and as capture.
-    assert names.count("flocks-keeper") + names.count("exe") == 2, names
+    assert names.count("flocks-keeper") == 1 and names.count("flocks-capture") == 1, names
     assert names.count("flocksd") == 1, names
     assert names.count("sleep") == 1, names
     assert instance.service("ticker")["generation"] == 1

@@ -241,6 +241,8 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--capture") == 0) {
         log_open(STDERR_FILENO, "flocks-capture", LOG_LEVEL_INFO);
+        /* Run through /proc/self/exe, it would be called "exe" in ps and top. */
+        (void)prctl(PR_SET_NAME, "flocks-capture");
         return capture_run(CAPTURE_CONTROL_FD, CAPTURE_COUNTERS_FD);
     }
     keeper.ready_fd = -1;
