@@ -6,7 +6,6 @@
 #include "client/cli/cli.h"
 #include "client/cli/daemon.h"
 #include "client/cli/instance.h"
-#include "client/cli/interrupt.h"
 #include "client/cli/report.h"
 #include "client/cli/run_services.h"
 #include "client/cli/shutdown.h"
@@ -66,7 +65,6 @@ static int bring_up(struct startup *startup, struct daemon *daemon, struct error
 static enum outcome wait_foreground(pid_t keeper)
 {
     int status = 0;
-    interrupt_forward_to((int)keeper);
     while (waitpid(keeper, &status, 0) < 0)
         if (errno != EINTR)
             return OUTCOME_FAILED;

@@ -54,6 +54,8 @@ void interrupt_exit_with(const char *to_stderr, const char *to_stdout)
 {
     sigset_t both;
     sigset_t before;
+    if (state.forward_to != 0)
+        return;
     sigemptyset(&both);
     sigaddset(&both, SIGINT);
     sigaddset(&both, SIGTERM);
@@ -92,4 +94,11 @@ void interrupt_forward_to(int pid)
     state.forward_to = pid;
     handle(SIGINT, SIG_IGN);
     handle(SIGTERM, forward);
+}
+
+void interrupt_forward_no_more(void)
+{
+    handle(SIGTERM, say_and_exit);
+    handle(SIGINT, say_and_exit);
+    state.forward_to = 0;
 }

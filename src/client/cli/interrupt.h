@@ -24,7 +24,9 @@ void interrupt_exit_with(const char *to_stderr, const char *to_stdout);
 void interrupt_set_flag(sigset_t *out_mask);
 bool interrupt_is_pending(void);
 /* From now on SIGINT is ignored (somebody else in the terminal handles it) and SIGTERM is passed on
- * to `pid`. */
+ * to `pid`; interrupt_exit_with changes nothing meanwhile. */
 void interrupt_forward_to(int pid);
+/* That process is gone: both signals end this one again. */
+void interrupt_forward_no_more(void);
 
 #endif

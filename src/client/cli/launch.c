@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "client/cli/interrupt.h"
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 
@@ -165,6 +166,24 @@ static int wait_ready(const struct cli *cli, int fd, pid_t keeper, struct error 
     return result;
 }
 
+/* With --foreground a SIGTERM from here on is the keeper's: whoever ends `flocks start` ends what
+ * it runs, also while its services are still starting. */
+static pid_t fork_keeper(const struct cli *cli, const struct keeper_command *command, int write_end)
+{
+    sigset_t terminate;
+    sigset_t before;
+    sigemptyset(&terminate);
+    sigaddset(&terminate, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &terminate, &before);
+    pid_t keeper = fork();
+    if (keeper > 0 && cli_flag(cli, OPTION_FOREGROUND, false))
+        interrupt_forward_to((int)keeper);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (keeper == 0)
+        run_keeper(cli, command, write_end);
+    return keeper;
+}
+
 int launch_keeper(const struct cli *cli, const struct launch_arguments *arguments,
     pid_t *out_foreground, struct error *error)
 {
@@ -179,14 +198,16 @@ int launch_keeper(const struct cli *cli, const struct launch_arguments *argument
     CLEANUP(fd_close) int read_end = ends[0];
     CLEANUP(fd_close) int write_end = ends[1];
     build_command(cli, arguments, write_end, &command);
-    pid_t keeper = fork();
+    pid_t keeper = fork_keeper(cli, &command, write_end);
     if (keeper < 0)
         return error_set_errno(error, errno, "fork for the keeper");
-    if (keeper == 0)
-        run_keeper(cli, &command, write_end);
     fd_close(&write_end);
     result = wait_ready(cli, read_end, keeper, error);
-    if (result == LAUNCH_READY && cli_flag(cli, OPTION_FOREGROUND, false))
+    if (!cli_flag(cli, OPTION_FOREGROUND, false))
+        return result;
+    if (result == LAUNCH_READY)
         *out_foreground = keeper;
+    else
+        interrupt_forward_no_more();
     return result;
 }
