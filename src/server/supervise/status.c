@@ -256,15 +256,8 @@ static int choose_services(const struct supervisor *supervisor, const char *cons
     for (size_t i = 0; i < n; i++) {
         services[i] =
             n_names > 0 ? supervisor_find(supervisor, names[i]) : &supervisor->services[i];
-        if (services[i] == NULL) {
-            int result = error_set(error, STATUS_NOT_FOUND, "no such service: %s", names[i]);
-
-            if (error != NULL) {
-                error->reason = FLOCKS_ERROR_REASON_UNKNOWN_SERVICE;
-                (void)snprintf(error->subject, sizeof error->subject, "%s", names[i]);
-            }
-            return result;
-        }
+        if (services[i] == NULL)
+            return supervisor_refuse_unknown(supervisor, names[i], error);
     }
     *out = services;
     *out_n = n;

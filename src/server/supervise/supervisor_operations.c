@@ -221,7 +221,7 @@ static int refuse(struct error *error, enum status_code code, enum flocks_error_
     return result;
 }
 
-static int refuse_unknown(
+int supervisor_refuse_unknown(
     const struct supervisor *supervisor, const char *name, struct error *error)
 {
     int result = refuse(
@@ -280,7 +280,7 @@ static int choose_named(const struct supervisor *supervisor,
         const struct service *service = supervisor_find(supervisor, request->services[i]);
 
         if (service == NULL)
-            return refuse_unknown(supervisor, request->services[i], error);
+            return supervisor_refuse_unknown(supervisor, request->services[i], error);
         out_slots[i] = service->slot;
     }
     qsort(out_slots, request->n_services, sizeof *out_slots, compare_slots);

@@ -38,7 +38,8 @@ struct supervisor {
     uint32_t n_tasks;
     struct operations operations;
     size_t n_waits;
-    struct list spawns; /* of spawn_call: answers of the keeper that are awaited */
+    struct list launches; /* services whose spawn waits for the state to be written */
+    struct list spawns;   /* of spawn_call: answers of the keeper that are awaited */
 
     struct netlink *netlink;
     struct process_scan *scan;
@@ -87,6 +88,9 @@ void supervisor_expire_operations(struct supervisor *supervisor);
 /* Tells whoever waits for what has changed, and main when a shutdown is done. */
 void supervisor_tell_waiters(struct supervisor *supervisor);
 struct service *supervisor_find(const struct supervisor *supervisor, const char *name);
+/* -STATUS_NOT_FOUND, with the names there are as hint. */
+int supervisor_refuse_unknown(
+    const struct supervisor *supervisor, const char *name, struct error *error);
 
 /* state_codec.c: the state message <-> the supervisor. */
 void state_save(struct supervisor *supervisor);
