@@ -37,6 +37,12 @@ static void refuse_path(
     }
 }
 
+/* 0 says in the file that a service has no port; whoever sets one here means a port. */
+static bool is_no_port(const struct schema_field *field, union schema_value value)
+{
+    return strcmp(field->info->name, "port") == 0 && value.unsigned_number == 0;
+}
+
 static void set_value(struct draft *draft, const struct config_setting *setting,
     enum flocks_config_layer layer, const struct value_place *place)
 {
@@ -48,6 +54,9 @@ static void set_value(struct draft *draft, const struct config_setting *setting,
         draft->is_out_of_memory = true;
         return;
     }
+    if (result == 0 && is_no_port(&place->field, value))
+        result = error_set(&error, STATUS_INVALID_ARGUMENT,
+            "must be a port from 1 to 65535, not '%s'", setting->value);
     if (result != 0) {
         struct mistake_place where = {setting->source, 0, 0, setting->path};
         mistake_set_hint(draft->mistakes, mistakes_add(draft->mistakes, &where, "%s", error.text),

@@ -133,6 +133,23 @@ static void test_config_wrong_settings_name_their_source(void **state)
     assert_string_equal(items[3].message, "is not a single value");
 }
 
+static void test_config_port_of_a_setting_is_a_port(void **state)
+{
+    struct loader *loader = *state;
+    static const char *const environment[] = {"PATH=/usr/bin:/bin", "FLOCKS_WEBUI_PORT=0", NULL};
+    struct config_setting command_line[] = {{"services.backend.port", "0", "--server-port"}};
+    loader->request.environment = environment;
+    loader->request.command_line = command_line;
+    loader->request.n_command_line = 1;
+    loader_use_fixture(loader, "good/demo.yaml");
+    assert_int_equal(loader_load(loader), CONFIG_MISTAKEN);
+    assert_int_equal(loader->mistakes.n, 2);
+    const struct mistake *items = loader->mistakes.items;
+    assert_string_equal(items[0].file, "FLOCKS_WEBUI_PORT");
+    assert_string_equal(items[1].file, "--server-port");
+    assert_string_equal(items[1].message, "must be a port from 1 to 65535, not '0'");
+}
+
 static void test_config_variables_for_absent_services_are_passed_over(void **state)
 {
     struct loader *loader = *state;
@@ -291,6 +308,7 @@ int main(void)
             test_config_layers_in_order_and_origins_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_config_wrong_settings_name_their_source, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_config_port_of_a_setting_is_a_port, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_config_variables_for_absent_services_are_passed_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
