@@ -163,6 +163,13 @@ static int send_signal(
     return error_set_errno(error, errno, "signal process %d", (int)process->pid);
 }
 
+/* A stopped process takes nothing but SIGKILL until it goes on; one that runs does not notice. */
+static int ask_to_end(const struct process *process, int pidfd, bool to_group, struct error *error)
+{
+    int result = send_signal(process, pidfd, to_group, SIGTERM, error);
+    return result == 0 ? send_signal(process, pidfd, to_group, SIGCONT, error) : result;
+}
+
 static bool is_living_member(pid_t pid, pid_t group)
 {
     struct process member;
@@ -207,17 +214,16 @@ int process_end(
     if (result != 0)
         return result < 0 ? result : 0;
     bool group = with_group && process->group == process->pid && process->group != getpgrp();
-    const struct {
-        int signal_number;
-        int64_t wait_ms;
-    } steps[] = {{SIGTERM, grace_ms}, {SIGKILL, PROCESS_KILL_MS}};
-    for (size_t i = 0; i < ARRAY_LENGTH(steps); i++) {
-        result = send_signal(process, pidfd, group, steps[i].signal_number, error);
-        if (result != 0)
-            return result < 0 ? result : 0;
-        if (wait_ended(process, pidfd, group, clock_add_ms(clock_monotonic_ms(), steps[i].wait_ms)))
-            return 0;
-    }
+    result = ask_to_end(process, pidfd, group, error);
+    if (result != 0)
+        return result < 0 ? result : 0;
+    if (wait_ended(process, pidfd, group, clock_add_ms(clock_monotonic_ms(), grace_ms)))
+        return 0;
+    result = send_signal(process, pidfd, group, SIGKILL, error);
+    if (result != 0)
+        return result < 0 ? result : 0;
+    if (wait_ended(process, pidfd, group, clock_add_ms(clock_monotonic_ms(), PROCESS_KILL_MS)))
+        return 0;
     return error_set(error, STATUS_DEADLINE_EXCEEDED, "process %d (%s) outlives SIGKILL",
         (int)process->pid, process->executable);
 }

@@ -93,6 +93,24 @@ static void test_process_end_kills_a_stubborn_group(void **state)
     fd_close(&members_fd);
 }
 
+static void test_process_end_wakes_a_stopped_process(void **state)
+{
+    struct process process;
+    int status = 0;
+    (void)state;
+    pid_t child = fork();
+    if (child == 0)
+        for (;;)
+            pause();
+    assert_int_equal(kill(child, SIGSTOP), 0);
+    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+    assert_int_equal(process_read(child, &process, NULL), 0);
+    /* A pidfd is readable when its process is a zombie. */
+    assert_int_equal(process_end(&process, false, 30 * 1000, NULL), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -100,6 +118,7 @@ int main(void)
         cmocka_unit_test(test_process_read_of_nobody_and_of_a_zombie),
         cmocka_unit_test(test_process_open_refuses_a_recycled_pid),
         cmocka_unit_test(test_process_end_kills_a_stubborn_group),
+        cmocka_unit_test(test_process_end_wakes_a_stopped_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
