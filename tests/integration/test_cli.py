@@ -114,6 +114,34 @@ def test_status_of_a_named_stopped_service_is_1(instance):
     instance.flocks("status", "ticker", check=1)
 
 
+def test_restart_of_a_service_where_nothing_runs_is_3(instance):
+    instance.write(TICKER)
+    result = instance.flocks("restart", "ticker", check=3)
+    assert "nothing runs in" in result.stderr and "flocks start" in result.stderr
+    failure = json.loads(instance.flocks("restart", "ticker", "--json", check=3).stdout)
+    assert failure["error"]["code"] == 14
+
+
+def test_status_of_an_unknown_service_is_2_with_and_without_daemon(instance):
+    instance.write(TICKER)
+    instance.flocks("status", "ticker", check=3)
+    assert "did you mean ticker?" in instance.flocks("status", "tickr", check=2).stderr
+    instance.start()
+    assert "the services are ticker" in instance.flocks("status", "tickr", check=2).stderr
+
+
+def test_wrong_command_line_is_told_as_json_too(instance):
+    for arguments in (("status", "--bogus", "--json"), ("nosuch", "--json"), ("--json", "nosuch")):
+        failure = json.loads(instance.flocks(*arguments, check=2).stdout)
+        assert failure["error"]["code"] == 3, arguments
+
+
+@pytest.mark.parametrize("option", ["--root", "--config", "--socket", "--timeout"])
+def test_empty_value_is_no_value(instance, option):
+    result = instance.flocks(option, "", "status", check=2)
+    assert f"{option} wants a value" in result.stderr
+
+
 def test_silent_daemon_is_a_deadline(instance):
     instance.write(TICKER)
     instance.start()
@@ -121,8 +149,11 @@ def test_silent_daemon_is_a_deadline(instance):
     os.kill(pid, signal.SIGSTOP)
     try:
         began = time.monotonic()
-        instance.flocks("--timeout", "300ms", "status", check=4)
+        told = instance.flocks("--timeout", "300ms", "status", check=4).stderr
         assert time.monotonic() - began < 5
+        assert "`flocks stop` ends a daemon that hangs" in told
+        version = instance.flocks("--timeout", "300ms", "version", check=0).stdout
+        assert "flocksd        does not answer" in version
     finally:
         os.kill(pid, signal.SIGCONT)
 

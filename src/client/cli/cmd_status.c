@@ -12,6 +12,7 @@
 #include "client/cli/status_view.h"
 #include "common/base/clock.h"
 #include "common/config/config.h"
+#include "common/schema/nearest.h"
 
 static enum outcome show(
     const struct cli *cli, const flocks_get_status_response *status, enum outcome outcome)
@@ -73,6 +74,26 @@ static int add_services(const struct cli *cli, const flocks_config *config, stru
     return 0;
 }
 
+/* Names that the configuration does not have, as the daemon would refuse them. */
+static int check_names(const struct cli *cli, const flocks_config *config, struct error *error)
+{
+    const struct options *options = &cli->options;
+    for (size_t i = 0; i < options->n_operands; i++) {
+        struct nearest nearest;
+        if (config_find_service(config, options->operands[i]))
+            continue;
+        error_set(error, STATUS_NOT_FOUND, "no such service: %s", options->operands[i]);
+        error->reason = FLOCKS_ERROR_REASON_UNKNOWN_SERVICE;
+        nearest_init(&nearest, options->operands[i], strlen(options->operands[i]));
+        for (size_t j = 0; j < config->n_services; j++)
+            nearest_offer(&nearest, config->services[j]->key);
+        if (nearest_result(&nearest))
+            error_set_hint(error, "did you mean %s?", nearest_result(&nearest));
+        return -STATUS_NOT_FOUND;
+    }
+    return 0;
+}
+
 /* Services of the configuration; a configuration with mistakes has none, and says so. */
 static int add_configured(const struct cli *cli, struct arena *arena,
     flocks_get_status_response *out, struct error *error)
@@ -85,6 +106,8 @@ static int add_configured(const struct cli *cli, struct arena *arena,
         .file_is_named = cli->config_is_named,
         .skip_host_checks = true};
     int result = config_load(&request, arena, &config, &mistakes, error);
+    if (result == CONFIG_OK)
+        result = check_names(cli, config.message, error);
     if (result == CONFIG_OK)
         result = add_services(cli, config.message, arena, out, error);
     else if (result == CONFIG_MISTAKEN && cli->notes)

@@ -8,7 +8,8 @@
 #include "client/cli/report.h"
 #include "common/base/api_revision.h"
 
-static enum outcome show(const struct cli *cli, flocks_daemon_status *daemon)
+static enum outcome show(
+    const struct cli *cli, flocks_daemon_status *daemon, const char *daemon_without_version)
 {
     if (cli->json) {
         flocks_version_report report = FLOCKS_VERSION_REPORT_INIT;
@@ -19,7 +20,7 @@ static enum outcome show(const struct cli *cli, flocks_daemon_status *daemon)
     }
     printf("flocks         %s (API revision %d)\n", FLOCKS_VERSION, FLOCKS_API_REVISION);
     if (!daemon) {
-        puts("flocksd        not running");
+        printf("flocksd        %s\n", daemon_without_version);
         return OUTCOME_DONE;
     }
     printf("flocksd        %s (API revision %u)\n", daemon->version, daemon->api_revision);
@@ -40,7 +41,8 @@ static enum outcome run_version(const struct cli *cli)
     if (result < 0 && cli->notes)
         fprintf(cli->notes, "flocks: %s\n", error.text);
     daemon_close(&daemon);
-    return show(cli, status ? status->daemon : NULL);
+    return show(
+        cli, status ? status->daemon : NULL, result < 0 ? "does not answer" : "not running");
 }
 
 static const enum option_id version_options[] = {OPTION_END};

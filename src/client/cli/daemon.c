@@ -109,5 +109,7 @@ enum outcome daemon_report(struct daemon *daemon, struct error *error)
 {
     if (error->code == STATUS_UNIMPLEMENTED && !daemon->cli->json && !error->hint[0])
         explain_not_known(daemon, error);
+    if (error->code == STATUS_DEADLINE_EXCEEDED && !error->hint[0])
+        error_set_hint(error, "--timeout waits longer; `flocks stop` ends a daemon that hangs");
     return report_failure(daemon->cli, error, flocks_client_error_detail(daemon->client));
 }

@@ -53,6 +53,15 @@ static void choose_output(struct cli *cli)
     cli->live = cli->notes && terminal_is_live(stderr);
 }
 
+/* For a command line that could not be read to its end. */
+static bool has_word(int argc, char **argv, const char *word)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], word) == 0)
+            return true;
+    return false;
+}
+
 static int refuse_command(const char *name, struct error *error)
 {
     struct nearest nearest;
@@ -105,6 +114,7 @@ static enum outcome run(struct cli *cli, int argc, char **argv)
     struct error error = ERROR_INIT;
     int result = parse(cli, argc, argv, &error);
     choose_output(cli);
+    cli->json = cli->json || (result < 0 && has_word(argc, argv, "--json"));
     if (result > 0)
         return OUTCOME_DONE;
     if (result == 0)

@@ -121,6 +121,10 @@ static int take_value(const struct parse *parse, enum option_id id, const char *
 {
     const struct option_row *row = &rows[id];
     struct option_value *value = &parse->options->values[id];
+    /* Most likely a script's variable that is not set: --root "" must not mean some directory. */
+    if (!text[0])
+        return error_set(parse->error, STATUS_INVALID_ARGUMENT, "--%s wants a value: --%s %s",
+            row->name, row->name, row->value_name);
     value->given = true;
     value->text = text;
     if (row->kind == OPTION_KIND_NUMBER && parse_number(text, &value->number) < 0)

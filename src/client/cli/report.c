@@ -97,6 +97,15 @@ enum outcome report_error(const struct cli *cli, const struct error *error)
     return report_failure(cli, error, NULL);
 }
 
+enum outcome report_not_running(const struct cli *cli)
+{
+    struct error error = ERROR_INIT;
+    error_set(&error, STATUS_UNAVAILABLE, "nothing runs in %s", cli->paths.root);
+    error_set_hint(&error, "`flocks start` starts it");
+    (void)report_error(cli, &error);
+    return OUTCOME_NOT_RUNNING;
+}
+
 static int append_mistake(const struct mistake *mistake, struct buffer *out)
 {
     flocks_source_position position = FLOCKS_SOURCE_POSITION_INIT;

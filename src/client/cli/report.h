@@ -26,6 +26,8 @@ enum outcome report_error(const struct cli *cli, const struct error *error);
 /* The same with the server's own typed detail in the JSON; NULL: made from the error. */
 enum outcome report_failure(
     const struct cli *cli, const struct error *error, const flocks_error_detail *detail);
+/* Of a command that needs a daemon, where none runs. Answers NOT_RUNNING. */
+enum outcome report_not_running(const struct cli *cli);
 /* Every mistake with file, line, column and remedy. Answers USAGE. */
 enum outcome report_mistakes(const struct cli *cli, const struct mistakes *mistakes);
 /* The response as JSON on standard output, with a newline. Answers `outcome`, or FAILED when it

@@ -108,6 +108,8 @@ enum outcome run_services(struct daemon *daemon, enum flocks_supervisor_method m
     const flocks_operation *begun = NULL;
     CLEANUP(operation_free) const flocks_get_operation_response *ended = NULL;
     int result = begin(daemon, method, &message, &begun, &error);
+    if (result == DAEMON_NOT_RUNNING && method == FLOCKS_SUPERVISOR_RESTART_SERVICES)
+        return report_not_running(daemon->cli);
     if (result == 0)
         result = operation_follow(daemon, begun->id, &ended, &error);
     if (message)
