@@ -171,7 +171,15 @@ static bool has_request_id(const ProtobufCMessage *request)
 
 static void pause_ms(int64_t wait_ms)
 {
-    (void)poll(NULL, 0, (int)wait_ms);
+    if (wait_ms > 0)
+        (void)poll(NULL, 0, (int)wait_ms);
+}
+
+static int64_t longer_wait_ms(int64_t wait_ms)
+{
+    if (wait_ms == 0)
+        return FLOCKS_CLIENT_FIRST_RETRY_MS;
+    return wait_ms * 2 > FLOCKS_CLIENT_MAX_RETRY_MS ? FLOCKS_CLIENT_MAX_RETRY_MS : wait_ms * 2;
 }
 
 int flocks_client_call(struct flocks_client *client, const struct rpc_method *method,
@@ -180,7 +188,7 @@ int flocks_client_call(struct flocks_client *client, const struct rpc_method *me
     *out = NULL;
     bool may_repeat = method->idempotent || has_request_id(request);
     struct error last = ERROR_INIT;
-    int64_t wait_ms = FLOCKS_CLIENT_FIRST_RETRY_MS;
+    int64_t wait_ms = 0;
     for (;;) {
         bool was_sent = false;
         int result = attempt(client, method, request, out, &was_sent, &last);
@@ -197,7 +205,6 @@ int flocks_client_call(struct flocks_client *client, const struct rpc_method *me
             return error_set(error, STATUS_DEADLINE_EXCEEDED,
                 "calling %s: no answer until the deadline; last: %s", method->name, last.text);
         pause_ms(wait_ms);
-        wait_ms =
-            wait_ms * 2 > FLOCKS_CLIENT_MAX_RETRY_MS ? FLOCKS_CLIENT_MAX_RETRY_MS : wait_ms * 2;
+        wait_ms = longer_wait_ms(wait_ms);
     }
 }

@@ -12,7 +12,8 @@
 #include "crpc/crpc.h"
 
 enum {
-    /* Waits between attempts: this, then twice as long each time ... */
+    /* Waits between attempts: none before the second, as connecting waits in the listener's queue
+     * while one flocksd follows another; then this, then twice as long each time ... */
     FLOCKS_CLIENT_FIRST_RETRY_MS = 20,
     /* ... up to this. */
     FLOCKS_CLIENT_MAX_RETRY_MS = 1000
