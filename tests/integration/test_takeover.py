@@ -88,6 +88,33 @@ def test_service_killed_while_flocksd_is_down_is_replaced_once(instance):
         assert sum(1 for pid in instance.processes() if is_sleep(pid)) == 5
 
 
+def test_flocksd_killed_while_it_replaces_knows_every_replacement(instance):
+    """At any moment of the turn in which it asks for many new processes: none is left unsupervised."""
+    instance.write(sleepers(40, "{delay: 1ms, max_delay: 1ms, give_up_after: 0}"))
+    instance.start()
+    moment = random.Random(1)
+    for _ in range(10):
+        status = instance.status()
+        victims = {s["pid"] for s in status["services"]}
+        daemon = status["daemon"]["pid"]
+        # All at once: the exits wait until flocksd goes on.
+        os.kill(daemon, signal.SIGSTOP)
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        os.kill(daemon, signal.SIGCONT)
+        time.sleep(moment.random() * 0.02)
+        os.kill(daemon, signal.SIGKILL)
+
+        def replaced(victims=victims):
+            services = instance.status()["services"]
+            healthy = all(s["state"] == "SERVICE_STATE_HEALTHY" for s in services)
+            return healthy and not victims & {s["pid"] for s in services} and services
+
+        services = wait_until(replaced, what="forty replacements")
+        living = [pid for pid in instance.processes() if is_sleep(pid)]
+        assert sorted(living) == sorted(s["pid"] for s in services)
+
+
 def test_start_killed_in_the_middle_starts_nothing_twice(instance):
     instance.write(sleepers(30))
     moment = random.Random(4)

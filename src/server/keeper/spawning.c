@@ -151,8 +151,10 @@ void spawning_settle(struct keeper *keeper, size_t place)
             call->failure = (struct spawn_failure){0};
         fd_close(&call->report_fd);
     }
+    /* With nobody to be answered (flocksd died meanwhile), a failure is told as the exit it is. */
+    bool is_told_as_exit = call->failure.step == KEEPER_STEP_NONE || call->stream_id == 0;
     if (child->state == CHILD_STARTING)
-        child->state = call->failure.step == KEEPER_STEP_NONE ? CHILD_RUNNING : CHILD_FAILED;
+        child->state = is_told_as_exit ? CHILD_RUNNING : CHILD_FAILED;
     if (call->stream_id != 0 && !call->is_due && !answer(keeper, place)) {
         call->is_due = true;
         keeper->n_due_calls++;

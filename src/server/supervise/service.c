@@ -86,6 +86,7 @@ int service_init(struct service *service, struct supervisor *owner, uint32_t slo
         .since_wall_ns = clock_wall_ns(),
         .task_slot = SERVICE_NO_SLOT,
         .told_state = SERVICE_STOPPED};
+    list_init(&service->launch);
     result = add_endpoint(service, config->port, error);
     for (size_t i = 0; i < config->n_extra_ports && result == 0; i++)
         result = add_endpoint(service, config->extra_ports[i], error);
@@ -184,7 +185,7 @@ static void perform(struct service *service, enum service_action action)
         return;
     case SERVICE_ACTION_PREPARE:
     case SERVICE_ACTION_SPAWN:
-        service_spawn(service, action == SERVICE_ACTION_PREPARE);
+        service_spawn(service);
         return;
     case SERVICE_ACTION_WATCH:
         service_watch_begin(service, clock_monotonic_ms());

@@ -92,6 +92,7 @@ struct service {
     struct service_facts facts;
     int64_t since_wall_ns;
 
+    struct list launch; /* in supervisor.launches: its spawn waits for the state to be written */
     struct process_identity identity; /* of the present run; leader.pid 0: not known yet */
     uint8_t invocation[KEEPER_INVOCATION_BYTES];
     bool swept;                      /* something of it had to be killed */
@@ -151,7 +152,10 @@ void service_arm(struct service *service);
 void service_kill(struct service *service);
 
 /* service_run.c */
-void service_spawn(struct service *service, bool prepare);
+/* Gives the present run its identity; it is asked for by service_launch, when the state that speaks
+ * of it has been written. */
+void service_spawn(struct service *service);
+void service_launch(struct service *service);
 void service_signal(struct service *service);
 void service_sweep(struct service *service);
 bool service_is_empty(struct service *service);

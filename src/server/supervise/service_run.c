@@ -153,24 +153,41 @@ static struct spawn_plan_request plan_request(
         .mark = identity->mark};
 }
 
-void service_spawn(struct service *service, bool prepare)
+void service_spawn(struct service *service)
 {
     struct error error = ERROR_INIT;
-    struct spawn_plan_request request;
-    int result = choose_identity(&service->identity, service->invocation, &error);
 
     signalled_clear(&service->signalled);
-    if (result == 0) {
-        request = plan_request(service, &service->identity);
-        request.slot = service->slot;
-        request.run = service->facts.run;
-        memcpy(request.invocation, service->invocation, sizeof request.invocation);
-        request.command = prepare ? service->config->prepare->command : service->config->command;
-        request.n_command =
-            prepare ? service->config->prepare->n_command : service->config->n_command;
-        result = send_spawn(service, &request, false, &error);
+    if (choose_identity(&service->identity, service->invocation, &error) < 0) {
+        spawn_failed(service, error.system_error, error.text);
+        return;
     }
-    if (result < 0 && !service->owner->is_lost)
+    list_remove(&service->launch);
+    list_append(&service->owner->launches, &service->launch);
+}
+
+static int ask_for_run(struct service *service, struct error *error)
+{
+    const flocks_service_config *config = service->config;
+    bool prepares = service->facts.state == SERVICE_PREPARING;
+    struct spawn_plan_request request = plan_request(service, &service->identity);
+
+    request.slot = service->slot;
+    request.run = service->facts.run;
+    memcpy(request.invocation, service->invocation, sizeof request.invocation);
+    request.command = prepares ? config->prepare->command : config->command;
+    request.n_command = prepares ? config->prepare->n_command : config->n_command;
+    return send_spawn(service, &request, false, error);
+}
+
+void service_launch(struct service *service)
+{
+    struct error error = ERROR_INIT;
+
+    /* A stop was faster: there is nothing to end. */
+    if (service->facts.state == SERVICE_STOPPING)
+        service_observe(service, SERVICE_EVENT_SPAWN_FAILED, 0, NULL);
+    else if (ask_for_run(service, &error) < 0 && !service->owner->is_lost)
         spawn_failed(service, error.system_error, error.text);
 }
 

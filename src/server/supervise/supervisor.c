@@ -38,17 +38,44 @@ struct service *supervisor_find(const struct supervisor *supervisor, const char 
 
 /* ---- the loop ---- */
 
-static void save_if_dirty(struct supervisor *supervisor)
+/* Spawns that wait for the state to be written: one that was asked for and not written would be a
+ * process that the next flocksd knows nothing of. */
+static void launch_services(struct supervisor *supervisor)
 {
-    if (!supervisor->is_dirty)
-        return;
-    supervisor->is_dirty = false;
-    state_save(supervisor);
-    keeper_link_acknowledge(supervisor->link, supervisor->exits_done);
+    struct list due;
+
+    list_init(&due);
+    list_move_all(&due, &supervisor->launches);
+    while (!list_is_empty(&due)) {
+        struct service *service = CONTAINER_OF(due.next, struct service, launch);
+
+        list_remove(&service->launch);
+        service_launch(service);
+    }
 }
 
-/* What was changed in this turn is written once, before the loop sleeps; only then may the keeper
- * forget the exits that led to it, and only then do clients hear, who may change something again.
+/* Until the services of a fresh start have been asked to start, the configuration is the better
+ * thing to begin from. */
+static bool has_something_to_keep(const struct supervisor *supervisor)
+{
+    return !supervisor->is_fresh || supervisor->is_reconciled;
+}
+
+/* A spawn that fails at once changes the state again, and after a few asks for the next one only
+ * when some time has passed: this ends. */
+static void save_if_dirty(struct supervisor *supervisor)
+{
+    while (supervisor->is_dirty && has_something_to_keep(supervisor)) {
+        supervisor->is_dirty = false;
+        state_save(supervisor);
+        launch_services(supervisor);
+        keeper_link_acknowledge(supervisor->link, supervisor->exits_done);
+    }
+}
+
+/* What was changed in this turn is written once, before the loop sleeps; only then are processes
+ * asked for that it speaks of, may the keeper forget the exits that led to it, and do clients hear,
+ * who may change something again.
  */
 static void on_prepare(uv_prepare_t *prepare)
 {
@@ -308,6 +335,7 @@ static void set_basics(struct supervisor *supervisor, const struct supervisor_se
     (void)snprintf(supervisor->run, sizeof supervisor->run, "%s", setup->paths->run);
     (void)snprintf(supervisor->logs, sizeof supervisor->logs, "%s", setup->paths->logs);
     list_init(&supervisor->spawns);
+    list_init(&supervisor->launches);
 }
 
 static int make_contents(
@@ -360,13 +388,12 @@ static const struct keeper_child *find_child(
     return NULL;
 }
 
-static void kill_child(struct supervisor *supervisor, const struct keeper_child *child)
+/* A probe of the flocksd before, with what it started: nobody waits for its result. */
+static void kill_probe(struct supervisor *supervisor, const struct keeper_child *child)
 {
-    const struct process_id id = {.pid = child->pid, .start_ticks = child->start_ticks};
-
-    (void)supervisor;
-    log_warn("unknown child killed", "pid=%d slot=%u", (int)child->pid, (unsigned)child->slot);
-    (void)!process_signal(&id, SIGKILL, NULL);
+    log_info("earlier probe killed", "pid=%d slot=%u", (int)child->pid, (unsigned)child->slot);
+    (void)!keeper_link_signal(supervisor->link, child->slot, child->generation, SIGKILL,
+        KEEPER_SCOPE_GROUP, NULL, NULL, NULL);
 }
 
 static void reconcile_service(
@@ -391,9 +418,8 @@ static void reconcile(
     struct supervisor *supervisor, const struct keeper_child *children, size_t n_children)
 {
     for (size_t i = 0; i < n_children; i++) {
-        /* A probe of the flocksd before: nobody waits for its result. */
         if (children[i].slot >= supervisor->n_services && !children[i].exited)
-            kill_child(supervisor, &children[i]);
+            kill_probe(supervisor, &children[i]);
     }
     supervisor->is_reconciled = true;
     for (uint32_t slot = 0; slot < supervisor->n_services; slot++)
@@ -547,7 +573,7 @@ void supervisor_close(struct supervisor *supervisor, void (*closed)(void *data),
 {
     if (supervisor == NULL || supervisor->is_closing)
         return;
-    if (supervisor->is_dirty)
+    if (supervisor->is_dirty && has_something_to_keep(supervisor))
         state_save(supervisor);
     supervisor->is_closing = true;
     supervisor->closed = closed;

@@ -2,6 +2,9 @@
 
 #include <assert.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 
 #include "common/base/clock.h"
 
@@ -112,6 +115,21 @@ int keeper_link_register_output(struct keeper_link *link, const struct keeper_ou
     return 0;
 }
 
+static void copy_state(struct fake_keeper *keeper)
+{
+    struct stat status;
+    off_t offset = 0;
+
+    if (keeper->copies_state_from == 0)
+        return;
+    keeper->state_copy_fd = memfd_create("copy", MFD_CLOEXEC);
+    assert(fstat(keeper->copies_state_from, &status) == 0);
+    while (offset < status.st_size)
+        assert(sendfile(keeper->state_copy_fd, keeper->copies_state_from, &offset,
+                   (size_t)(status.st_size - offset)) > 0);
+    keeper->copies_state_from = 0;
+}
+
 int keeper_link_spawn(struct keeper_link *link, const struct keeper_spawn *spawn,
     keeper_spawned_fn done, void *data, struct error *error)
 {
@@ -127,6 +145,7 @@ int keeper_link_spawn(struct keeper_link *link, const struct keeper_spawn *spawn
     child->mark = spawn->rttime_mark;
     memcpy(child->invocation, spawn->invocation, sizeof child->invocation);
     link->keeper->spawns++;
+    copy_state(link->keeper);
     link->spawning[link->n_spawning].done = done;
     link->spawning[link->n_spawning].data = data;
     link->spawning[link->n_spawning++].slot = spawn->slot;

@@ -24,6 +24,9 @@ struct fake_keeper {
     uint64_t sequence;
     uint64_t acknowledged;
     int32_t next_pid;
+    /* Not 0: the next spawn leaves a copy of this memory as it was then, in state_copy_fd. */
+    int copies_state_from;
+    int state_copy_fd;
 };
 
 /* A link of one flocksd. `refuses` makes the next spawns fail with this errno. */

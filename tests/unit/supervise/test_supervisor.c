@@ -134,6 +134,19 @@ static void turn(struct world *world)
     (void)uv_run(&world->loop, UV_RUN_NOWAIT);
 }
 
+/* Spawns are asked for when the state that speaks of them has been written: at the turn's end. */
+static void answer_spawns(struct world *world)
+{
+    turn(world);
+    fake_link_answer_spawns(&world->link);
+}
+
+static unsigned spawns_of(struct world *world)
+{
+    turn(world);
+    return world->keeper.spawns;
+}
+
 /* flocksd is gone; the keeper and the state stay. */
 static void drop_supervisor(struct world *world)
 {
@@ -248,7 +261,7 @@ static void start_base(struct world *world)
     open_supervisor(world, true, false);
     fake_link_answer_list(&world->link);
     begin(world, FLOCKS_OPERATION_KIND_START, "base", id);
-    fake_link_answer_spawns(&world->link);
+    answer_spawns(world);
     run_until_state(world, 1, FLOCKS_SERVICE_STATE_HEALTHY);
     assert_int_equal(operation_state(world, id), FLOCKS_OPERATION_STATE_SUCCEEDED);
 }
@@ -260,14 +273,14 @@ static void test_supervisor_fresh_start_runs_in_order(void **state)
     struct world *world = *state;
 
     open_supervisor(world, true, true);
-    assert_int_equal(world->keeper.spawns, 0);
+    assert_int_equal(spawns_of(world), 0);
     fake_link_answer_list(&world->link);
-    assert_int_equal(world->keeper.spawns, 1);
+    assert_int_equal(spawns_of(world), 1);
     assert_int_equal(state_of(world, 0), FLOCKS_SERVICE_STATE_WAITING);
-    fake_link_answer_spawns(&world->link);
+    answer_spawns(world);
     run_until_state(world, 1, FLOCKS_SERVICE_STATE_HEALTHY);
-    assert_int_equal(world->keeper.spawns, 2);
-    fake_link_answer_spawns(&world->link);
+    assert_int_equal(spawns_of(world), 2);
+    answer_spawns(world);
     run_until_state(world, 0, FLOCKS_SERVICE_STATE_HEALTHY);
     assert_int_equal(state_of(world, 2), FLOCKS_SERVICE_STATE_STOPPED);
 }
@@ -286,7 +299,7 @@ static void test_supervisor_unknown_name_does_nothing(void **state)
     assert_int_equal(supervisor_begin(world->supervisor, &request, id, &error), -STATUS_NOT_FOUND);
     assert_int_equal(error.reason, FLOCKS_ERROR_REASON_UNKNOWN_SERVICE);
     assert_string_equal(error.subject, "nobody");
-    assert_int_equal(world->keeper.spawns, 0);
+    assert_int_equal(spawns_of(world), 0);
 }
 
 static void test_supervisor_exit_is_replaced_in_the_same_turn(void **state)
@@ -295,11 +308,59 @@ static void test_supervisor_exit_is_replaced_in_the_same_turn(void **state)
 
     start_base(world);
     (void)fake_link_end_child(&world->keeper, &world->link, 1, KILLED);
-    assert_int_equal(world->keeper.spawns, 2);
     assert_int_equal(generation_of(world, 1), 2);
     assert_int_equal(world->keeper.acknowledged, 0);
-    turn(world);
+    assert_int_equal(spawns_of(world), 2);
     assert_int_equal(world->keeper.acknowledged, 1);
+}
+
+/* flocksd dies while the keeper starts the replacement: that one is taken over, not lost. */
+static void test_supervisor_takeover_knows_a_run_from_its_request_on(void **state)
+{
+    struct world *world = *state;
+
+    start_base(world);
+    world->keeper.copies_state_from = world->state_fd;
+    (void)fake_link_end_child(&world->keeper, &world->link, 1, KILLED);
+    assert_int_equal(spawns_of(world), 2);
+    drop_supervisor(world);
+    fd_close(&world->state_fd);
+    world->state_fd = world->keeper.state_copy_fd;
+    open_supervisor(world, false, false);
+    fake_link_answer_list(&world->link);
+    run_until_state(world, 1, FLOCKS_SERVICE_STATE_HEALTHY);
+    assert_int_equal(spawns_of(world), 2);
+    assert_int_equal(generation_of(world, 1), 2);
+}
+
+/* Asked to start and killed before anything was written: it begins once more from the
+ * configuration. */
+static void test_supervisor_fresh_start_keeps_nothing_before_it_begins(void **state)
+{
+    struct world *world = *state;
+
+    open_supervisor(world, true, true);
+    turn(world);
+    assert_false(supervisor_has_state(world->state_fd));
+    fake_link_answer_list(&world->link);
+    turn(world);
+    assert_true(supervisor_has_state(world->state_fd));
+}
+
+static void test_supervisor_stop_overtakes_a_spawn_that_was_not_asked_for(void **state)
+{
+    struct world *world = *state;
+    char start[SUPERVISOR_OPERATION_ID_SIZE];
+    char stop[SUPERVISOR_OPERATION_ID_SIZE];
+
+    open_supervisor(world, true, false);
+    fake_link_answer_list(&world->link);
+    begin(world, FLOCKS_OPERATION_KIND_START, "base", start);
+    begin(world, FLOCKS_OPERATION_KIND_STOP, "base", stop);
+    assert_int_equal(spawns_of(world), 0);
+    assert_int_equal(operation_state(world, start), FLOCKS_OPERATION_STATE_CANCELLED);
+    assert_int_equal(operation_state(world, stop), FLOCKS_OPERATION_STATE_SUCCEEDED);
+    assert_int_equal(state_of(world, 1), FLOCKS_SERVICE_STATE_STOPPED);
 }
 
 static void test_supervisor_takeover_starts_nothing_twice(void **state)
@@ -313,7 +374,7 @@ static void test_supervisor_takeover_starts_nothing_twice(void **state)
     assert_int_equal(state_of(world, 1), FLOCKS_SERVICE_STATE_HEALTHY);
     fake_link_answer_list(&world->link);
     turn(world);
-    assert_int_equal(world->keeper.spawns, 1);
+    assert_int_equal(spawns_of(world), 1);
     assert_int_equal(state_of(world, 1), FLOCKS_SERVICE_STATE_HEALTHY);
 }
 
@@ -330,7 +391,7 @@ static void test_supervisor_takeover_before_the_spawn_was_answered(void **state)
     open_supervisor(world, false, false);
     fake_link_answer_list(&world->link);
     run_until_state(world, 1, FLOCKS_SERVICE_STATE_HEALTHY);
-    assert_int_equal(world->keeper.spawns, 1);
+    assert_int_equal(spawns_of(world), 1);
     assert_int_equal(operation_state(world, id), FLOCKS_OPERATION_STATE_SUCCEEDED);
 }
 
@@ -348,11 +409,11 @@ static void test_supervisor_takeover_of_a_spawn_that_was_never_asked_for(void **
     world->keeper.children[1] = (struct fake_child){.alive = false};
     open_supervisor(world, false, false);
     fake_link_answer_list(&world->link);
-    assert_int_equal(world->keeper.spawns, 2);
+    assert_int_equal(spawns_of(world), 2);
     assert_int_equal(generation_of(world, 1), 1);
 }
 
-/* The keeper knows of a run that the state does not: flocksd died between request and write. */
+/* The keeper knows of a run that the state does not: the state was too full to be written. */
 static void test_supervisor_takeover_ends_a_run_it_knows_nothing_of(void **state)
 {
     struct world *world = *state;
@@ -368,7 +429,7 @@ static void test_supervisor_takeover_ends_a_run_it_knows_nothing_of(void **state
     assert_int_equal(state_of(world, 1), FLOCKS_SERVICE_STATE_STOPPING);
     (void)fake_link_end_child(&world->keeper, &world->link, 1, KILLED);
     run_until_state(world, 1, FLOCKS_SERVICE_STATE_STOPPED);
-    assert_int_equal(world->keeper.spawns, 0);
+    assert_int_equal(spawns_of(world), 0);
 }
 
 static void test_supervisor_exit_told_again_is_believed_once(void **state)
@@ -378,13 +439,13 @@ static void test_supervisor_exit_told_again_is_believed_once(void **state)
 
     start_base(world);
     exit = fake_link_end_child(&world->keeper, &world->link, 1, KILLED);
-    fake_link_answer_spawns(&world->link);
+    answer_spawns(world);
     turn(world);
     drop_supervisor(world);
     open_supervisor(world, false, false);
     fake_link_answer_list(&world->link);
     world->link.events->exited(world->link.events_data, &exit);
-    assert_int_equal(world->keeper.spawns, 2);
+    assert_int_equal(spawns_of(world), 2);
 }
 
 static void test_supervisor_exit_while_nobody_watched_is_a_restart(void **state)
@@ -400,7 +461,7 @@ static void test_supervisor_exit_while_nobody_watched_is_a_restart(void **state)
     fake_link_answer_list(&world->link);
     world->keeper.children[1].alive = false;
     world->link.events->exited(world->link.events_data, &exit);
-    assert_int_equal(world->keeper.spawns, 2);
+    assert_int_equal(spawns_of(world), 2);
     assert_int_equal(generation_of(world, 1), 2);
 }
 
@@ -413,9 +474,10 @@ static void test_supervisor_stop_ends_a_start(void **state)
     open_supervisor(world, true, false);
     fake_link_answer_list(&world->link);
     begin(world, FLOCKS_OPERATION_KIND_START, "base", start);
+    turn(world);
     begin(world, FLOCKS_OPERATION_KIND_STOP, "base", stop);
     assert_int_equal(operation_state(world, start), FLOCKS_OPERATION_STATE_CANCELLED);
-    fake_link_answer_spawns(&world->link);
+    answer_spawns(world);
     assert_int_equal(world->keeper.signals, 1);
     (void)fake_link_end_child(&world->keeper, &world->link, 1, KILLED);
     assert_int_equal(operation_state(world, stop), FLOCKS_OPERATION_STATE_SUCCEEDED);
@@ -431,11 +493,11 @@ static void test_supervisor_exec_failure_ends_the_start(void **state)
     fake_link_answer_list(&world->link);
     world->link.refuses = 2; /* ENOENT */
     begin(world, FLOCKS_OPERATION_KIND_START, "base", id);
-    while (world->link.n_spawning > 0)
+    for (turn(world); world->link.n_spawning > 0; turn(world))
         fake_link_answer_spawns(&world->link);
     assert_int_equal(operation_state(world, id), FLOCKS_OPERATION_STATE_FAILED);
     assert_int_equal(state_of(world, 1), FLOCKS_SERVICE_STATE_BACKOFF);
-    assert_int_equal(world->keeper.spawns, 4);
+    assert_int_equal(spawns_of(world), 4);
 }
 
 static void count(void *data)
@@ -461,7 +523,7 @@ static void test_supervisor_waiters_are_told_when_it_is_written(void **state)
         supervisor_wait(world->supervisor, id, SUPERVISOR_WAIT_END, 0, count, &never, &wait, NULL),
         0);
     supervisor_wait_cancel(wait);
-    fake_link_answer_spawns(&world->link);
+    answer_spawns(world);
     turn(world);
     assert_int_equal(told, 0);
     run_until_state(world, 1, FLOCKS_SERVICE_STATE_HEALTHY);
@@ -480,7 +542,7 @@ static void test_supervisor_shutdown_stops_in_reverse_order_and_ends_once(void *
 
     start_base(world);
     begin(world, FLOCKS_OPERATION_KIND_START, "app", id);
-    fake_link_answer_spawns(&world->link);
+    answer_spawns(world);
     run_until_state(world, 0, FLOCKS_SERVICE_STATE_HEALTHY);
     begin(world, FLOCKS_OPERATION_KIND_SHUTDOWN, NULL, id);
     assert_int_equal(world->keeper.signals, 1);
@@ -504,6 +566,9 @@ int main(void)
         TEST(test_supervisor_fresh_start_runs_in_order),
         TEST(test_supervisor_unknown_name_does_nothing),
         TEST(test_supervisor_exit_is_replaced_in_the_same_turn),
+        TEST(test_supervisor_takeover_knows_a_run_from_its_request_on),
+        TEST(test_supervisor_fresh_start_keeps_nothing_before_it_begins),
+        TEST(test_supervisor_stop_overtakes_a_spawn_that_was_not_asked_for),
         TEST(test_supervisor_takeover_starts_nothing_twice),
         TEST(test_supervisor_takeover_before_the_spawn_was_answered),
         TEST(test_supervisor_takeover_of_a_spawn_that_was_never_asked_for),
