@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from instance import PYTHON, SERVICES, is_alive, wait_until
+from instance import PYTHON, SERVICES, is_alive, processes_with, wait_until
 
 KILLS = int(os.environ.get("FLOCKS_TAKEOVERS", "200"))
 
@@ -163,6 +163,61 @@ services:
     text = wait_until(lambda: (t := whole()) and re.search(r"^end \d+$", t[-40:], re.M) and t, what="end")
     check_numbers(text)
 
+
+FAMILY = f"services: {{family: {{command: [{PYTHON}, {SERVICES}/family.py, setsid, daemon]}}}}\n"
+
+
+def family_of(instance, service):
+    wait_until(lambda: instance.log("family").count("family") == service["generation"], what="the family's word")
+    return processes_with("FLOCKS_INVOCATION_ID", service["invocation_id"])
+
+
+def test_both_killed_leaves_nothing_for_the_next_start(instance):
+    """Keeper and flocksd die, then the leader: what it had started is ended before a new one begins."""
+    instance.write(FAMILY)
+    instance.start()
+    status = instance.status()
+    family = family_of(instance, status["services"][0])
+    assert len(family) == 3
+    # Stopped, it cannot end the services when it loses its keeper.
+    os.kill(status["daemon"]["pid"], signal.SIGSTOP)
+    for pid in (status["daemon"]["keeper_pid"], status["daemon"]["pid"], status["services"][0]["pid"]):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(status["services"][0]["pid"]), what="the leader's end")
+    assert len([pid for pid in family if is_alive(pid)]) == 2
+    instance.start()
+    assert [pid for pid in family if is_alive(pid)] == []
+
+
+def test_start_waits_for_a_flocksd_that_lost_its_keeper(instance):
+    instance.write(FAMILY)
+    instance.start()
+    status = instance.status()
+    family = processes_with("FLOCKS_INVOCATION_ID", status["services"][0]["invocation_id"])
+    os.kill(status["daemon"]["keeper_pid"], signal.SIGKILL)
+    instance.start()
+    assert instance.status()["daemon"]["keeper_pid"] != status["daemon"]["keeper_pid"]
+    assert [pid for pid in family if is_alive(pid)] == []
+
+
+def test_probe_of_a_killed_flocksd_is_ended_with_its_children(instance):
+    instance.write(
+        """
+services:
+  probed:
+    command: [/bin/sleep, "1000"]
+    probes: {alive: {exec: {command: [/bin/sh, -c, "sleep 1001; true"]}, period: 100ms, timeout: 60s}}
+"""
+    )
+    instance.start()
+
+    def probes():
+        return [pid for pid in instance.processes() if cmdline(pid) == b"sleep\x001001\x00"]
+
+    first = wait_until(probes, what="a probe")
+    os.kill(daemon_pid(instance), signal.SIGKILL)
+    wait_until(lambda: (p := probes()) and not set(p) & set(first), what="another probe")
+    assert len(probes()) == 1
 
 def check_numbers(text):
     """Every line from 0 to the end once, in order, whole."""

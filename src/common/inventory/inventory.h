@@ -1,5 +1,5 @@
-/* What a keeper left behind: a file of fixed layout in which it notes every child while the child
- * lives.
+/* What a keeper left behind: a file of fixed layout in which it notes every child, and keeps the
+ * note of one that has ended for a while, because its descendants may live.
  *
  * Only the keeper writes, through shared memory, so nothing is lost by its death. Readers are the
  * next flocksd, which ends what is left, and the CLI, which names it. A record is never proof by
@@ -26,7 +26,7 @@ enum {
 
 /* One process that a keeper spawned: leader of its session and process group. */
 struct inventory_record {
-    int32_t pid;
+    int32_t pid; /* as read: 0 when it has ended */
     uint32_t slot;
     uint32_t generation;
     /* Field 22 of /proc/<pid>/stat. */
@@ -54,15 +54,16 @@ void inventory_remove(const char *run);
 /* ---- readers ---- */
 
 enum inventory_scope {
-    /* Files of earlier keepers only: while a keeper lives. */
+    /* Files of earlier keepers only: while a keeper lives. All records of this boot. */
     INVENTORY_EARLIER,
-    /* The last keeper's too: while the instance lock is free. */
+    /* The last keeper's too: while the instance lock is free. Only records whose process runs. */
     INVENTORY_ALL
 };
 
-/* Records whose process still runs (same boot, pid and start time; not a zombie). At most
- * `capacity` are stored; *out_count counts all. No file: none. A file that cannot be understood is
- * an error, told after the others are read. */
+/* Records of this boot; a process runs if pid and start time are the same and it is no zombie.
+ * Where it does not, only mark and invocation can tell what it started. At most `capacity` are
+ * stored; *out_count counts all. No file: none. A file that cannot be understood is an error, told
+ * after the others are read. */
 NODISCARD int inventory_read(const char *run, enum inventory_scope scope,
     struct inventory_record *out, size_t capacity, size_t *out_count, struct error *error);
 /* Deletes the files of earlier keepers: what they name has been dealt with. */

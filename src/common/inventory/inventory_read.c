@@ -13,6 +13,7 @@
 #define EARLIER_PREFIX INVENTORY_FILE_NAME "."
 
 struct reading {
+    enum inventory_scope scope;
     struct inventory_record *records;
     size_t capacity;
     size_t count;
@@ -27,6 +28,22 @@ static bool is_earlier(const char *name)
 static void free_text(char **text)
 {
     free(*text);
+}
+
+static void take_record(struct reading *reading, const struct inventory_record *record)
+{
+    uint64_t ticks = 0;
+    bool runs = inventory_start_ticks(record->pid, &ticks) && ticks == record->start_ticks;
+    if (!runs && reading->scope == INVENTORY_ALL)
+        return;
+    if (reading->count < reading->capacity) {
+        struct inventory_record *out = &reading->records[reading->count];
+        *out = *record;
+        out->name[INVENTORY_NAME_SIZE - 1] = '\0';
+        if (!runs)
+            out->pid = 0;
+    }
+    reading->count++;
 }
 
 static int read_file(struct reading *reading, const char *path, struct error *error)
@@ -46,18 +63,9 @@ static int read_file(struct reading *reading, const char *path, struct error *er
             error, STATUS_DATA_LOSS, "not an inventory that this version knows: %s", path);
     if (memcmp(inventory->boot_id, reading->boot_id, sizeof reading->boot_id) != 0)
         return 0;
-    for (size_t i = 0; i < INVENTORY_RECORDS; i++) {
-        const struct inventory_record *record = &inventory->entries[i].record;
-        uint64_t ticks;
-        if (inventory->entries[i].in_use == 0 || !inventory_start_ticks(record->pid, &ticks) ||
-            ticks != record->start_ticks)
-            continue;
-        if (reading->count < reading->capacity) {
-            reading->records[reading->count] = *record;
-            reading->records[reading->count].name[INVENTORY_NAME_SIZE - 1] = '\0';
-        }
-        reading->count++;
-    }
+    for (size_t i = 0; i < INVENTORY_RECORDS; i++)
+        if (inventory->entries[i].in_use != 0)
+            take_record(reading, &inventory->entries[i].record);
     return 0;
 }
 
@@ -70,7 +78,7 @@ static void close_directory(DIR **directory)
 int inventory_read(const char *run, enum inventory_scope scope, struct inventory_record *out,
     size_t capacity, size_t *out_count, struct error *error)
 {
-    struct reading reading = {.records = out, .capacity = capacity};
+    struct reading reading = {.scope = scope, .records = out, .capacity = capacity};
     inventory_boot_id(reading.boot_id);
     *out_count = 0;
     CLEANUP(close_directory) DIR *directory = opendir(run);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -10,9 +11,16 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/fd.h"
 
-enum { WORD_LINE_MAX = 2048 };
+enum {
+    WORD_LINE_MAX = 2048,
+    /* A flocksd whose keeper was killed ends its services and itself: time that it has. Then the
+     * start fails, because somebody else serves the socket. */
+    HEIR_MS = 10 * 1000,
+    HEIR_LOOK_MS = 20
+};
 
 int instance_lock(const struct paths *paths, int *out_lock_fd, struct error *error)
 {
@@ -43,6 +51,25 @@ static int socket_address(const struct paths *paths, struct sockaddr_un *out, st
     return 0;
 }
 
+static bool is_served(const struct sockaddr_un *address)
+{
+    CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    return fd >= 0 &&
+           (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno == EAGAIN);
+}
+
+/* The lock is ours, so whoever still serves is about to end. */
+static bool is_served_for_long(const struct sockaddr_un *address)
+{
+    int64_t end_at = clock_monotonic_ms() + HEIR_MS;
+    while (is_served(address)) {
+        if (clock_monotonic_ms() >= end_at)
+            return true;
+        (void)poll(NULL, 0, HEIR_LOOK_MS);
+    }
+    return false;
+}
+
 /* Removes a socket that nobody answers. */
 static int remove_dead_socket(
     const struct paths *paths, const struct sockaddr_un *address, struct error *error)
@@ -53,12 +80,9 @@ static int remove_dead_socket(
     if (!S_ISSOCK(status.st_mode))
         return error_set(
             error, STATUS_ALREADY_EXISTS, "%s is in the socket's place", paths->socket);
-    CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return error_set_errno(error, errno, "create a socket");
-    if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno == EAGAIN)
+    if (is_served_for_long(address))
         return error_set(error, STATUS_ALREADY_EXISTS, "another process serves %s", paths->socket);
-    if (unlink(paths->socket) != 0)
+    if (unlink(paths->socket) != 0 && errno != ENOENT)
         return error_set_errno(error, errno, "remove %s", paths->socket);
     return 0;
 }

@@ -14,7 +14,10 @@ enum {
 static void reap_child(struct keeper *keeper, size_t place, int wait_status)
 {
     spawning_settle(keeper, place);
-    inventory_clear(keeper->inventory, place);
+    /* The record of one that ran stays until the place is used again: what it started may outlive
+     * it, flocksd and us. */
+    if (keeper->children.table[place].state == CHILD_FAILED)
+        inventory_clear(keeper->inventory, place);
     children_exited(&keeper->children, place, wait_status, clock_boottime_ns());
 }
 

@@ -134,7 +134,8 @@ static void gather_numbers(struct process_scan *scan, const struct process_ident
 {
     const pid_t leader = identity->leader.pid;
     const struct entry *holder = find_entry(scan, leader);
-    bool is_recycled = holder != NULL && holder->id.start_ticks != identity->leader.start_ticks;
+    bool is_recycled =
+        leader == 0 || (holder != NULL && holder->id.start_ticks != identity->leader.start_ticks);
     for (size_t i = 0; i < scan->count; i++) {
         struct entry *entry = &scan->entries[i];
         entry->evidence = 0;
@@ -215,7 +216,7 @@ static bool gather_details(struct process_scan *scan, const struct process_ident
 int process_scan_select(struct process_scan *scan, const struct process_identity *identity,
     struct process_member *out_members, size_t capacity, size_t *out_count, struct error *error)
 {
-    if (identity->leader.pid <= 0)
+    if (identity->leader.pid < 0)
         return error_set(error, STATUS_INVALID_ARGUMENT, "%d is not a leader's process id",
             (int)identity->leader.pid);
     gather_numbers(scan, identity);

@@ -37,6 +37,8 @@ struct process_id {
 /* One generation. The keeper makes each leader a session and group leader: pgid = sid = leader.pid.
  */
 struct process_identity {
+    /* pid 0: it ended before anybody could tell whose number that is now. Scans only: they go by
+     * mark and invocation then, and by who descends from those. start_ticks is good. */
     struct process_id leader;
     /* 32 hex digits, NUL-terminated; "" = not looked for. */
     char invocation[PROCESS_INVOCATION_LENGTH + 1];

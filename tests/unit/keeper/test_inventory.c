@@ -116,6 +116,21 @@ static void test_inventory_earlier_files_are_read_until_forgotten(void **state)
     assert_int_equal(count(INVENTORY_EARLIER, found), 0);
 }
 
+/* What an ended child started may live: whoever ends leftovers hears of it, by its marks only. */
+static void test_inventory_ended_process_of_an_earlier_keeper_has_no_pid(void **state)
+{
+    (void)state;
+    struct inventory_record found[CAPACITY];
+    struct inventory_record record = own_record();
+    record.start_ticks++;
+    record.rttime_mark = 17;
+    inventory_put(create(), 0, &record);
+    (void)create();
+    assert_int_equal(count(INVENTORY_EARLIER, found), 1);
+    assert_int_equal(found[0].pid, 0);
+    assert_int_equal(found[0].rttime_mark, 17);
+}
+
 static void test_inventory_garbled_file_is_an_error(void **state)
 {
     (void)state;
@@ -144,6 +159,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_inventory_zombie_is_not_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_inventory_earlier_files_are_read_until_forgotten, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_inventory_ended_process_of_an_earlier_keeper_has_no_pid, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_inventory_garbled_file_is_an_error, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
