@@ -171,6 +171,27 @@ def test_interrupted_start_says_the_operation_and_goes_on(instance, free_port):
     assert instance.service("slow")["wanted"]
 
 
+def test_what_ends_the_waiting_names_the_operation_in_json(instance, free_port):
+    instance.write(f"services: {{slow: {{command: [/bin/sleep, '1000'], port: {free_port()}}}}}\n")
+    late = instance.start("--json", "--timeout", "1s", check=4)
+    operation = json.loads(late.stdout)["error"]["details"][0]["operation_id"]
+    assert operation
+    process = run(instance, "start", "--json")
+    assert select.select([process.stderr], [], [], 30)[0]
+    wait_until(lambda: "(0 of 1)" in process.stderr.readline(), what="it follows")
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert json.loads(output)["error"]["details"][0]["operation_id"]
+
+
+def test_quiet_start_that_fails_says_why(instance):
+    instance.write("services: {bad: {command: [/bin/false], restart: {policy: NEVER}}}\n")
+    result = instance.start("--quiet", check=1)
+    assert result.stdout == ""
+    assert result.stderr.startswith("flocks: bad: ")
+
+
 # ---- settings ----
 
 
@@ -193,7 +214,7 @@ def test_start_with_other_settings_restarts_and_without_keeps_them(instance, fre
     instance.flocks("restart", "--no-browser", check=0)
     assert port_of(instance) == second
     shown = instance.flocks("config", check=0).stdout
-    assert "running daemon" in shown
+    assert "# running daemon\n" in shown
 
 
 def test_config_shows_the_origin_of_each_value(instance, free_port):

@@ -40,6 +40,12 @@ static int replace(const struct cli *cli, struct error *error)
     return result;
 }
 
+static int refuse_second(struct error *error)
+{
+    error_set_hint(error, "`flocks stop` ends it");
+    return error_set(error, STATUS_ALREADY_EXISTS, "a daemon runs already, in the background");
+}
+
 /* 0, STARTUP_MISTAKEN or negative. */
 static int bring_up(struct startup *startup, struct daemon *daemon, struct error *error)
 {
@@ -49,7 +55,7 @@ static int bring_up(struct startup *startup, struct daemon *daemon, struct error
     if (result < 0)
         return result;
     if (plan == PLAN_USE && cli_flag(cli, OPTION_FOREGROUND, false))
-        return error_set(error, STATUS_ALREADY_EXISTS, "flocks runs already, in the background");
+        return refuse_second(error);
     if (plan == PLAN_USE) {
         if (cli->notes)
             fputs("flocks: runs already\n", cli->notes);

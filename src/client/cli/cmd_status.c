@@ -111,8 +111,8 @@ static int add_configured(const struct cli *cli, struct arena *arena,
     if (result == CONFIG_OK)
         result = add_services(cli, config.message, arena, out, error);
     else if (result == CONFIG_MISTAKEN && cli->notes)
-        fprintf(cli->notes, "flocks: %s has mistakes; `flocks config validate` shows them\n",
-            cli->paths.config);
+        fputs("flocks: the configuration has mistakes; `flocks config validate` shows them\n",
+            cli->notes);
     mistakes_deinit(&mistakes);
     return result < 0 ? result : 0;
 }

@@ -145,7 +145,7 @@ static void end_line(struct pass *pass, int column)
     int gap = column < ORIGIN_COLUMN ? ORIGIN_COLUMN - column : 2;
     fprintf(pass->stream, "%*s%s# %s", gap, "", terminal_color(TERMINAL_DIM, pass->view->color),
         layer_text(origin));
-    if (origin->source[0]) {
+    if (origin->source[0] && strcmp(origin->source, layer_text(origin)) != 0) {
         fputc(' ', pass->stream);
         terminal_print_escaped(pass->stream, origin->source);
     }

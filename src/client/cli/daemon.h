@@ -16,7 +16,9 @@ enum {
     /* Looking (status, config, version), and the first answer to anything else. */
     DAEMON_ANSWER_MS = 5 * 1000,
     /* Waiting for work, where --timeout does not say otherwise; the work has its own bounds. */
-    DAEMON_WORK_MS = 15 * 60 * 1000
+    DAEMON_WORK_MS = 15 * 60 * 1000,
+    /* As the schema's max_bytes of an operation's id, and the end. */
+    DAEMON_OPERATION_ID_SIZE = 33
 };
 
 /* Embedded by value. */
@@ -24,6 +26,8 @@ struct daemon {
     const struct cli *cli;
     struct flocks_client *client;
     int64_t deadline_at; /* of the whole command, monotonic ms */
+    /* The last one that was followed; "": none. For the failure that ends the following. */
+    char operation_id[DAEMON_OPERATION_ID_SIZE];
 };
 
 /* Touches nothing yet. -STATUS_RESOURCE_EXHAUSTED. */

@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "client/cli/interrupt.h"
+#include "client/cli/report.h"
 #include "client/cli/terminal.h"
 #include "common/base/clock.h"
 
@@ -60,16 +61,27 @@ static void end_progress(const struct progress *progress)
         terminal_live_line(progress->cli->notes, "");
 }
 
+static void make_json_notice(const char *id, char out[INTERRUPT_NOTICE_MAX])
+{
+    struct error error = ERROR_INIT;
+    struct buffer text;
+    error_set(&error, STATUS_CANCELLED, "interrupted; operation %s goes on", id);
+    flocks_error_detail detail = report_detail(&error);
+    detail.operation_id = id;
+    buffer_init(&text, INTERRUPT_NOTICE_MAX - 1);
+    if (report_append_error(&error, &detail, &text) == 0)
+        (void)snprintf(out, INTERRUPT_NOTICE_MAX, "%.*s", (int)buffer_length(&text),
+            (const char *)buffer_data(&text));
+    buffer_deinit(&text);
+}
+
 static void announce_id(const struct cli *cli, const char *id)
 {
     char words[INTERRUPT_NOTICE_MAX];
     char json[INTERRUPT_NOTICE_MAX] = "";
     (void)snprintf(words, sizeof(words), "\nflocks: interrupted; operation %s goes on\n", id);
     if (cli->json)
-        (void)snprintf(json, sizeof(json),
-            "{\"error\":{\"code\":%d,\"message\":\"interrupted; operation %s goes on\","
-            "\"details\":[]}}\n",
-            (int)STATUS_CANCELLED, id);
+        make_json_notice(id, json);
     interrupt_exit_with(cli->json ? "" : words, json);
 }
 
@@ -131,6 +143,7 @@ int operation_follow(struct daemon *daemon, const char *id,
 {
     struct progress progress = {.cli = daemon->cli, .began_at = clock_monotonic_ms()};
     announce_id(daemon->cli, id);
+    (void)snprintf(daemon->operation_id, sizeof(daemon->operation_id), "%s", id);
     int result = follow(daemon, id, &progress, out, error);
     end_progress(&progress);
     interrupt_exit_with("\nflocks: interrupted\n", "");
@@ -146,17 +159,17 @@ void operation_free(const flocks_get_operation_response **response)
 
 void operation_print_failures(const struct cli *cli, const flocks_operation *operation)
 {
-    if (!cli->notes || cli->json)
+    if (cli->json)
         return;
     for (size_t i = 0; i < operation->n_outcomes; i++) {
         const flocks_service_outcome *outcome = operation->outcomes[i];
         if (outcome->state == FLOCKS_OPERATION_STATE_SUCCEEDED)
             continue;
-        fprintf(cli->notes, "flocks: %s: ", outcome->service);
-        terminal_print_escaped(cli->notes,
-            outcome->message[0]
-                ? outcome->message
-                : flocks_state_reason_name(flocks_state_reason_from((int)outcome->reason)));
-        fputc('\n', cli->notes);
+        fprintf(stderr, "flocks: %s: ", outcome->service);
+        terminal_print_escaped(
+            stderr, outcome->message[0]
+                        ? outcome->message
+                        : flocks_state_reason_name(flocks_state_reason_from((int)outcome->reason)));
+        fputc('\n', stderr);
     }
 }

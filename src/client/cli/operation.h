@@ -27,7 +27,7 @@ NODISCARD int operation_follow(struct daemon *daemon, const char *id,
 /* For CLEANUP(). */
 void operation_free(const flocks_get_operation_response **response);
 
-/* Failures of an ended operation, one line for each service, on the cli's notes. */
+/* Failures of an ended operation, one line for each service, on standard error. */
 void operation_print_failures(const struct cli *cli, const flocks_operation *operation);
 
 #endif

@@ -10,7 +10,6 @@
 #include "flocks/v1/types.names.h"
 
 #include "client/cli/terminal.h"
-#include "common/base/buffer.h"
 #include "common/base/fd.h"
 #include "common/config/config.h"
 #include "common/schema/json_write.h"
@@ -56,15 +55,21 @@ static int append_status(enum status_code code, const char *message, struct buff
     return result == 0 ? buffer_append_text(out, ",\"details\":[") : result;
 }
 
-static int append_error(
+flocks_error_detail report_detail(const struct error *error)
+{
+    flocks_error_detail detail = FLOCKS_ERROR_DETAIL_INIT;
+    detail.reason = flocks_error_reason_from(error->reason);
+    detail.service = error->subject;
+    detail.hint = error->hint;
+    if (error->system_error != 0)
+        detail.system_error = error_errno_name(error->system_error);
+    return detail;
+}
+
+int report_append_error(
     const struct error *error, const flocks_error_detail *detail, struct buffer *out)
 {
-    flocks_error_detail own = FLOCKS_ERROR_DETAIL_INIT;
-    own.reason = flocks_error_reason_from(error->reason);
-    own.service = error->subject;
-    own.hint = error->hint;
-    if (error->system_error != 0)
-        own.system_error = error_errno_name(error->system_error);
+    flocks_error_detail own = report_detail(error);
     int result = append_status(error->code, error->text, out);
     if (result == 0)
         result = append_detail(detail ? detail : &own, out);
@@ -86,7 +91,7 @@ enum outcome report_failure(
     }
     struct buffer text;
     buffer_init(&text, REPORT_JSON_MAX_BYTES);
-    if (append_error(error, detail, &text) < 0 || !write_out(&text))
+    if (report_append_error(error, detail, &text) < 0 || !write_out(&text))
         outcome = OUTCOME_FAILED;
     buffer_deinit(&text);
     return outcome;

@@ -8,6 +8,7 @@
 #include "flocks/v1/types.names.h"
 
 #include "client/cli/cli.h"
+#include "common/base/buffer.h"
 #include "common/base/error.h"
 #include "common/schema/mistake.h"
 #include "crpc/info.h"
@@ -26,6 +27,11 @@ enum outcome report_error(const struct cli *cli, const struct error *error);
 /* The same with the server's own typed detail in the JSON; NULL: made from the error. */
 enum outcome report_failure(
     const struct cli *cli, const struct error *error, const flocks_error_detail *detail);
+/* The typed detail that says what `error` says, and borrows its texts. */
+flocks_error_detail report_detail(const struct error *error);
+/* The JSON of a failure, with its newline; `detail` as in report_failure. */
+NODISCARD int report_append_error(
+    const struct error *error, const flocks_error_detail *detail, struct buffer *out);
 /* Of a command that needs a daemon, where none runs. Answers NOT_RUNNING. */
 enum outcome report_not_running(const struct cli *cli);
 /* Every mistake with file, line, column and remedy. Answers USAGE. */

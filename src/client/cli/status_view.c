@@ -104,7 +104,8 @@ static void print_daemon(const struct status_view *view, FILE *stream)
         fprintf(stream, ", version %s, pid %d, keeper %d%s%s", daemon->version, daemon->pid,
             daemon->keeper_pid, age[0] ? ", up " : "", age);
         if (daemon->takeovers > 0)
-            fprintf(stream, ", taken over %u times", daemon->takeovers);
+            fprintf(stream, ", taken over %u time%s", daemon->takeovers,
+                daemon->takeovers == 1 ? "" : "s");
     }
     fprintf(stream, "\nroot %s\n", view->paths->root);
     if (daemon && daemon->config_changed)
