@@ -61,6 +61,7 @@ static void operation_free(struct operations *operations, struct operation *oper
     }
     list_remove(&operation->link);
     operations->count--;
+    packed_clear(&operation->packed);
     free(operation->steps);
     free(operation);
 }

@@ -14,6 +14,7 @@
 #include "common/base/attributes.h"
 #include "common/base/error.h"
 #include "common/base/list.h"
+#include "server/supervise/packed.h"
 #include "server/supervise/supervisor.h"
 
 enum {
@@ -81,6 +82,7 @@ struct operation {
     size_t n_steps;
     size_t n_ended;
     struct operation_step *steps;
+    struct packed packed; /* state_codec.c's; of one that has ended */
 };
 
 struct operations {

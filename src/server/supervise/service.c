@@ -99,6 +99,7 @@ void service_deinit(struct service *service)
 {
     service_watch_end(service);
     signalled_clear(&service->signalled);
+    packed_clear(&service->packed);
     free(service->after);
     free(service->dependents);
 }

@@ -17,6 +17,7 @@
 #include "server/supervise/endpoint.h"
 #include "server/supervise/listener.h"
 #include "server/supervise/operations.h"
+#include "server/supervise/packed.h"
 #include "server/supervise/probe.h"
 #include "server/supervise/probe_schedule.h"
 #include "server/supervise/process_set.h"
@@ -117,6 +118,7 @@ struct service {
     unsigned depth;                /* of service_feed */
     enum service_state told_state; /* last one logged */
     bool is_advancing;
+    struct packed packed; /* state_codec.c's */
 };
 
 /* Endpoints, policy and names from its configuration. INVALID_ARGUMENT: a host that is no address.

@@ -11,8 +11,8 @@
 #include "server/supervise/supervisor_private.h"
 
 enum {
-    /* Cap of what one snapshot is built from; far beyond what fits a slot. */
-    SNAPSHOT_ARENA_BYTES = 64 * 1024 * 1024
+    /* Cap of what one service or operation is packed from; far beyond what fits a slot. */
+    MESSAGE_ARENA_BYTES = 64 * 1024 * 1024
 };
 
 /* How much of the past is written: less when a slot would overflow. */
@@ -166,34 +166,115 @@ static state_operation *save_operation(const struct operation *operation, struct
     return message;
 }
 
-static void save_operations(struct supervisor *supervisor, enum snapshot_extent extent,
-    state_snapshot *snapshot, struct arena *arena)
-{
-    snapshot->operations =
-        arena_calloc(arena, supervisor->operations.count + 1, sizeof(state_operation *));
-    if (snapshot->operations == NULL)
-        return;
-    LIST_FOR_EACH(link, &supervisor->operations.all)
-    {
-        const struct operation *operation = CONTAINER_OF(link, struct operation, link);
-        state_operation *message;
+/* ---- writing ---- */
 
-        if (extent != SNAPSHOT_WHOLE && operation_has_ended(operation))
-            continue;
-        message = save_operation(operation, arena);
-        if (message == NULL)
-            return;
-        snapshot->operations[snapshot->n_operations++] = message;
+/* Snapshot's repeated fields are appended one by one, as the encoding allows: what has not changed
+ * since the last time is copied, not packed again. */
+enum { TAG_SERVICES = 2 << 3 | 2, TAG_OPERATIONS = 3 << 3 | 2, LENGTH_MAX_BYTES = 5 };
+
+struct writer {
+    uint8_t *to;
+    size_t len;
+    size_t capacity;
+    bool is_full;
+};
+
+static void write_entry(struct writer *writer, uint8_t tag, const struct packed *packed)
+{
+    size_t rest = packed->len;
+
+    if (packed->bytes == NULL || writer->is_full ||
+        packed->len + 1 + LENGTH_MAX_BYTES > writer->capacity - writer->len) {
+        writer->is_full = true;
+        return;
+    }
+    writer->to[writer->len++] = tag;
+    for (; rest >= 0x80; rest >>= 7)
+        writer->to[writer->len++] = (uint8_t)(rest | 0x80);
+    writer->to[writer->len++] = (uint8_t)rest;
+    memcpy(writer->to + writer->len, packed->bytes, packed->len);
+    writer->len += packed->len;
+}
+
+static void pack(struct packed *packed, const ProtobufCMessage *message, uint64_t key)
+{
+    size_t len = message != NULL ? protobuf_c_message_get_packed_size(message) : 0;
+
+    packed_clear(packed);
+    packed->bytes = message != NULL ? malloc(len + 1) : NULL;
+    if (packed->bytes == NULL)
+        return;
+    packed->len = protobuf_c_message_pack(message, packed->bytes);
+    packed->key = key;
+}
+
+/* Over all that save_service reads. The list of exits grows at its newest end only. */
+static uint64_t service_key(const struct service *service, enum snapshot_extent extent)
+{
+    const uint64_t numbers[] = {(uint64_t)extent, (uint64_t)service->since_wall_ns,
+        service->identity.mark, service->swept, service->last_task, service->n_exits};
+    uint64_t key = state_checksum(numbers, sizeof numbers, 0);
+
+    key = state_checksum(&service->facts, sizeof service->facts, key);
+    key = state_checksum(service->invocation, sizeof service->invocation, key);
+    key = state_checksum(&service->exits[0], sizeof service->exits[0], key);
+    if (service->signalled.n > 0)
+        key = state_checksum(
+            service->signalled.items, service->signalled.n * sizeof *service->signalled.items, key);
+    return key;
+}
+
+static void write_service(
+    struct writer *writer, struct service *service, enum snapshot_extent extent)
+{
+    uint64_t key = service_key(service, extent);
+
+    if (service->packed.bytes == NULL || service->packed.key != key) {
+        struct arena arena;
+        const state_service *message;
+
+        arena_init(&arena, MESSAGE_ARENA_BYTES);
+        message = save_service(service, extent, &arena);
+        pack(&service->packed, arena_is_exhausted(&arena) ? NULL : &message->base, key);
+        arena_deinit(&arena);
+    }
+    write_entry(writer, TAG_SERVICES, &service->packed);
+}
+
+/* One that has ended stays as it is. */
+static void write_operation(struct writer *writer, struct operation *operation)
+{
+    bool is_kept = operation_has_ended(operation) && operation->packed.key == operation->revision;
+
+    if (operation->packed.bytes == NULL || !is_kept) {
+        struct arena arena;
+        const state_operation *message;
+
+        arena_init(&arena, MESSAGE_ARENA_BYTES);
+        message = save_operation(operation, &arena);
+        pack(&operation->packed, arena_is_exhausted(&arena) ? NULL : &message->base,
+            operation->revision);
+        arena_deinit(&arena);
+    }
+    write_entry(writer, TAG_OPERATIONS, &operation->packed);
+}
+
+static void write_operations(
+    struct writer *writer, struct operations *operations, enum snapshot_extent extent)
+{
+    LIST_FOR_EACH(link, &operations->all)
+    {
+        struct operation *operation = CONTAINER_OF(link, struct operation, link);
+
+        if (extent == SNAPSHOT_WHOLE || !operation_has_ended(operation))
+            write_operation(writer, operation);
     }
 }
 
-static bool save_extent(struct supervisor *supervisor, enum snapshot_extent extent)
+static void write_basics(struct writer *writer, const struct supervisor *supervisor)
 {
-    struct arena arena;
     state_snapshot snapshot = STATE_SNAPSHOT_INIT;
-    bool fits;
 
-    arena_init(&arena, SNAPSHOT_ARENA_BYTES);
     snapshot.config.data = supervisor->packed_config;
     snapshot.config.len = supervisor->packed_config_len;
     snapshot.exits_done = supervisor->exits_done;
@@ -202,21 +283,23 @@ static bool save_extent(struct supervisor *supervisor, enum snapshot_extent exte
     snapshot.leaving = supervisor->is_leaving;
     snapshot.next_operation = supervisor->operations.next;
     snapshot.operation_instance = supervisor->operations.instance;
-    snapshot.services = arena_calloc(&arena, supervisor->n_services + 1, sizeof(state_service *));
-    for (uint32_t slot = 0; snapshot.services != NULL && slot < supervisor->n_services; slot++) {
-        snapshot.services[slot] = save_service(&supervisor->services[slot], extent, &arena);
-        if (snapshot.services[slot] == NULL)
-            break;
-        snapshot.n_services++;
-    }
-    save_operations(supervisor, extent, &snapshot, &arena);
-    fits = !arena_is_exhausted(&arena) && protobuf_c_message_get_packed_size(&snapshot.base) <=
-                                              state_store_capacity(supervisor->store);
-    if (fits)
-        state_store_commit(supervisor->store,
-            protobuf_c_message_pack(&snapshot.base, state_store_begin(supervisor->store)));
-    arena_deinit(&arena);
-    return fits;
+    writer->is_full = protobuf_c_message_get_packed_size(&snapshot.base) > writer->capacity;
+    if (!writer->is_full)
+        writer->len = protobuf_c_message_pack(&snapshot.base, writer->to);
+}
+
+static bool save_extent(struct supervisor *supervisor, enum snapshot_extent extent)
+{
+    struct writer writer = {.to = state_store_begin(supervisor->store),
+        .capacity = state_store_capacity(supervisor->store)};
+
+    write_basics(&writer, supervisor);
+    for (uint32_t slot = 0; slot < supervisor->n_services; slot++)
+        write_service(&writer, &supervisor->services[slot], extent);
+    write_operations(&writer, &supervisor->operations, extent);
+    if (!writer.is_full)
+        state_store_commit(supervisor->store, writer.len);
+    return !writer.is_full;
 }
 
 void state_save(struct supervisor *supervisor)

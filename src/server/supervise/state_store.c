@@ -46,18 +46,18 @@ static uint64_t mix(uint64_t sum, uint64_t word)
     return sum ^ (sum >> 32);
 }
 
-/* Against torn writes, not against an enemy: a multiply per word, some GB/s. */
-static uint64_t checksum(const uint8_t *bytes, size_t len, uint64_t sequence)
+uint64_t state_checksum(const void *bytes, size_t len, uint64_t seed)
 {
-    uint64_t sum = mix(mix(1, sequence), len);
+    uint64_t sum = mix(mix(1, seed), len);
+    const uint8_t *at = bytes;
     uint64_t word;
 
-    for (; len >= sizeof word; bytes += sizeof word, len -= sizeof word) {
-        memcpy(&word, bytes, sizeof word);
+    for (; len >= sizeof word; at += sizeof word, len -= sizeof word) {
+        memcpy(&word, at, sizeof word);
         sum = mix(sum, word);
     }
     word = 0;
-    memcpy(&word, bytes, len);
+    memcpy(&word, at, len);
     return mix(sum, word);
 }
 
@@ -67,7 +67,7 @@ static int slot_is_whole(const struct state_store *store, size_t slot)
 
     return header->magic == MAGIC && header->length <= state_store_capacity(store) &&
            header->checksum ==
-               checksum(slot_contents(store, slot), (size_t)header->length, header->sequence);
+               state_checksum(slot_contents(store, slot), (size_t)header->length, header->sequence);
 }
 
 static void find_newest(struct state_store *store)
@@ -151,7 +151,7 @@ void state_store_commit(struct state_store *store, size_t len)
     header->format = STATE_STORE_FORMAT;
     header->sequence = store->sequence + 1;
     header->length = len;
-    header->checksum = checksum(slot_contents(store, slot), len, header->sequence);
+    header->checksum = state_checksum(slot_contents(store, slot), len, header->sequence);
     atomic_signal_fence(memory_order_seq_cst);
     header->magic = MAGIC;
     store->sequence = header->sequence;
