@@ -54,6 +54,21 @@ def test_another_uid_is_closed_before_it_is_heard(instance):
     assert client.recv(10)[8] == 2
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="another uid needs root")
+@pytest.mark.parametrize("command", ["status", "start", "stop", "restart", "config", "logs"])
+def test_another_user_is_told_what_to_do(instance, command):
+    instance.write(SLEEPER)
+    instance.start()
+    for directory in (instance.root.parent, instance.root):
+        directory.chmod(0o755)
+    try:
+        result = instance.flocks(command, user=NOBODY, group=NOBODY, extra_groups=[])
+    except PermissionError:
+        pytest.skip("another user cannot reach the programs")
+    assert result.returncode == 6, result.stderr
+    assert "Permission denied" in result.stderr
+
+
 def test_readable_root_is_repaired_with_a_message(instance):
     instance.write(SLEEPER)
     instance.root.chmod(0o755)

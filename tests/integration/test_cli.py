@@ -114,6 +114,13 @@ def test_status_of_a_named_stopped_service_is_1(instance):
     instance.flocks("status", "ticker", check=1)
 
 
+def test_second_foreground_start_is_refused_with_the_remedy(instance):
+    instance.write(TICKER)
+    instance.start()
+    told = instance.start("--foreground", check=5).stderr
+    assert "runs already" in told and "`flocks stop` ends it" in told
+
+
 def test_restart_of_a_service_where_nothing_runs_is_3(instance):
     instance.write(TICKER)
     result = instance.flocks("restart", "ticker", check=3)
@@ -153,7 +160,7 @@ def test_silent_daemon_is_a_deadline(instance):
         assert time.monotonic() - began < 5
         assert "`flocks stop` ends a daemon that hangs" in told
         version = instance.flocks("--timeout", "300ms", "version", check=0).stdout
-        assert "flocksd        does not answer" in version
+        assert "flocksd        cannot be asked" in version
     finally:
         os.kill(pid, signal.SIGCONT)
 

@@ -42,8 +42,10 @@ static int replace(const struct cli *cli, struct error *error)
 
 static int refuse_second(struct error *error)
 {
+    int result =
+        error_set(error, STATUS_ALREADY_EXISTS, "a daemon runs already, in the background");
     error_set_hint(error, "`flocks stop` ends it");
-    return error_set(error, STATUS_ALREADY_EXISTS, "a daemon runs already, in the background");
+    return result;
 }
 
 /* 0, STARTUP_MISTAKEN or negative. */

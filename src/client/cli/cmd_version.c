@@ -42,7 +42,7 @@ static enum outcome run_version(const struct cli *cli)
         fprintf(cli->notes, "flocks: %s\n", error.text);
     daemon_close(&daemon);
     return show(
-        cli, status ? status->daemon : NULL, result < 0 ? "does not answer" : "not running");
+        cli, status ? status->daemon : NULL, result < 0 ? "cannot be asked" : "not running");
 }
 
 static const enum option_id version_options[] = {OPTION_END};

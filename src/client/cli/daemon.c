@@ -111,6 +111,8 @@ enum outcome daemon_report(struct daemon *daemon, struct error *error)
         explain_not_known(daemon, error);
     if (error->code == STATUS_DEADLINE_EXCEEDED && !error->hint[0])
         error_set_hint(error, "--timeout waits longer; `flocks stop` ends a daemon that hangs");
+    if (error->code == STATUS_PERMISSION_DENIED && !error->hint[0])
+        error_set_hint(error, INSTANCE_OWNER_HINT);
     const flocks_error_detail *theirs = flocks_client_error_detail(daemon->client);
     flocks_error_detail own = report_detail(error);
     own.operation_id = daemon->operation_id;

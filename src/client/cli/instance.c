@@ -28,7 +28,10 @@ static int open_lock(const struct paths *paths, int *out_fd, struct error *error
         return 1;
     if (errno == ENOENT || errno == ENOTDIR)
         return 0;
-    return error_set_errno(error, errno, "open lock file %s", paths->lock);
+    int result = error_set_errno(error, errno, "open lock file %s", paths->lock);
+    if (result == -STATUS_PERMISSION_DENIED)
+        error_set_hint(error, INSTANCE_OWNER_HINT);
+    return result;
 }
 
 static pid_t read_pid(int fd)

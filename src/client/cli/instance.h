@@ -23,6 +23,9 @@ enum {
     INSTANCE_TERMINATE_MS = 180 * 1000
 };
 
+/* What to do about a lock or socket that this user may not use. */
+#define INSTANCE_OWNER_HINT "run as the owner of the root, or choose another root with --root"
+
 struct instance {
     bool lives;
     pid_t keeper_pid; /* 0: not known (yet) */

@@ -118,6 +118,8 @@ static int take(char *const *argv, struct options *out, struct error *error)
 
 int options_parse(char **argv, struct options *out, struct error *error)
 {
+    int result;
+
     *out = (struct options){.keeper_fd = -1, .log_level = LOG_LEVEL_INFO};
     for (char **at = argv + 1; *at;) {
         int used = take(at, out, error);
@@ -128,7 +130,8 @@ int options_parse(char **argv, struct options *out, struct error *error)
     }
     if (out->keeper_fd >= 0 || out->wants_version)
         return 0;
-    error_set_hint(error, "run `flocks start`");
-    return error_set(
+    result = error_set(
         error, STATUS_INVALID_ARGUMENT, "flocksd is started by flocks-keeper (no --keeper-fd)");
+    error_set_hint(error, "run `flocks start`");
+    return result;
 }
