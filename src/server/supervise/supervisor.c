@@ -40,9 +40,10 @@ struct service *supervisor_find(const struct supervisor *supervisor, const char 
 
 /* Spawns that wait for the state to be written: one that was asked for and not written would be a
  * process that the next flocksd knows nothing of. */
-static void launch_services(struct supervisor *supervisor)
+static bool launch_services(struct supervisor *supervisor)
 {
     struct list due;
+    bool any = !list_is_empty(&supervisor->launches);
 
     list_init(&due);
     list_move_all(&due, &supervisor->launches);
@@ -52,6 +53,7 @@ static void launch_services(struct supervisor *supervisor)
         list_remove(&service->launch);
         service_launch(service);
     }
+    return any;
 }
 
 /* Until the services of a fresh start have been asked to start, the configuration is the better
@@ -62,14 +64,15 @@ static bool has_something_to_keep(const struct supervisor *supervisor)
 }
 
 /* A spawn that fails at once changes the state again, and after a few asks for the next one only
- * when some time has passed: this ends. */
-static void save_if_dirty(struct supervisor *supervisor)
+ * when some time has passed: this ends. While the keeper spawns it is left alone: the answer will
+ * change the state again, and acknowledges what led to the spawn, too. */
+void supervisor_save(struct supervisor *supervisor)
 {
     while (supervisor->is_dirty && has_something_to_keep(supervisor)) {
         supervisor->is_dirty = false;
         state_save(supervisor);
-        launch_services(supervisor);
-        keeper_link_acknowledge(supervisor->link, supervisor->exits_done);
+        if (!launch_services(supervisor))
+            keeper_link_acknowledge(supervisor->link, supervisor->exits_done);
     }
 }
 
@@ -82,10 +85,10 @@ static void on_prepare(uv_prepare_t *prepare)
     struct supervisor *supervisor = prepare->data;
 
     supervisor_expire_operations(supervisor);
-    save_if_dirty(supervisor);
+    supervisor_save(supervisor);
     supervisor_tell_waiters(supervisor);
     if (!supervisor->is_closing)
-        save_if_dirty(supervisor);
+        supervisor_save(supervisor);
 }
 
 /* ---- the keeper's events ---- */

@@ -383,6 +383,8 @@ int supervisor_begin(struct supervisor *supervisor, const struct supervisor_requ
     /* An operation is not forgotten in the turn in which it began: `operation` stays good. */
     for (size_t i = 0; i < operation->n_steps; i++)
         supervisor_advance(&supervisor->services[operation->steps[i].slot]);
+    /* Whoever is told the id may ask the next flocksd for it. */
+    supervisor_save(supervisor);
     return 0;
 }
 

@@ -73,6 +73,8 @@ struct spawn_call {
 
 /* The state must be written before the loop sleeps. */
 void supervisor_mark_dirty(struct supervisor *supervisor);
+/* Writes it now, if it has changed, and then does what had to wait for that. */
+void supervisor_save(struct supervisor *supervisor);
 /* A service came to rest in a new state, or its operation may go on. */
 void supervisor_service_changed(struct service *service, bool state_changed);
 /* Issues and ends the steps of the operations that a service is part of, as far as they can. */

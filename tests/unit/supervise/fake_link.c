@@ -75,6 +75,18 @@ void fake_link_close(struct keeper_link *link)
         link->spawning[i].done(link->spawning[i].data, -STATUS_UNAVAILABLE, NULL, NULL);
 }
 
+void fake_keeper_copy_state(struct fake_keeper *keeper, int state_fd)
+{
+    struct stat status;
+    off_t offset = 0;
+
+    keeper->state_copy_fd = memfd_create("copy", MFD_CLOEXEC);
+    assert(fstat(state_fd, &status) == 0);
+    while (offset < status.st_size)
+        assert(sendfile(keeper->state_copy_fd, state_fd, &offset,
+                   (size_t)(status.st_size - offset)) > 0);
+}
+
 struct keeper_exit fake_link_end_child(
     struct fake_keeper *keeper, struct keeper_link *link, uint32_t slot, int wait_status)
 {
@@ -115,21 +127,6 @@ int keeper_link_register_output(struct keeper_link *link, const struct keeper_ou
     return 0;
 }
 
-static void copy_state(struct fake_keeper *keeper)
-{
-    struct stat status;
-    off_t offset = 0;
-
-    if (keeper->copies_state_from == 0)
-        return;
-    keeper->state_copy_fd = memfd_create("copy", MFD_CLOEXEC);
-    assert(fstat(keeper->copies_state_from, &status) == 0);
-    while (offset < status.st_size)
-        assert(sendfile(keeper->state_copy_fd, keeper->copies_state_from, &offset,
-                   (size_t)(status.st_size - offset)) > 0);
-    keeper->copies_state_from = 0;
-}
-
 int keeper_link_spawn(struct keeper_link *link, const struct keeper_spawn *spawn,
     keeper_spawned_fn done, void *data, struct error *error)
 {
@@ -145,7 +142,9 @@ int keeper_link_spawn(struct keeper_link *link, const struct keeper_spawn *spawn
     child->mark = spawn->rttime_mark;
     memcpy(child->invocation, spawn->invocation, sizeof child->invocation);
     link->keeper->spawns++;
-    copy_state(link->keeper);
+    if (link->keeper->copies_state_from != 0)
+        fake_keeper_copy_state(link->keeper, link->keeper->copies_state_from);
+    link->keeper->copies_state_from = 0;
     link->spawning[link->n_spawning].done = done;
     link->spawning[link->n_spawning].data = data;
     link->spawning[link->n_spawning++].slot = spawn->slot;

@@ -50,6 +50,8 @@ void fake_link_open(struct fake_keeper *keeper, struct keeper_link *out);
 void fake_link_answer_list(struct keeper_link *link);
 /* Answers all spawns that wait. */
 void fake_link_answer_spawns(struct keeper_link *link);
+/* A copy of the state as it is now, in keeper->state_copy_fd. */
+void fake_keeper_copy_state(struct fake_keeper *keeper, int state_fd);
 /* As keeper_link_close: what waits is answered with UNAVAILABLE. */
 void fake_link_close(struct keeper_link *link);
 /* The child of a slot ends; told if a link is given, else kept by its number only. Returns its

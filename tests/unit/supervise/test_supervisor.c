@@ -156,6 +156,13 @@ static void drop_supervisor(struct world *world)
     world->supervisor = NULL;
 }
 
+/* The state as it was when the copy was made: flocksd was killed then. */
+static void use_state_copy(struct world *world)
+{
+    fd_close(&world->state_fd);
+    world->state_fd = world->keeper.state_copy_fd;
+}
+
 static int set_up(void **state)
 {
     struct world *world = calloc(1, sizeof *world);
@@ -309,8 +316,10 @@ static void test_supervisor_exit_is_replaced_in_the_same_turn(void **state)
     start_base(world);
     (void)fake_link_end_child(&world->keeper, &world->link, 1, KILLED);
     assert_int_equal(generation_of(world, 1), 2);
-    assert_int_equal(world->keeper.acknowledged, 0);
     assert_int_equal(spawns_of(world), 2);
+    assert_int_equal(world->keeper.acknowledged, 0);
+    answer_spawns(world);
+    turn(world);
     assert_int_equal(world->keeper.acknowledged, 1);
 }
 
@@ -324,8 +333,7 @@ static void test_supervisor_takeover_knows_a_run_from_its_request_on(void **stat
     (void)fake_link_end_child(&world->keeper, &world->link, 1, KILLED);
     assert_int_equal(spawns_of(world), 2);
     drop_supervisor(world);
-    fd_close(&world->state_fd);
-    world->state_fd = world->keeper.state_copy_fd;
+    use_state_copy(world);
     open_supervisor(world, false, false);
     fake_link_answer_list(&world->link);
     run_until_state(world, 1, FLOCKS_SERVICE_STATE_HEALTHY);
@@ -350,17 +358,32 @@ static void test_supervisor_fresh_start_keeps_nothing_before_it_begins(void **st
 static void test_supervisor_stop_overtakes_a_spawn_that_was_not_asked_for(void **state)
 {
     struct world *world = *state;
-    char start[SUPERVISOR_OPERATION_ID_SIZE];
     char stop[SUPERVISOR_OPERATION_ID_SIZE];
+
+    start_base(world);
+    (void)fake_link_end_child(&world->keeper, &world->link, 1, KILLED);
+    assert_int_equal(state_of(world, 1), FLOCKS_SERVICE_STATE_STARTING);
+    begin(world, FLOCKS_OPERATION_KIND_STOP, "base", stop);
+    assert_int_equal(spawns_of(world), 1);
+    assert_int_equal(operation_state(world, stop), FLOCKS_OPERATION_STATE_SUCCEEDED);
+    assert_int_equal(state_of(world, 1), FLOCKS_SERVICE_STATE_STOPPED);
+}
+
+/* Its id may be told before the loop's turn ends. */
+static void test_supervisor_operation_is_known_after_a_kill(void **state)
+{
+    struct world *world = *state;
+    char id[SUPERVISOR_OPERATION_ID_SIZE];
 
     open_supervisor(world, true, false);
     fake_link_answer_list(&world->link);
-    begin(world, FLOCKS_OPERATION_KIND_START, "base", start);
-    begin(world, FLOCKS_OPERATION_KIND_STOP, "base", stop);
-    assert_int_equal(spawns_of(world), 0);
-    assert_int_equal(operation_state(world, start), FLOCKS_OPERATION_STATE_CANCELLED);
-    assert_int_equal(operation_state(world, stop), FLOCKS_OPERATION_STATE_SUCCEEDED);
-    assert_int_equal(state_of(world, 1), FLOCKS_SERVICE_STATE_STOPPED);
+    turn(world);
+    begin(world, FLOCKS_OPERATION_KIND_STOP, NULL, id);
+    fake_keeper_copy_state(&world->keeper, world->state_fd);
+    drop_supervisor(world);
+    use_state_copy(world);
+    open_supervisor(world, false, false);
+    assert_int_equal(operation_state(world, id), FLOCKS_OPERATION_STATE_SUCCEEDED);
 }
 
 static void test_supervisor_takeover_starts_nothing_twice(void **state)
@@ -569,6 +592,7 @@ int main(void)
         TEST(test_supervisor_takeover_knows_a_run_from_its_request_on),
         TEST(test_supervisor_fresh_start_keeps_nothing_before_it_begins),
         TEST(test_supervisor_stop_overtakes_a_spawn_that_was_not_asked_for),
+        TEST(test_supervisor_operation_is_known_after_a_kill),
         TEST(test_supervisor_takeover_starts_nothing_twice),
         TEST(test_supervisor_takeover_before_the_spawn_was_answered),
         TEST(test_supervisor_takeover_of_a_spawn_that_was_never_asked_for),
