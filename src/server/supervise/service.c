@@ -58,25 +58,47 @@ static struct service_policy make_policy(const flocks_service_config *config)
     return policy;
 }
 
-static int add_endpoint(struct service *service, uint32_t port, struct error *error)
+static int add_port(struct service *service, uint32_t port, struct error *error)
 {
     int result;
 
-    if (port == 0 || service->n_endpoints == SERVICE_PORTS_MAX)
+    if (port == 0 || service->n_ports == SERVICE_PORTS_MAX)
         return 0;
     result = endpoint_resolve(
-        service->config->host, (uint16_t)port, &service->endpoints[service->n_endpoints], error);
+        service->config->host, (uint16_t)port, &service->ports[service->n_ports].endpoint, error);
     if (result < 0)
         return error_add_context(error, result, "service %s", service->name);
-    service->n_endpoints++;
+    service->n_ports++;
+    return 0;
+}
+
+static int add_ports(struct service *service, struct error *error)
+{
+    const flocks_service_config *config = service->config;
+    int result;
+
+    if (config->port == 0 && config->n_extra_ports == 0)
+        return 0;
+    service->ports = calloc(config->n_extra_ports + 1, sizeof *service->ports);
+    if (service->ports == NULL)
+        return error_set_errno(error, ENOMEM, "make the ports of %s", service->name);
+    result = add_port(service, config->port, error);
+    for (size_t i = 0; i < config->n_extra_ports && result == 0; i++)
+        result = add_port(service, config->extra_ports[i], error);
+    if (result < 0) {
+        free(service->ports);
+        service->ports = NULL;
+        service->n_ports = 0;
+        return result;
+    }
+    if (service->n_ports > 0)
+        service->address = service->ports[0].endpoint.addresses[0];
     return 0;
 }
 
 int service_init(struct service *service, struct supervisor *owner, uint32_t slot, const char *name,
     const flocks_service_config *config, struct error *error)
 {
-    int result;
-
     *service = (struct service){.owner = owner,
         .name = name,
         .config = config,
@@ -87,12 +109,7 @@ int service_init(struct service *service, struct supervisor *owner, uint32_t slo
         .task_slot = SERVICE_NO_SLOT,
         .told_state = SERVICE_STOPPED};
     list_init(&service->launch);
-    result = add_endpoint(service, config->port, error);
-    for (size_t i = 0; i < config->n_extra_ports && result == 0; i++)
-        result = add_endpoint(service, config->extra_ports[i], error);
-    if (service->n_endpoints > 0)
-        service->address = service->endpoints[0].addresses[0];
-    return result;
+    return add_ports(service, error);
 }
 
 void service_deinit(struct service *service)
@@ -100,6 +117,7 @@ void service_deinit(struct service *service)
     service_watch_end(service);
     signalled_clear(&service->signalled);
     packed_clear(&service->packed);
+    free(service->ports);
     free(service->after);
     free(service->dependents);
 }

@@ -80,6 +80,11 @@ struct service_watch {
     int64_t task_due_at; /* its timeout */
 };
 
+struct service_port {
+    struct endpoint endpoint;
+    struct listener_cache cache;
+};
+
 struct service {
     struct supervisor *owner;
     const char *name;                    /* of the configuration */
@@ -104,9 +109,8 @@ struct service {
     struct service_exit exits[SERVICE_EXITS_MAX]; /* newest first */
     size_t n_exits;
 
-    struct endpoint endpoints[SERVICE_PORTS_MAX];
-    struct listener_cache caches[SERVICE_PORTS_MAX];
-    size_t n_endpoints;
+    struct service_port *ports; /* most services have one or none */
+    size_t n_ports;
     union endpoint_address address; /* that reaches its first port */
     struct service_watch watch;
     char problem[SERVICE_MESSAGE_SIZE]; /* why it is not ready yet; "" : nothing known */

@@ -36,10 +36,10 @@ static enum listener_answer look_at_ports(struct service *service,
     struct supervisor *supervisor = service->owner;
     enum listener_answer worst = LISTENER_OURS;
 
-    for (size_t i = 0; i < service->n_endpoints; i++) {
+    for (size_t i = 0; i < service->n_ports; i++) {
         struct listener_observation seen;
-        int result = listener_lookup(supervisor->netlink, supervisor->scan, &service->endpoints[i],
-            identity, &service->caches[i], &seen, NULL);
+        int result = listener_lookup(supervisor->netlink, supervisor->scan,
+            &service->ports[i].endpoint, identity, &service->ports[i].cache, &seen, NULL);
 
         if (result != 0)
             continue;
@@ -56,7 +56,7 @@ static enum listener_answer look_at_ports(struct service *service,
 
 bool service_ports_are_free(struct service *service, char *out_message, size_t out_size)
 {
-    if (service->n_endpoints == 0 || service->owner->netlink == NULL)
+    if (service->n_ports == 0 || service->owner->netlink == NULL)
         return true;
     return look_at_ports(service, NULL, out_message, out_size) != LISTENER_FOREIGN;
 }
@@ -128,8 +128,7 @@ static void begin_serving(struct service *service, int64_t now)
         probe = has_check(probes->alive) ? probes->alive : probes->ready;
     service->watch.phase = WATCH_SERVING;
     service->watch.lost_at = CLOCK_NEVER;
-    service->watch.ports_due_at =
-        service->n_endpoints > 0 ? now + SERVICE_PORT_CHECK_MS : CLOCK_NEVER;
+    service->watch.ports_due_at = service->n_ports > 0 ? now + SERVICE_PORT_CHECK_MS : CLOCK_NEVER;
     use_probe(service, has_check(probe) ? probe : NULL, now);
     /* It has just passed one check: the next is a period away. */
     if (service->watch.probe != NULL && service->watch.schedule.due_at <= now)
@@ -171,7 +170,7 @@ void service_watch_begin(struct service *service, int64_t now)
         .lost_at = CLOCK_NEVER,
         .task_due_at = CLOCK_NEVER};
     service->problem[0] = '\0';
-    if (service->n_endpoints > 0 && service->owner->netlink != NULL) {
+    if (service->n_ports > 0 && service->owner->netlink != NULL) {
         watch->phase = WATCH_PORTS;
         watch->ports_due_at = now + SERVICE_PORT_POLL_MS;
     } else {
@@ -298,7 +297,7 @@ static int probe_address(
     struct endpoint endpoint;
     int result;
 
-    if (port == 0 && service->n_endpoints > 0) {
+    if (port == 0 && service->n_ports > 0) {
         *out = service->address;
         return 0;
     }
@@ -412,7 +411,7 @@ static void check_ports(struct service *service, int64_t now)
 {
     char message[SERVICE_MESSAGE_SIZE] = "";
 
-    if (service->n_endpoints == 0 || service->owner->netlink == NULL)
+    if (service->n_ports == 0 || service->owner->netlink == NULL)
         return;
     service->watch.ports_due_at = now + SERVICE_PORT_CHECK_MS;
     if (look_at_ports(service, &service->identity, message, sizeof message) == LISTENER_OURS) {
