@@ -224,6 +224,20 @@ def test_start_with_other_settings_restarts_and_without_keeps_them(instance, fre
     assert "# running daemon\n" in shown
 
 
+def test_restart_keeps_the_file_that_the_daemon_was_given(instance):
+    other = instance.root / "other.yaml"
+    other.write_text(TICKER)
+    instance.flocks("--config", str(other), "start", "--no-browser", check=0)
+    instance.flocks("restart", "--no-browser", check=0)
+    assert [service["name"] for service in instance.status()["services"]] == ["ticker"]
+    assert f"# file {other}:1" in instance.flocks("config", check=0).stdout
+
+
+def test_too_long_a_socket_path_is_usage(instance):
+    told = instance.flocks("--socket", "/tmp/" + "s" * 120, "status", check=2).stderr
+    assert "--socket has 125 bytes; a socket path has at most 107" in told
+
+
 def test_config_shows_the_origin_of_each_value(instance, free_port):
     instance.write(WEB.format(python=PYTHON, services=SERVICES, port=free_port()))
     environment = dict(instance.environment, FLOCKS_BACKEND_HOST="127.0.0.2")

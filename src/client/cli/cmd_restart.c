@@ -72,9 +72,10 @@ const struct command command_restart = {
     .operands = "[SERVICE...]",
     .details = "With names: the running daemon restarts those services. Without: daemon and "
                "services are stopped\n"
-               "and started anew, which applies a changed configuration file; endpoints that the "
-               "running daemon\n"
-               "was given on its command line or by its environment are kept unless given here.",
+               "and started anew, which applies a changed configuration file; the file and the "
+               "endpoints that the\n"
+               "running daemon was given on its command line or by its environment are kept unless "
+               "given here.",
     .options = restart_options,
     .run = run_restart,
 };

@@ -59,9 +59,9 @@ static void build_command(const struct cli *cli, const struct launch_arguments *
     add(command, command->program);
     add(command, "--root");
     add(command, cli->paths.root);
-    if (cli_text(cli, OPTION_CONFIG)) {
+    if (arguments->config) {
         add(command, "--config");
-        add(command, cli->paths.config);
+        add(command, arguments->config);
     }
     if (cli_text(cli, OPTION_SOCKET)) {
         add(command, "--socket");

@@ -18,6 +18,7 @@ enum {
 
 /* Options for flocksd, borrowed texts. Embedded by value. */
 struct launch_arguments {
+    const char *config; /* NULL: the keeper finds it as we did */
     const char *items[LAUNCH_ARGUMENTS_MAX];
     size_t n;
 };

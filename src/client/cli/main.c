@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "client/cli/cli.h"
@@ -13,6 +14,9 @@
 
 /* Besides the common ones, before the command's name. */
 static const enum option_id program_options[] = {OPTION_VERSION, OPTION_END};
+
+/* Longest text that sun_path holds with its NUL (unix(7)). */
+enum { SOCKET_PATH_MAX = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1 };
 
 static bool is_set(const char *name)
 {
@@ -30,6 +34,9 @@ static int use_socket(struct cli *cli, const char *socket, struct error *error)
         directory[0] ? "/" : "", socket);
     if (len < 0 || (size_t)len >= sizeof(cli->paths.socket))
         return error_set(error, STATUS_INVALID_ARGUMENT, "--socket: the path is too long");
+    if ((size_t)len > SOCKET_PATH_MAX)
+        return error_set(error, STATUS_INVALID_ARGUMENT,
+            "--socket has %d bytes; a socket path has at most %d", len, (int)SOCKET_PATH_MAX);
     cli->paths.socket_is_fallback = false;
     return 0;
 }

@@ -61,6 +61,26 @@ bool startup_differs(struct startup *startup, const flocks_get_config_response *
     return false;
 }
 
+/* The file that the running values came from; NULL: none, they are built in. */
+static const char *running_file(const flocks_get_config_response *running)
+{
+    for (size_t i = 0; i < running->n_origins; i++)
+        if (running->origins[i]->layer == FLOCKS_CONFIG_LAYER_FILE)
+            return running->origins[i]->source;
+    return NULL;
+}
+
+static int inherit_file(
+    struct startup *startup, const flocks_get_config_response *running, struct error *error)
+{
+    const char *file = running_file(running);
+    if (!file || startup->cli->config_is_named || strcmp(file, startup->cli->paths.config) == 0)
+        return 0;
+    startup->config = arena_strdup(&startup->arena, file);
+    return startup->config ? 0
+                           : error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a path");
+}
+
 int startup_inherit(
     struct startup *startup, const flocks_get_config_response *running, struct error *error)
 {
@@ -70,7 +90,7 @@ int startup_inherit(
         running->n_origins, &startup->arena, &startup->n_running);
     if (!startup->running)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the running settings");
-    return 0;
+    return inherit_file(startup, running, error);
 }
 
 /* The texts of --running taken apart, as flocksd will. */
@@ -108,8 +128,8 @@ int startup_check(struct startup *startup, struct error *error)
     if (result < 0)
         return result;
     const struct config_request request = {.root = cli->paths.root,
-        .file = cli->paths.config,
-        .file_is_named = cli->config_is_named,
+        .file = startup->config ? startup->config : cli->paths.config,
+        .file_is_named = startup->config || cli->config_is_named,
         .running = running,
         .n_running = startup->n_running,
         .command_line = startup->command_line,
@@ -122,6 +142,9 @@ static void build_arguments(const struct startup *startup, struct launch_argumen
 {
     const struct cli *cli = startup->cli;
     out->n = 0;
+    out->config = startup->config;
+    if (!out->config && cli_text(cli, OPTION_CONFIG))
+        out->config = cli->paths.config;
     for (size_t i = 0; i < startup->n_command_line; i++) {
         launch_add(out, startup->command_line[i].source);
         launch_add(out, startup->command_line[i].value);

@@ -23,6 +23,9 @@ struct startup {
     /* Settings given on this command line. */
     struct config_setting command_line[CONFIG_OPTION_COUNT];
     size_t n_command_line;
+    /* The configuration file of a daemon that ran before, where this command line names none; in
+     * the arena. NULL: the one of cli->paths. */
+    const char *config;
     /* "PATH=VALUE" of a daemon that ran before; in the arena. */
     const char **running;
     size_t n_running;
@@ -36,7 +39,8 @@ void startup_deinit(struct startup *startup);
 /* True when a setting of this command line is not what `running` runs with. Without settings:
  * false. */
 bool startup_differs(struct startup *startup, const flocks_get_config_response *running);
-/* Keeps what the running daemon was told on its own command line and by its environment. */
+/* Keeps what the running daemon was told on its own command line and by its environment, its
+ * configuration file among it. */
 NODISCARD int startup_inherit(
     struct startup *startup, const flocks_get_config_response *running, struct error *error);
 
