@@ -56,6 +56,13 @@ services:
     assert [pid for pid in members + bare if is_alive(pid)] == []
 
 
+def test_stop_reaches_a_service_that_was_stopped_by_a_signal(instance):
+    instance.write('services: {ticker: {command: [/bin/sleep, "1000"], stop: {grace: 60s}}}\n')
+    instance.start()
+    os.kill(instance.pid("ticker"), signal.SIGSTOP)
+    instance.stop("ticker", timeout=30)
+
+
 def test_crash_loop_backs_off_and_then_fails(instance):
     instance.write(
         """

@@ -258,6 +258,9 @@ static int stop_signal(const struct service *service)
 void service_signal(struct service *service)
 {
     signal_group(service, stop_signal(service));
+    /* Who has been stopped (SIGSTOP, a debugger) hears nothing before it goes on. */
+    (void)!keeper_link_signal(service->owner->link, service->slot, service->facts.run, SIGCONT,
+        KEEPER_SCOPE_GROUP, ignore_done, NULL, NULL);
 }
 
 static void note_scan(struct service *service, bool is_clean)

@@ -1,6 +1,7 @@
 #include "fake_link.h"
 
 #include <assert.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -156,11 +157,12 @@ int keeper_link_signal(struct keeper_link *link, uint32_t slot, uint32_t generat
     struct error *error)
 {
     (void)generation;
-    (void)signal_number;
     (void)scope;
     (void)done;
     (void)data;
     (void)error;
+    if (signal_number == SIGCONT)
+        return 0;
     link->keeper->signalled[link->keeper->signals++ % FAKE_CALLS_MAX] = slot;
     return 0;
 }

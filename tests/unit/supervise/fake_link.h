@@ -19,7 +19,7 @@ struct fake_child {
 struct fake_keeper {
     struct fake_child children[FAKE_SLOTS];
     unsigned spawns;                    /* asked for in all */
-    unsigned signals;                   /* to groups */
+    unsigned signals;                   /* to groups, without SIGCONT */
     uint32_t signalled[FAKE_CALLS_MAX]; /* slots, in order */
     uint64_t sequence;
     uint64_t acknowledged;
