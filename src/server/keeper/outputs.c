@@ -108,11 +108,22 @@ static void drop(struct outputs *outputs, size_t place)
     outputs->n_used--;
 }
 
+static bool is_registered(
+    const struct outputs *outputs, size_t place, const char *path, uint64_t max_size, uint32_t keep)
+{
+    const struct output *output = &outputs->table[place];
+    return output->max_size == max_size && output->keep == keep &&
+           strcmp(text_pool_get(&outputs->paths, place), path) == 0;
+}
+
 int outputs_register(
     struct outputs *outputs, uint32_t slot, const char *path, uint64_t max_size, uint32_t keep)
 {
     bool is_new = outputs->of_slot[slot] == 0;
     size_t place = is_new ? find_unused(outputs) : outputs->of_slot[slot] - 1U;
+    /* Every flocksd that takes over registers all: capture has nothing to do then. */
+    if (!is_new && is_registered(outputs, place, path, max_size, keep))
+        return 0;
     if (place == CAPTURE_ENTRIES || !text_pool_set(&outputs->paths, place, path))
         return ENOSPC;
     int failure = is_new ? add(outputs, place, slot) : 0;

@@ -48,7 +48,8 @@ struct outputs {
 /* `descriptor_bound`: see KEEPER_DESCRIPTOR_RESERVE. 0 or an errno value. */
 NODISCARD int outputs_init(struct outputs *outputs, int descriptor_bound);
 
-/* Makes the slot's pipes, or changes its file. 0 or an errno value (EMFILE, ENOSPC for paths). */
+/* Makes the slot's pipes, or changes its file; what is as it was is left alone. 0 or an errno value
+ * (EMFILE, ENOSPC for paths). */
 NODISCARD int outputs_register(
     struct outputs *outputs, uint32_t slot, const char *path, uint64_t max_size, uint32_t keep);
 /* The slot's pipe (borrowed), or -1. */
