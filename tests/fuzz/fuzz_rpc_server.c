@@ -1,5 +1,5 @@
-/* A hostile client against the whole engine: cuts, deadlines, late answers and losses from the
- * input. */
+/* A hostile client against the whole engine: cuts,
+ * deadlines, late answers and losses from the input. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

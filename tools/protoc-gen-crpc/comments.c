@@ -36,8 +36,8 @@ struct comment_place comments_place(
     return (struct comment_place){.line = location->span[0] + 1, .column = location->span[1] + 1};
 }
 
-/* protoc leaves the blank behind each comment mark, and in a block comment may leave indentation.
- */
+/* protoc leaves the blank behind each comment mark,
+ * and in a block comment may leave indentation. */
 static const char *without_margin(const char *comment, struct arena *pool)
 {
     char *text = pool_calloc(pool, strlen(comment) + 1, 1);

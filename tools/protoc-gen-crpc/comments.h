@@ -13,8 +13,8 @@ enum {
     COMMENTS_PATH_MAX = 80
 };
 
-/* A path as google/protobuf/descriptor.proto defines it: field numbers and indices, from the file
- * down. */
+/* A path as google/protobuf/descriptor.proto defines
+ * it: field numbers and indices, from the file down. */
 struct comment_path {
     size_t length;
     int32_t steps[COMMENTS_PATH_MAX];

@@ -1,6 +1,6 @@
-/* <stem>.nano.{h,c}: the nanopb flavour. Short names, method rows, typed handlers and one dispatch
- * function, typed encoders and decoders for the calling side; unary methods only, in the caller's
- * memory. */
+/* <stem>.nano.{h,c}: the nanopb flavour. Short names, method rows,
+ * typed handlers and one dispatch function, typed encoders and decoders
+ * for the calling side; unary methods only, in the caller's memory. */
 #include "emit.h"
 #include "naming.h"
 #include "pool.h"

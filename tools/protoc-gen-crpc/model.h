@@ -1,6 +1,6 @@
-/* One run's files as emitters want them: indexed by full name, linked, with names, comments and
- * rules at hand. Built once, never changed. Must not decide what is refused (refuse.h) nor print.
- */
+/* One run's files as emitters want them: indexed by full name,
+ * linked, with names, comments and rules at hand. Built once, never
+ * changed. Must not decide what is refused (refuse.h) nor print. */
 #ifndef PROTOC_GEN_CRPC_MODEL_H
 #define PROTOC_GEN_CRPC_MODEL_H
 

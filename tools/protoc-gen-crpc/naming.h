@@ -1,5 +1,5 @@
-/* Names: those that protoc-c and nanopb give, and our short ones. Pure. Every answer lives in
- * `pool`. */
+/* Names: those that protoc-c and nanopb give, and our
+ * short ones. Pure. Every answer lives in `pool`. */
 #ifndef PROTOC_GEN_CRPC_NAMING_H
 #define PROTOC_GEN_CRPC_NAMING_H
 

@@ -1,5 +1,5 @@
-/* What the command line says: --crpc_out=prefix=flocks,prefix.google.protobuf=google,nano,...:DIR
- */
+/* What the command line says:
+ * --crpc_out=prefix=flocks,prefix.google.protobuf=google,nano,...:DIR */
 #ifndef PROTOC_GEN_CRPC_OPTIONS_H
 #define PROTOC_GEN_CRPC_OPTIONS_H
 

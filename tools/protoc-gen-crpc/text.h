@@ -35,9 +35,9 @@ void text_printf(struct text *text, const char *format, ...) PRINTF_LIKE(2, 3);
  * and a line that begins with a blank, "-" or "*" begin anew. Nothing for an empty comment. */
 void text_comment(struct text *text, size_t indent, const char *comment);
 
-/* `head`(`arguments`)`tail` and a line end. The arguments are separated by ", ". A line that would
- * be too long is broken as clang-format breaks it: all of them below, else as many on each line as
- * fit. */
+/* `head`(`arguments`)`tail` and a line end. The arguments are separated
+ * by ", ". A line that would be too long is broken as clang-format
+ * breaks it: all of them below, else as many on each line as fit. */
 void text_call(
     struct text *text, size_t indent, const char *head, const char *arguments, const char *tail);
 

@@ -19,8 +19,8 @@ struct wire_reader {
     const uint8_t *end;
 };
 
-/* One field. Varints are in `number_value`, texts and messages in `bytes`; other wire types are
- * skipped. */
+/* One field. Varints are in `number_value`, texts and
+ * messages in `bytes`; other wire types are skipped. */
 struct wire_field {
     uint32_t number;
     uint64_t number_value;

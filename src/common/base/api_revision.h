@@ -2,8 +2,8 @@
 #ifndef FLOCKS_BASE_API_REVISION_H
 #define FLOCKS_BASE_API_REVISION_H
 
-/* Grows by one with every addition that a client could want to ask for. Shown, and named when one side does not know
- * what the other asks; never compared to decide anything. */
+/* Grows by one with every addition that a client could want to ask for. Shown, and named when one
+ * side does not know what the other asks; never compared to decide anything. */
 enum { FLOCKS_API_REVISION = 1 };
 
 #endif

@@ -17,8 +17,8 @@ struct arena {
     bool exhausted;
 };
 
-/* No memory is taken before the first allocation. `cap_bytes` bounds the sum of all that is handed
- * out. */
+/* No memory is taken before the first allocation.
+ * `cap_bytes` bounds the sum of all that is handed out. */
 void arena_init(struct arena *arena, size_t cap_bytes);
 /* Frees everything; the arena may be used again. */
 void arena_deinit(struct arena *arena);

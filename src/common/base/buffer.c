@@ -1,5 +1,5 @@
-/* The buffer: appended at the end, consumed from the front, moved together only when that is cheap.
- */
+/* The buffer: appended at the end, consumed from the
+ * front, moved together only when that is cheap. */
 #include "common/base/buffer.h"
 
 #include <assert.h>
@@ -69,8 +69,8 @@ static int make_room(struct buffer *buffer, size_t len, size_t spare)
     size_t wanted = len + spare;
     if (wanted <= buffer->capacity - buffer->end && buffer->data != NULL)
         return 0;
-    /* Moving is worth it when it frees at least as much as it copies: then each byte moves once on
-     * average. */
+    /* Moving is worth it when it frees at least as much as
+     * it copies: then each byte moves once on average. */
     if (buffer->begin > 0 && buffer->begin >= length && wanted <= buffer->capacity - length) {
         move_to_front(buffer);
         return 0;

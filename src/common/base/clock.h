@@ -1,5 +1,5 @@
-/* Time as values. Durations end in _ms, absolute times in _at; monotonic unless the name says wall.
- */
+/* Time as values. Durations end in _ms, absolute times
+ * in _at; monotonic unless the name says wall. */
 #ifndef FLOCKS_BASE_CLOCK_H
 #define FLOCKS_BASE_CLOCK_H
 

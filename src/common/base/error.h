@@ -47,15 +47,15 @@ int error_set(struct error *error, enum status_code code, const char *format, ..
 int error_set_errno(struct error *error, int error_number, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-/* Puts "<context>: " before the text. Returns `result` unchanged, so that callers forward in one
- * line. */
+/* Puts "<context>: " before the text. Returns `result`
+ * unchanged, so that callers forward in one line. */
 int error_add_context(struct error *error, int result, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* Replaces the hint: what to do about it, one sentence without a full stop. */
 void error_set_hint(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* "ENOENT" for 2; "E<n>" style is never answered: unknown numbers are "EUNKNOWN". Static storage.
- */
+/* "ENOENT" for 2; "E<n>" style is never answered:
+ * unknown numbers are "EUNKNOWN". Static storage. */
 const char *error_errno_name(int error_number);
 
 #endif

@@ -16,8 +16,8 @@ void fd_close(int *fd)
     if (*fd < 0)
         return;
     int saved = errno;
-    /* Linux has released the number even when close fails; a second try could hit somebody else's.
-     */
+    /* Linux has released the number even when close
+     * fails; a second try could hit somebody else's. */
     (void)close(*fd);
     *fd = -1;
     errno = saved;
@@ -81,8 +81,8 @@ static void free_content(struct content *content)
 
 static int open_regular(const char *path, int *out_fd, size_t *out_size, struct error *error)
 {
-    /* O_NONBLOCK: opening a FIFO must not wait for its writer; it means nothing for regular files.
-     */
+    /* O_NONBLOCK: opening a FIFO must not wait for its
+     * writer; it means nothing for regular files. */
     CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return error_set_errno(error, errno, "opening %s", path);
@@ -129,8 +129,8 @@ int fd_read_file(
     int result = open_regular(path, &fd, &size, error);
     if (result != 0)
         return result;
-    /* Files of /proc say that they are empty, and a file may grow meanwhile: the size is only a
-     * hint. */
+    /* Files of /proc say that they are empty, and a file
+     * may grow meanwhile: the size is only a hint. */
     if (size <= max_bytes && make_room(&content, size + 4096) != 0)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to read %s", path);
     int more = size <= max_bytes;

@@ -94,8 +94,8 @@ static void put_escaped(struct line *line, const char *text)
     }
 }
 
-/* Gregorian date of a day counted from 1970-01-01. By hand because gmtime_r reads /etc/localtime.
- */
+/* Gregorian date of a day counted from 1970-01-01.
+ * By hand because gmtime_r reads /etc/localtime. */
 static void date_of_day(int64_t day, int *year, int *month, int *day_of_month)
 {
     static const int8_t MONTH_DAYS[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};

@@ -1,8 +1,8 @@
 /* One line per event: time, level, constant message, key=value pairs, peers' bytes escaped.
  *
- * Pure modules do not log. A line is one write(2) to a descriptor that must be non-blocking where a
- * loop runs: a line that does not fit is counted and told with the next that does. errno is
- * preserved. */
+ * Pure modules do not log. A line is one write(2) to a descriptor that
+ * must be non-blocking where a loop runs: a line that does not fit is
+ * counted and told with the next that does. errno is preserved. */
 #ifndef FLOCKS_BASE_LOG_H
 #define FLOCKS_BASE_LOG_H
 

@@ -32,8 +32,8 @@ static int join(char out[PATH_MAX], const char *directory, const char *name, str
     return 0;
 }
 
-/* Drops doubled and trailing slashes and "." components; ".." stays, it depends on symbolic links.
- */
+/* Drops doubled and trailing slashes and "." components;
+ * ".." stays, it depends on symbolic links. */
 static void tidy(char *path)
 {
     char *target = path;
@@ -292,8 +292,8 @@ int paths_program_directory(char out[PATH_MAX], struct error *error)
     if (n < 0)
         return error_set_errno(error, errno, "reading /proc/self/exe");
     out[n] = '\0';
-    /* The kernel adds " (deleted)" to the name of a replaced program; the directory is what we
-     * want. */
+    /* The kernel adds " (deleted)" to the name of a
+     * replaced program; the directory is what we want. */
     char *slash = strrchr(out, '/');
     if (slash == NULL)
         return error_set(error, STATUS_INTERNAL, "/proc/self/exe names no file: %s", out);

@@ -6,8 +6,8 @@ static bool is_continuation(uint8_t byte)
     return (byte & 0xC0U) == 0x80U;
 }
 
-/* Length that the first byte announces; 0 for continuation bytes and those never used (RFC 3629,
- * 3). */
+/* Length that the first byte announces; 0 for continuation
+ * bytes and those never used (RFC 3629, 3). */
 static size_t announced_length(uint8_t first)
 {
     if (first < 0x80U)

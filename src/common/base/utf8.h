@@ -6,12 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of the character that starts at `bytes` (1 to 4); 0 when there is no valid one within
- * `len`. */
+/* Bytes of the character that starts at `bytes` (1 to
+ * 4); 0 when there is no valid one within `len`. */
 size_t utf8_character_length(const uint8_t *bytes, size_t len);
 bool utf8_is_valid(const uint8_t *bytes, size_t len);
-/* The largest n <= `max` at which `text` of `len` bytes may be cut without splitting a character.
- */
+/* The largest n <= `max` at which `text` of `len`
+ * bytes may be cut without splitting a character. */
 size_t utf8_cut(const char *text, size_t len, size_t max);
 
 #endif

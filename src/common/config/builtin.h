@@ -1,5 +1,5 @@
-/* The two Flocks services, as text: what runs when there is no flocks.yaml. Internal to this room.
- */
+/* The two Flocks services, as text: what runs when
+ * there is no flocks.yaml. Internal to this room. */
 #ifndef FLOCKS_CONFIG_BUILTIN_H
 #define FLOCKS_CONFIG_BUILTIN_H
 
@@ -11,8 +11,8 @@
 
 /* The product's directory: FLOCKS_REPO_ROOT, else FLOCKS_INSTALL_ROOT, else `root`. Borrowed. */
 const char *builtin_directory(const char *const *environment, const char *root);
-/* The YAML text; looks for <directory>/.venv/bin/python and for a bundled Node.js. NULL: arena
- * exhausted. */
+/* The YAML text; looks for <directory>/.venv/bin/python
+ * and for a bundled Node.js. NULL: arena exhausted. */
 NODISCARD const char *builtin_text(
     const char *const *environment, const char *directory, struct arena *arena);
 

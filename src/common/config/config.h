@@ -1,9 +1,9 @@
-/* The effective configuration: what the file, the environment and the command line come to, every
- * default filled in, every value's origin kept, every mistake named. The one module that knows the
- * layers.
+/* The effective configuration: what the file, the environment and the command line come to,
+ * every default filled in, every value's origin kept, every mistake named. The one module
+ * that knows the layers.
  *
- * Pure but for reading: opens the file, looks at executables and directories, changes nothing, logs
- * nothing. */
+ * Pure but for reading: opens the file, looks at executables
+ * and directories, changes nothing, logs nothing. */
 #ifndef FLOCKS_CONFIG_CONFIG_H
 #define FLOCKS_CONFIG_CONFIG_H
 
@@ -20,8 +20,8 @@
 #include "common/schema/mistake.h"
 
 enum {
-    /* Cap for an arena given to config_load: 2,048 services with everything written out need half.
-     */
+    /* Cap for an arena given to config_load: 2,048
+     * services with everything written out need half. */
     CONFIG_ARENA_BYTES = 64 * 1024 * 1024,
     CONFIG_DIGEST_SIZE = 65, /* 64 hexadecimal digits and a NUL */
     CONFIG_NAME_MAX = 63     /* longest service name */
@@ -31,8 +31,8 @@ enum {
 struct config_request {
     /* FLOCKS_ROOT, absolute: value of ${root}. */
     const char *root;
-    /* The configuration file, absolute. Absent file: the built-in Flocks services, unless
-     * `file_is_named`. */
+    /* The configuration file, absolute. Absent file: the
+     * built-in Flocks services, unless `file_is_named`. */
     const char *file;
     /* A person named the file (--config, FLOCKS_CONFIG): then it must exist. */
     bool file_is_named;
@@ -74,8 +74,7 @@ enum config_result {
 NODISCARD int config_load(const struct config_request *request, struct arena *arena,
     struct config *out, struct mistakes *mistakes, struct error *error);
 
-/* ---- pure functions on an effective message, also one that came from a daemon or from saved state
- * ---- */
+/* ---- pure functions on an effective message, wherever it came from ---- */
 
 /* NULL: no such service. */
 const flocks_service_config *config_find_service(const flocks_config *message, const char *name);

@@ -1,5 +1,5 @@
-/* Pure functions on an effective configuration, wherever it came from: origins, masks, single
- * values. */
+/* Pure functions on an effective configuration, wherever
+ * it came from: origins, masks, single values. */
 #include <stdlib.h>
 #include <string.h>
 

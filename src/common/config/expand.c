@@ -14,8 +14,8 @@
 #include "common/schema/schema_path.h"
 
 enum {
-    /* Longest text after expansion; one argument of a program is bounded by the kernel at 128 KiB.
-     */
+    /* Longest text after expansion; one argument of a
+     * program is bounded by the kernel at 128 KiB. */
     EXPANDED_TEXT_MAX = 64 * 1024
 };
 

@@ -12,8 +12,8 @@
 struct config_setting {
     const char *path;  /* "services.backend.port" */
     const char *value; /* as flocks.yaml would have it */
-    const char
-        *source; /* shown to people: "--server-port", "FLOCKS_SERVER_PORT", "running daemon" */
+    /* Shown to people: "--server-port", "FLOCKS_SERVER_PORT", "running daemon". */
+    const char *source;
 };
 
 enum { CONFIG_OPTION_ENVIRONMENT_NAMES = 2 };

@@ -95,8 +95,8 @@ static enum rpc_send_result send_end(
     return result;
 }
 
-/* Packs the detail into `pair` with memory of the arena; without memory the error goes without it.
- */
+/* Packs the detail into `pair` with memory of the
+ * arena; without memory the error goes without it. */
 static size_t pack_detail(
     struct arena *arena, const ProtobufCMessage *detail, struct rpc_envelope_pair *pair)
 {

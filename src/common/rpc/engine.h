@@ -1,5 +1,4 @@
-/* Server, connection and call as they know each other; private to server.c, connection.c and
- * call.c.
+/* Server, connection and call as they know each other; private to the files of these names.
  *
  *     server --calls--> call <--calls-- connection --session--> session call
  *
@@ -66,8 +65,8 @@ struct rpc_call *rpc_call_new(
     struct rpc_connection *connection, struct rpc_session_call *session_call);
 /* Decodes `message`, asks the admit hook and runs the handler. `call` may be gone afterwards. */
 void rpc_call_run(struct rpc_call *call, struct rpc_bytes message);
-/* Ends the call with an error of the engine's own making, its detail from the application's hook.
- */
+/* Ends the call with an error of the engine's own
+ * making, its detail from the application's hook. */
 void rpc_call_refuse(struct rpc_call *call, enum rpc_refusal refusal, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The caller is gone: the cancel hook runs; answers are dropped from now on. */
@@ -79,8 +78,8 @@ void rpc_call_destroy(struct rpc_call *call);
 
 /* ---- connection.c ---- */
 
-/* Output may have appeared from outside: tells the transport unless the connection itself is at
- * work. */
+/* Output may have appeared from outside: tells the
+ * transport unless the connection itself is at work. */
 void rpc_connection_note_output(struct rpc_connection *connection, bool had_output);
 
 /* ---- server.c ---- */

@@ -84,8 +84,8 @@ static void skip_discarded(struct rpc_frame_reader *reader)
         reader->incomplete_since = INT64_MAX;
 }
 
-/* Nothing whole is left: keeps the beginning of the next frame and remembers since when it waits.
- */
+/* Nothing whole is left: keeps the beginning of the
+ * next frame and remembers since when it waits. */
 static enum rpc_frame_result wait_for_more(struct rpc_frame_reader *reader)
 {
     enum rpc_frame_result result = rpc_frame_reader_keep(reader);

@@ -31,9 +31,9 @@ enum {
     RPC_OUTPUT_HARD_BYTES = 8 << 20,
     /* First byte of a frame to the last; then the connection ends (half-open peers). */
     RPC_FRAME_MS_MAX = 10 * 1000,
-    /* What decoding one request may use: this many times its bytes, and so much more. protobuf-c
-     * can need 56 times (empty sub-messages); an honest large configuration needs 11. Beyond:
-     * RESOURCE_EXHAUSTED. */
+    /* What decoding one request may use: this many times its bytes, and
+     * so much more. protobuf-c can need 56 times (empty sub-messages); an
+     * honest large configuration needs 11. Beyond: RESOURCE_EXHAUSTED. */
     RPC_ARENA_FACTOR = 32,
     RPC_ARENA_EXTRA_BYTES = 64 << 10,
     /* Nesting of messages; deeper is answered INVALID_ARGUMENT. Schemas are not recursive, so only
@@ -41,9 +41,9 @@ enum {
     RPC_NESTING_MAX = 32,
     /* How long a client waits that names no timeout. */
     RPC_CLIENT_TIMEOUT_MS = 30 * 1000,
-    /* The server is told a deadline earlier by an eighth of the timeout and at most this, so that
-     * its DEADLINE_EXCEEDED, which can say how far it came, arrives before the client gives up by
-     * itself. */
+    /* The server is told a deadline earlier by an eighth of the timeout
+     * and at most this, so that its DEADLINE_EXCEEDED, which can say
+     * how far it came, arrives before the client gives up by itself. */
     RPC_CLIENT_MARGIN_MS = 50,
     /* Text of a status; longer ones are cut between characters. */
     RPC_STATUS_TEXT_MAX = 1024

@@ -1,6 +1,6 @@
-/* One pass over a message's bytes by its descriptor, before protobuf-c sees them: what protobuf-c
- * does not check (UTF-8, embedded NUL, depth, unknown enum numbers) or cannot tell afterwards. No
- * heap. */
+/* One pass over a message's bytes by its descriptor, before protobuf-c
+ * sees them: what protobuf-c does not check (UTF-8, embedded NUL,
+ * depth, unknown enum numbers) or cannot tell afterwards. No heap. */
 #ifndef CRPC_SCAN_H
 #define CRPC_SCAN_H
 

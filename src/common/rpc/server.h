@@ -9,8 +9,8 @@
  *     unsigned wants = rpc_connection_wants(connection);       read on? write on? close?
  *     arm one timer for rpc_server_next_tick(server);          then rpc_server_tick(server, now)
  *
- * Handlers may answer at any later time; the `output_ready` hook then says which connection to
- * write. */
+ * Handlers may answer at any later time; the `output_ready`
+ * hook then says which connection to write. */
 #ifndef CRPC_SERVER_H
 #define CRPC_SERVER_H
 
@@ -57,11 +57,11 @@ struct rpc_refusal_facts {
 /* What the application adds; every function may be NULL. `data` is handed to all of them. */
 struct rpc_server_hooks {
     void *data;
-    /* The typed detail of an error that the engine makes, or NULL. Borrowed until the hook's next
-     * call. */
+    /* The typed detail of an error that the engine makes,
+     * or NULL. Borrowed until the hook's next call. */
     const ProtobufCMessage *(*refusal_detail)(void *data, const struct rpc_refusal_facts *facts);
-    /* Before every handler. False: the hook has ended the call (rpc_call_fail), the handler is not
-     * run. */
+    /* Before every handler. False: the hook has ended the
+     * call (rpc_call_fail), the handler is not run. */
     bool (*admit)(void *data, struct rpc_call *call, const ProtobufCMessage *request);
     /* A connection that had nothing to write has now, and it is not inside one of its own
      * functions. Only take a note: nothing of the connection may be called from here. */

@@ -60,8 +60,8 @@ struct rpc_session_call *ttrpc_add_call(struct rpc_session *session, uint32_t id
 struct rpc_session_call *ttrpc_find_call(const struct rpc_session *session, uint32_t id);
 /* The call is over; ENDED will be told. `text` is static. */
 void ttrpc_end_call(struct rpc_session_call *call, enum rpc_code code, const char *text);
-/* Room for a frame's body in the output, its header written; NULL: no room, and the session is
- * broken. */
+/* Room for a frame's body in the output, its header
+ * written; NULL: no room, and the session is broken. */
 uint8_t *ttrpc_put_frame(
     struct rpc_session *session, enum rpc_frame_type type, uint32_t id, size_t body_len);
 void ttrpc_put_response(

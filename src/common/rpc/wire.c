@@ -1,5 +1,5 @@
-/* Varints, tags and lengths. Nothing here reads past its end or believes a length before it fits.
- */
+/* Varints, tags and lengths. Nothing here reads past
+ * its end or believes a length before it fits. */
 #include "common/rpc/wire.h"
 
 #include <string.h>

@@ -63,8 +63,8 @@ static int refuse(struct reader *reader, const char *wanted, json_t *json)
 
 /* ---- scalars ---- */
 
-/* proto3 JSON: numbers may come as strings; 1.0 is an integer too. False: no whole number of 64
- * bits. */
+/* proto3 JSON: numbers may come as strings; 1.0 is an
+ * integer too. False: no whole number of 64 bits. */
 static bool read_whole(json_t *json, bool *out_is_negative, uint64_t *out_magnitude)
 {
     if (json_is_integer(json)) {

@@ -16,11 +16,11 @@ enum {
     JSON_READ_MAX_DEPTH = 32
 };
 
-/* Names as in the proto or lowerCamelCase; 64-bit numbers as string or number; enums by full name,
- * short name or number; durations and times as json_write writes them; null means absent. Any needs
- * a type of `registry` (may be NULL). 0 and *out in the arena; -STATUS_INVALID_ARGUMENT with line
- * and column (syntax) or path (meaning); -STATUS_RESOURCE_EXHAUSTED when a limit or the arena ends.
- */
+/* Names as in the proto or lowerCamelCase; 64-bit numbers as string or number;
+ * enums by full name, short name or number; durations and times as json_write
+ * writes them; null means absent. Any needs a type of `registry` (may be NULL). 0
+ * and *out in the arena; -STATUS_INVALID_ARGUMENT with line and column (syntax) or
+ * path (meaning); -STATUS_RESOURCE_EXHAUSTED when a limit or the arena ends. */
 NODISCARD int json_read(const char *text, size_t text_len, const struct crpc_message_info *info,
     const struct schema_registry *registry, struct arena *arena, ProtobufCMessage **out,
     struct error *error);

@@ -14,8 +14,8 @@
 #include "common/schema/message.h"
 
 struct json_write_options {
-    /* Two blanks a level, one member a line; else one line without blanks. No newline at the end.
-     */
+    /* Two blanks a level, one member a line; else one
+     * line without blanks. No newline at the end. */
     bool indent;
     /* Secret fields as they are. */
     bool reveal_secrets;

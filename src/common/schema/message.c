@@ -282,8 +282,8 @@ void schema_set_at(ProtobufCMessage *message, const struct schema_field *field, 
     store(items + index * element_size(type), type, value);
 }
 
-/* A type without our side table is one of google's: numbers only, but for Any, whose texts are
- * shared. */
+/* A type without our side table is one of google's:
+ * numbers only, but for Any, whose texts are shared. */
 static ProtobufCMessage *copy_plain(const ProtobufCMessage *message, struct arena *arena)
 {
     ProtobufCMessage *copy = arena_alloc(arena, message->descriptor->sizeof_message);

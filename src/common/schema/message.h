@@ -14,8 +14,8 @@
 #include "common/base/attributes.h"
 #include "crpc/info.h"
 
-/* One field of one message type: our side table and protobuf-c's descriptor together. Plain value.
- */
+/* One field of one message type: our side table and
+ * protobuf-c's descriptor together. Plain value. */
 struct schema_field {
     const struct crpc_field_info *info;
     const ProtobufCFieldDescriptor *descriptor;
@@ -52,18 +52,18 @@ NODISCARD ProtobufCMessage *schema_message_new_raw(
 NODISCARD ProtobufCMessage *schema_message_copy(
     const struct crpc_message_info *info, const ProtobufCMessage *message, struct arena *arena);
 
-/* Elements of a repeated field; 1 or 0 for others: a message or oneof member that is not set counts
- * 0. */
+/* Elements of a repeated field; 1 or 0 for others: a
+ * message or oneof member that is not set counts 0. */
 size_t schema_count(const ProtobufCMessage *message, const struct schema_field *field);
 /* `index` is below schema_count, or 0 for a scalar outside oneofs. */
 union schema_value schema_get(
     const ProtobufCMessage *message, const struct schema_field *field, size_t index);
-/* Sets a field that is not repeated; a oneof is switched to it. Texts and messages are kept, not
- * copied. */
+/* Sets a field that is not repeated; a oneof is switched
+ * to it. Texts and messages are kept, not copied. */
 void schema_set(
     ProtobufCMessage *message, const struct schema_field *field, union schema_value value);
-/* A list's or map's storage is replaced by room for `count` elements, all zero; false: arena
- * exhausted. */
+/* A list's or map's storage is replaced by room for
+ * `count` elements, all zero; false: arena exhausted. */
 NODISCARD bool schema_resize(
     ProtobufCMessage *message, const struct schema_field *field, size_t count, struct arena *arena);
 /* `index` is below the count given to schema_resize. */

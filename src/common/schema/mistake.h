@@ -11,8 +11,8 @@
 #include "common/base/attributes.h"
 
 enum {
-    /* More are counted in `n_dropped`: nobody reads a thousand, and a hostile file must not fill
-       memory. */
+    /* More are counted in `n_dropped`: nobody reads a
+     * thousand, and a hostile file must not fill memory. */
     MISTAKES_MAX = 200,
     /* Longer texts (quoted values among them) are cut. */
     MISTAKE_TEXT_MAX = 512

@@ -19,9 +19,9 @@ struct nearest {
 
 void nearest_init(struct nearest *nearest, const char *word, size_t word_len);
 void nearest_offer(struct nearest *nearest, const char *candidate);
-/* The candidate with the smallest distance (insert, delete, replace, swap neighbours; case is free;
- * the first of equals), if at most a third of the word (and at least one letter) differs; else
- * NULL. */
+/* The candidate with the smallest distance (insert, delete, replace,
+ * swap neighbours; case is free; the first of equals), if at most a
+ * third of the word (and at least one letter) differs; else NULL. */
 const char *nearest_result(const struct nearest *nearest);
 
 #endif

@@ -159,8 +159,8 @@ static bool check_count(
     return false;
 }
 
-/* An element that was wrong still takes its place, as an empty one: a text is never NULL, a message
- * never. */
+/* An element that was wrong still takes its place, as an
+ * empty one: a text is never NULL, a message never. */
 static union schema_value empty_element(struct reader *reader, const struct schema_field *field)
 {
     union schema_value value = {0};

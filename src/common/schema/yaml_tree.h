@@ -1,6 +1,6 @@
-/* One YAML document as a tree with positions. Internal to this room: the shell around libyaml,
- * which bounds depth, nodes and anchors while the events come and stops at the first that goes too
- * far. */
+/* One YAML document as a tree with positions. Internal to this room:
+ * the shell around libyaml, which bounds depth, nodes and anchors
+ * while the events come and stops at the first that goes too far. */
 #ifndef FLOCKS_SCHEMA_YAML_TREE_H
 #define FLOCKS_SCHEMA_YAML_TREE_H
 

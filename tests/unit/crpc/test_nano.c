@@ -1,5 +1,5 @@
-/* The nanopb flavour: dispatch on one side, converters on the other, all in the test's own memory.
- */
+/* The nanopb flavour: dispatch on one side, converters
+ * on the other, all in the test's own memory. */
 #include <string.h>
 
 #include "crpc/tiny/v1/tiny.nano.h"

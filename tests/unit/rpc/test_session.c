@@ -1,5 +1,4 @@
-/* The ttrpc session of both ends: what comes in and what goes out, byte by
- * byte. */
+/* The ttrpc session of both ends: what comes in and what goes out, byte by byte. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -85,8 +84,7 @@ static void release_held(struct rpc_session *session, struct held *held)
     serve(session, held);
 }
 
-/* Feeds `in` cut into pieces of `piece` bytes and compares all that comes out.
- */
+/* Feeds `in` cut into pieces of `piece` bytes and compares all that comes out. */
 static void exchange(const char *in, const char *out, size_t piece)
 {
     static uint8_t bytes[1 << 16];
@@ -96,8 +94,7 @@ static void exchange(const char *in, const char *out, size_t piece)
     struct held held = {.n_calls = 0};
     for (size_t at = 0; at < len; at += piece) {
         size_t n = len - at < piece ? len - at : piece;
-        /* An exact copy, so that the sanitizer sees every byte read too far or too
-         * late. */
+        /* An exact copy, so that the sanitizer sees every byte read too far or too late. */
         uint8_t *copy = malloc(n);
         memcpy(copy, bytes + at, n);
         rpc_session_receive(session, copy, n, 0);

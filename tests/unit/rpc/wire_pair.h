@@ -1,5 +1,5 @@
-/* A server's connection and a client's session joined in memory: no socket, and the time is an
- * argument. */
+/* A server's connection and a client's session joined
+ * in memory: no socket, and the time is an argument. */
 #ifndef FLOCKS_TESTS_WIRE_PAIR_H
 #define FLOCKS_TESTS_WIRE_PAIR_H
 

@@ -59,11 +59,11 @@ void *rpc_call_alloc(struct rpc_call *call, size_t size);
  * full name) may be NULL. */
 void rpc_call_fail(struct rpc_call *call, enum rpc_code code, const ProtobufCMessage *detail,
     const char *format, ...) __attribute__((format(printf, 4, 5)));
-/* `cancelled` runs once if the caller goes away or the deadline passes before the handler has
- * finished the call. Either way the handler must still finish it (reply or fail), from inside
- * `cancelled` or later. After a deadline an answer given from inside `cancelled` is still sent;
- * every other one is dropped, and the caller of a call that was not answered gets
- * RPC_DEADLINE_EXCEEDED. */
+/* `cancelled` runs once if the caller goes away or the deadline passes before
+ * the handler has finished the call. Either way the handler must still finish it
+ * (reply or fail), from inside `cancelled` or later. After a deadline an answer
+ * given from inside `cancelled` is still sent; every other one is dropped, and
+ * the caller of a call that was not answered gets RPC_DEADLINE_EXCEEDED. */
 void rpc_call_on_cancel(struct rpc_call *call, void (*cancelled)(void *data), void *data);
 /* Monotonic milliseconds (CLOCK_MONOTONIC); INT64_MAX: none. */
 int64_t rpc_call_deadline_ms(const struct rpc_call *call);
@@ -85,6 +85,13 @@ void rpc_call_not_implemented(struct rpc_call *call);
 
 struct rpc_client;
 
+/* One typed detail of an error, packed. */
+struct rpc_error_detail {
+    char *type_name; /* "flocks.v1.ErrorDetail" */
+    uint8_t *value;
+    size_t value_len;
+};
+
 /* Why a call failed. Owned by the caller of the call: rpc_error_free. */
 struct rpc_error {
     enum rpc_code code;
@@ -94,11 +101,7 @@ struct rpc_error {
     /* errno of the failed system call, 0 if none. */
     int system_error;
     size_t n_details;
-    struct rpc_error_detail {
-        char *type_name; /* "flocks.v1.ErrorDetail" */
-        uint8_t *value;
-        size_t value_len;
-    } * details;
+    struct rpc_error_detail *details;
 };
 void rpc_error_free(struct rpc_error *error);
 
@@ -122,9 +125,9 @@ struct rpc_client *rpc_client_connect(
 struct rpc_client *rpc_client_take_fd(int fd, struct rpc_error **error);
 void rpc_client_close(struct rpc_client *client);
 
-/* One unary call, blocking until the answer or the deadline. RPC_DONE: `*out` is the caller's,
- * freed with rpc_message_free. RPC_ERROR: `*error` says why and `*out` is NULL. `options` may be
- * NULL. */
+/* One unary call, blocking until the answer or the deadline. RPC_DONE:
+ * `*out` is the caller's, freed with rpc_message_free. RPC_ERROR:
+ * `*error` says why and `*out` is NULL. `options` may be NULL. */
 enum rpc_result rpc_client_call(struct rpc_client *client, const struct rpc_method *method,
     const struct rpc_options *options, const ProtobufCMessage *request,
     const ProtobufCMessage **out, struct rpc_error **error);

@@ -63,8 +63,7 @@ struct crpc_nano_call {
 /* Decodes the request, runs the handler, encodes its response. The handler's own code, or
  * RPC_UNIMPLEMENTED: no such method or handler; RPC_INVALID_ARGUMENT: the payload is no such
  * message or larger than its fields allow; RPC_INTERNAL: the response does not fit `out_cap`.
- * `*out_len` is 0 unless RPC_OK.
- * CRPC_NANO_LATER is the handler's own, too. */
+ * `*out_len` is 0 unless RPC_OK. CRPC_NANO_LATER is handed on as any other code. */
 enum rpc_code crpc_nano_serve(const struct crpc_nano_service *service, const void *handlers,
     void *self, const struct crpc_nano_call *call, size_t *out_len);
 
@@ -75,8 +74,8 @@ const struct crpc_nano_method *crpc_nano_find(
 /* `message` as `*out_len` bytes. False: it does not fit, or a string in it has no end. */
 bool crpc_nano_encode(
     const pb_msgdesc_t *type, const void *message, uint8_t *out, size_t out_cap, size_t *out_len);
-/* Fills `message`, which needs no preparation. False: not such a message, or larger than its
- * fields. */
+/* Fills `message`, which needs no preparation. False:
+ * not such a message, or larger than its fields. */
 bool crpc_nano_decode(const pb_msgdesc_t *type, const uint8_t *bytes, size_t len, void *message);
 
 #ifdef __cplusplus
