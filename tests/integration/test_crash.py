@@ -125,6 +125,22 @@ services:
     instance.wait_for_state("web", "HEALTHY")
 
 
+def test_probes_leave_nothing_behind(instance):
+    instance.write(
+        f"""
+services:
+  probed:
+    command: [/bin/sleep, "1000"]
+    probes: {{alive: {{exec: {{command: [/bin/sh, -c, "sleep 1001 & echo >> {instance.root}/probes"]}}, period: 50ms}}}}
+"""
+    )
+    instance.start()
+    told = instance.root / "probes"
+    wait_until(lambda: told.exists() and told.read_text().count("\n") >= 10, what="ten probes")
+    # One at most is under way.
+    wait_until(lambda: len(instance.processes()) <= 6, seconds=2, what="an end of what they started")
+
+
 def sleeping_without_environment():
     """Pids of `sleep 3600` whose environment is empty: family.py's `bare`."""
     found = []

@@ -258,6 +258,8 @@ void service_task_exited(struct service *service, const struct keeper_exit *exit
 
     if (exit->generation != service->last_task)
         return;
+    /* With what it left in its group. */
+    service_task_kill(service);
     service->task_alive = false;
     if (!service->watch.task_running)
         return;
