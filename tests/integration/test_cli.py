@@ -83,6 +83,32 @@ def test_output_closed_by_the_reader_is_no_failure(instance):
         assert result.returncode == 0, command
 
 
+def test_output_that_cannot_be_written_is_1(instance):
+    instance.write(TICKER)
+    instance.start()
+    commands = (("status",), ("status", "--json"), ("config",), ("version", "--json"), ("restart", "ticker"))
+    for command in commands:
+        with open("/dev/full", "w") as full:
+            result = subprocess.run(
+                instance.command(*command),
+                env=instance.environment,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=30,
+            )
+        assert result.returncode == 1, command
+        assert result.stderr.count("ENOSPC") == 1, command
+
+
+def test_closed_descriptors_are_nobody_else_s(instance):
+    instance.write(TICKER)
+    for command in (("start", "--no-browser"), ("status", "--json"), ("restart", "--no-browser"), ("stop",)):
+        line = " ".join(instance.command(*command)) + " <&- >&- 2>&-"
+        subprocess.run(["sh", "-c", line], env=instance.environment, timeout=60, check=True)
+    assert "refused or closed" not in instance.daemon_log()
+
+
 def test_start_in_a_terminal_shows_progress_and_colours(instance):
     instance.write(TICKER)
     leader, follower = pty.openpty()

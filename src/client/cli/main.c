@@ -1,5 +1,6 @@
 /* `flocks`: reads the command line, runs one command, ends. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -10,6 +11,7 @@
 #include "client/cli/interrupt.h"
 #include "client/cli/report.h"
 #include "client/cli/terminal.h"
+#include "common/base/fd.h"
 #include "common/schema/nearest.h"
 
 /* Besides the common ones, before the command's name. */
@@ -134,19 +136,21 @@ static enum outcome run(struct cli *cli, int argc, char **argv)
     return outcome;
 }
 
-/* What stdio still holds. A reader that has gone away is no failure. */
-static enum outcome flush_output(enum outcome outcome)
+/* Whoever runs us with a standard descriptor closed must not find a socket in its place. */
+static void fill_standard_descriptors(void)
 {
-    if (fflush(stdout) == 0 || errno == EPIPE)
-        return outcome;
-    fprintf(stderr, "flocks: standard output: errno %d (%s)\n", errno, error_errno_name(errno));
-    return outcome_worse(outcome, OUTCOME_FAILED);
+    int fd = 0;
+    while (fd >= 0 && fd <= STDERR_FILENO)
+        fd = open("/dev/null", O_RDWR | O_NOCTTY);
+    fd_close(&fd);
 }
 
 int main(int argc, char **argv)
 {
     /* Large, and all zero at first. */
     static struct cli cli;
+    fill_standard_descriptors();
     interrupt_exit_with("\nflocks: interrupted\n", "");
-    return outcome_exit_code(flush_output(run(&cli, argc, argv)));
+    enum outcome outcome = run(&cli, argc, argv);
+    return outcome_exit_code(report_flush() ? outcome : outcome_worse(outcome, OUTCOME_FAILED));
 }

@@ -25,6 +25,14 @@ enum report_written report_write(const void *bytes, size_t len)
     return REPORT_WRITE_FAILED;
 }
 
+bool report_flush(void)
+{
+    if (fflush(stdout) == 0 || errno == EPIPE)
+        return true;
+    fprintf(stderr, "flocks: standard output cannot be written (%s)\n", error_errno_name(errno));
+    return false;
+}
+
 /* A reader that has gone away is no failure. */
 static bool write_out(const struct buffer *buffer)
 {
@@ -165,7 +173,7 @@ enum outcome report_message(const struct cli *cli, const struct crpc_message_inf
     if (result == 0)
         result = buffer_append_text(&text, "\n");
     if (result == 0 && !write_out(&text))
-        result = -STATUS_INTERNAL;
+        outcome = OUTCOME_FAILED;
     buffer_deinit(&text);
     if (result == 0)
         return outcome;

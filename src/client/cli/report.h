@@ -22,6 +22,10 @@ enum report_written { REPORT_WRITTEN, REPORT_READER_GONE, REPORT_WRITE_FAILED };
 /* Straight to standard output, past stdio. A failure has been told on standard error. */
 enum report_written report_write(const void *bytes, size_t len);
 
+/* What stdio still holds for standard output. A reader that has gone away is no failure; another
+ * one is told, and the answer is false. */
+bool report_flush(void);
+
 /* "flocks: <text>" and its hint, or {"error": ...}. Answers what the error's code means. */
 enum outcome report_error(const struct cli *cli, const struct error *error);
 /* The same with the server's own typed detail in the JSON; NULL: made from the error. */

@@ -96,7 +96,8 @@ static enum outcome show_end(
         .color = cli->color};
     if (!cli->quiet && !status_view_print(&view, stdout))
         outcome = outcome_worse(outcome, OUTCOME_FAILED);
-    fflush(stdout);
+    if (!report_flush())
+        outcome = outcome_worse(outcome, OUTCOME_FAILED);
     open_browser(cli, status);
     return outcome;
 }
