@@ -219,7 +219,8 @@ static void index_types(struct model *model)
         qsort(model->types, model->n_types, sizeof(*model->types), compare_types);
 }
 
-const struct model_type *model_type(const struct model *model, const char *full_name)
+/* `full_name` with or without the leading dot; NULL: not in this run. */
+static const struct model_type *find_type(const struct model *model, const char *full_name)
 {
     const struct model_type key = {.full_name = full_name + (full_name[0] == '.' ? 1 : 0)};
     return bsearch(&key, model->types, model->n_types, sizeof(key), compare_types);
@@ -230,7 +231,7 @@ const struct model_type *model_type(const struct model *model, const char *full_
 static void link_field(const struct model *model, struct model_field *field)
 {
     const char *name = field->proto->type_name;
-    const struct model_type *type = name != NULL ? model_type(model, name) : NULL;
+    const struct model_type *type = name != NULL ? find_type(model, name) : NULL;
     if (type == NULL)
         return;
     field->message = type->message;
@@ -251,8 +252,8 @@ static void fill_method(struct model *model, struct model_service *service, size
         .call_name = join(model, service->file->prefix, snake),
         .client_name = join(model, service->short_name, snake),
         .rule = rules_of_method((const ProtobufCMessage *)proto->options, model->pool),
-        .input = model_type(model, proto->input_type)->message,
-        .output = model_type(model, proto->output_type)->message,
+        .input = find_type(model, proto->input_type)->message,
+        .output = find_type(model, proto->output_type)->message,
         .is_unary = !proto->client_streaming && !proto->server_streaming,
     };
     method->constant = naming_upper(model->pool, method->client_name);

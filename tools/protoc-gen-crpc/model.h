@@ -148,7 +148,4 @@ struct model {
 struct model *model_new(const Google__Protobuf__Compiler__CodeGeneratorRequest *request,
     const struct options *options, struct arena *pool);
 
-/* `full_name` with or without the leading dot; NULL: not in this run. */
-const struct model_type *model_type(const struct model *model, const char *full_name);
-
 #endif

@@ -115,8 +115,8 @@ static int refuse_late(const struct flocks_client *client, struct error *error)
         "talking to the daemon at %s: the deadline has passed", client->socket);
 }
 
-int flocks_client_connect(
-    struct flocks_client *client, struct rpc_client **out, struct error *error)
+/* The connection, made now if need be; the client owns it. */
+static int reach(struct flocks_client *client, struct rpc_client **out, struct error *error)
 {
     drop_detail(client);
     int64_t timeout_ms = left_ms(client);
@@ -139,7 +139,7 @@ static int attempt(struct flocks_client *client, const struct rpc_method *method
 {
     *out_was_sent = false;
     struct rpc_client *rpc = NULL;
-    int result = flocks_client_connect(client, &rpc, error);
+    int result = reach(client, &rpc, error);
     if (result != 0)
         return result;
     int64_t timeout_ms = left_ms(client);

@@ -46,19 +46,14 @@ void flocks_client_set_deadline(struct flocks_client *client, int64_t deadline_a
  * *error is not written. Negative: *error tells code, reason, service, text and hint as the server
  * gave them.
  *
- * A call that got no answer (UNAVAILABLE) is repeated after 20, 40, 80 ms ... until the deadline
- * when it was never sent, when the method is idempotent, or when the request carries a request_id.
- * When the deadline ends that, the code is DEADLINE_EXCEEDED and the text says what the last
- * attempt saw. */
+ * A call that got no answer (UNAVAILABLE) is repeated at once, then after 20, 40, 80 ms ... until
+ * the deadline when it was never sent, when the method is idempotent, or when the request carries
+ * a request_id. When the deadline ends that, the code is DEADLINE_EXCEEDED and the text says what
+ * the last attempt saw. */
 NODISCARD int flocks_client_call(struct flocks_client *client, const struct rpc_method *method,
     const ProtobufCMessage *request, const ProtobufCMessage **out, struct error *error);
 
 /* The typed detail of the last call's error, NULL if it had none. Until the next call. */
 const flocks_error_detail *flocks_client_error_detail(const struct flocks_client *client);
-
-/* The plain connection below, for calls through generated functions without repetition: connects if
- * need be. Owned by the client. */
-NODISCARD int flocks_client_connect(
-    struct flocks_client *client, struct rpc_client **out, struct error *error);
 
 #endif

@@ -47,7 +47,8 @@ bool address_overlaps(const char *a, const char *b)
     return x.is_wildcard || y.is_wildcard || memcmp(x.bytes, y.bytes, sizeof(x.bytes)) == 0;
 }
 
-const char *address_to_connect(const char *host)
+/* A wildcard names no place to connect to: its family's loopback address stands for it. */
+static const char *host_to_connect(const char *host)
 {
     struct address address = parse(host);
     if (strcasecmp(host, "localhost") == 0)
@@ -59,7 +60,7 @@ const char *address_to_connect(const char *host)
 
 char *address_url(const char *host, unsigned port, struct arena *arena)
 {
-    host = address_to_connect(host);
+    host = host_to_connect(host);
     bool needs_brackets = strchr(host, ':') != NULL;
     return arena_printf(arena, needs_brackets ? "http://[%s]:%u" : "http://%s:%u", host, port);
 }

@@ -13,10 +13,8 @@ bool address_is_valid(const char *host);
 /* Whether listeners on both hosts with one port would meet: equal, or one is a wildcard that covers
  * the other. */
 bool address_overlaps(const char *a, const char *b);
-/* "127.0.0.1" for 0.0.0.0 and localhost, "::1" for ::, else the host: where a client on this
- * machine connects. */
-const char *address_to_connect(const char *host);
-/* "http://127.0.0.1:8000", IPv6 in brackets. NULL: arena exhausted. */
+/* Where a client on this machine connects: "http://127.0.0.1:8000", IPv6 in brackets, a loopback
+ * address where the host is a wildcard or localhost. NULL: arena exhausted. */
 char *address_url(const char *host, unsigned port, struct arena *arena);
 
 #endif

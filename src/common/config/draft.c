@@ -41,11 +41,6 @@ static struct draft_origin *find(const struct draft *draft, const char *path)
         &wanted, draft->origins, draft->n_origins, sizeof(*draft->origins), compare_origins);
 }
 
-const struct draft_origin *draft_find_origin(const struct draft *draft, const char *path)
-{
-    return find(draft, path);
-}
-
 void draft_set_origin(
     struct draft *draft, const char *path, enum flocks_config_layer layer, const char *source)
 {

@@ -53,8 +53,6 @@ void draft_take_origins(struct draft *draft, const struct yaml_origins *origins)
 /* Replaces or adds the origin of one value; `source` and `path` are kept. */
 void draft_set_origin(
     struct draft *draft, const char *path, enum flocks_config_layer layer, const char *source);
-/* Exactly this path; NULL: a default. */
-const struct draft_origin *draft_find_origin(const struct draft *draft, const char *path);
 
 /* Place of the value, or of what it stands in; `path` stays borrowed. */
 struct mistake_place draft_place(const struct draft *draft, const char *path);

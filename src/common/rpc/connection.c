@@ -52,11 +52,6 @@ void *rpc_connection_data(const struct rpc_connection *connection)
     return connection->data;
 }
 
-const struct rpc_peer *rpc_connection_peer(const struct rpc_connection *connection)
-{
-    return &connection->peer;
-}
-
 /* ---- opening calls ---- */
 
 static int64_t deadline_of(const struct rpc_session_facts *facts, int64_t now_ms)

@@ -100,7 +100,6 @@ void rpc_connection_free(struct rpc_connection *connection);
 /* The transport's own pointer. */
 void rpc_connection_set_data(struct rpc_connection *connection, void *data);
 void *rpc_connection_data(const struct rpc_connection *connection);
-const struct rpc_peer *rpc_connection_peer(const struct rpc_connection *connection);
 
 /* Takes all `len` bytes; frames may be cut anywhere. Runs the handlers of every whole request. */
 void rpc_connection_receive(
