@@ -223,6 +223,7 @@ def test_quiet_start_that_fails_says_why(instance):
     result = instance.start("--quiet", check=1)
     assert result.stdout == ""
     assert result.stderr.startswith("flocks: bad: ")
+    assert "hint: `flocks logs bad` shows what it said" in result.stderr
 
 
 # ---- settings ----

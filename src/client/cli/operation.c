@@ -157,8 +157,15 @@ void operation_free(const flocks_get_operation_response **response)
     *response = NULL;
 }
 
+static bool is_a_start(const flocks_operation *operation)
+{
+    return operation->kind == FLOCKS_OPERATION_KIND_START ||
+           operation->kind == FLOCKS_OPERATION_KIND_RESTART;
+}
+
 void operation_print_failures(const struct cli *cli, const flocks_operation *operation)
 {
+    const char *first = NULL;
     if (cli->json)
         return;
     for (size_t i = 0; i < operation->n_outcomes; i++) {
@@ -171,5 +178,9 @@ void operation_print_failures(const struct cli *cli, const flocks_operation *ope
                         ? outcome->message
                         : flocks_state_reason_name(flocks_state_reason_from((int)outcome->reason)));
         fputc('\n', stderr);
+        if (!first && outcome->state == FLOCKS_OPERATION_STATE_FAILED)
+            first = outcome->service;
     }
+    if (first && is_a_start(operation))
+        fprintf(stderr, "  hint: `flocks logs %s` shows what it said\n", first);
 }
