@@ -1,187 +1,21 @@
 #include "common/schema/json_read.h"
 
-#include <inttypes.h>
 #include <jansson.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "common/base/buffer.h"
 #include "common/base/status.h"
-#include "common/schema/base64.h"
+#include "common/schema/json_scalar.h"
 #include "common/schema/nearest.h"
 #include "common/schema/schema_path.h"
 #include "common/schema/time_text.h"
 
-struct reader {
-    const struct schema_registry *registry;
-    struct arena *arena;
-    struct error *error;
-    struct schema_path path;
-    unsigned depth;
-};
-
 /* `is_any_content`: "@type" stands among the members. */
-static int read_message(struct reader *reader, const struct crpc_message_info *info, json_t *json,
-    bool is_any_content, ProtobufCMessage **out);
-
-static int no_memory(struct reader *reader)
-{
-    return error_set(reader->error, STATUS_RESOURCE_EXHAUSTED, "the JSON text is too large");
-}
-
-static const char *type_name(json_t *json)
-{
-    switch (json_typeof(json)) {
-    case JSON_OBJECT:
-        return "an object";
-    case JSON_ARRAY:
-        return "a list";
-    case JSON_STRING:
-        return "a string";
-    case JSON_INTEGER:
-    case JSON_REAL:
-        return "a number";
-    case JSON_TRUE:
-    case JSON_FALSE:
-        return "a boolean";
-    case JSON_NULL:
-        break;
-    }
-    return "null";
-}
-
-static int refuse(struct reader *reader, const char *wanted, json_t *json)
-{
-    const char *where = reader->path.len > 0 ? reader->path.text : "the request";
-    if (json_is_string(json))
-        return error_set(reader->error, STATUS_INVALID_ARGUMENT, "%s: must be %s, not \"%s\"",
-            where, wanted, json_string_value(json));
-    return error_set(reader->error, STATUS_INVALID_ARGUMENT, "%s: must be %s, not %s", where,
-        wanted, type_name(json));
-}
-
-/* ---- scalars ---- */
-
-/* proto3 JSON: numbers may come as strings; 1.0 is an
- * integer too. False: no whole number of 64 bits. */
-static bool read_whole(json_t *json, bool *out_is_negative, uint64_t *out_magnitude)
-{
-    if (json_is_integer(json)) {
-        json_int_t number = json_integer_value(json);
-        *out_is_negative = number < 0;
-        *out_magnitude = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-        return true;
-    }
-    if (json_is_real(json)) {
-        double number = json_real_value(json);
-        if (trunc(number) != number || fabs(number) >= 9.2e18)
-            return false;
-        *out_is_negative = number < 0;
-        *out_magnitude = (uint64_t)fabs(number);
-        return true;
-    }
-    if (!json_is_string(json))
-        return false;
-    const char *text = json_string_value(json);
-    *out_is_negative = text[0] == '-';
-    text += *out_is_negative;
-    uint64_t magnitude = 0;
-    if (*text == '\0')
-        return false;
-    for (; *text != '\0'; text++) {
-        if (*text < '0' || *text > '9' || __builtin_mul_overflow(magnitude, 10, &magnitude) ||
-            __builtin_add_overflow(magnitude, (uint64_t)(*text - '0'), &magnitude))
-            return false;
-    }
-    *out_magnitude = magnitude;
-    return true;
-}
-
-static int read_signed(
-    struct reader *reader, json_t *json, int64_t highest, union schema_value *out)
-{
-    bool is_negative;
-    uint64_t magnitude;
-    if (!read_whole(json, &is_negative, &magnitude) || magnitude > (uint64_t)highest + is_negative)
-        return refuse(reader, "a whole number in range", json);
-    out->signed_number = is_negative ? (int64_t)(0 - magnitude) : (int64_t)magnitude;
-    return 0;
-}
-
-static int read_unsigned(
-    struct reader *reader, json_t *json, uint64_t highest, union schema_value *out)
-{
-    bool is_negative;
-    uint64_t magnitude;
-    if (!read_whole(json, &is_negative, &magnitude) || magnitude > highest ||
-        (is_negative && magnitude > 0))
-        return refuse(reader, "a whole number in range, not negative", json);
-    out->unsigned_number = magnitude;
-    return 0;
-}
-
-static int read_real(struct reader *reader, json_t *json, union schema_value *out)
-{
-    if (json_is_number(json)) {
-        out->real = json_number_value(json);
-        return 0;
-    }
-    if (!json_is_string(json) || json_string_length(json) == 0)
-        return refuse(reader, "a number", json);
-    char *end;
-    out->real = strtod(json_string_value(json), &end);
-    return *end == '\0' ? 0 : refuse(reader, "a number", json);
-}
-
-static int read_enum(
-    struct reader *reader, const struct crpc_enum_info *type, json_t *json, union schema_value *out)
-{
-    if (json_is_integer(json))
-        return read_signed(reader, json, INT32_MAX, out);
-    if (!json_is_string(json))
-        return refuse(reader, "the name of an enum value", json);
-    const char *text = json_string_value(json);
-    struct nearest nearest;
-    nearest_init(&nearest, text, strlen(text));
-    for (size_t i = 0; i < type->n_values; i++) {
-        const struct crpc_enum_value_info *value = &type->values[i];
-        if (strcmp(value->name, text) == 0 || strcmp(value->short_name, text) == 0) {
-            out->signed_number = value->number;
-            return 0;
-        }
-        nearest_offer(&nearest, value->name);
-        nearest_offer(&nearest, value->short_name);
-    }
-    int result = error_set(reader->error, STATUS_INVALID_ARGUMENT, "%s: %s has no value \"%s\"",
-        reader->path.text, type->full_name, text);
-    if (nearest_result(&nearest) != NULL)
-        error_set_hint(reader->error, "did you mean %s?", nearest_result(&nearest));
-    return result;
-}
-
-static int read_text(struct reader *reader, json_t *json, union schema_value *out)
-{
-    if (!json_is_string(json))
-        return refuse(reader, "a string", json);
-    out->text = arena_strndup(reader->arena, json_string_value(json), json_string_length(json));
-    return out->text != NULL ? 0 : no_memory(reader);
-}
-
-static int read_bytes(struct reader *reader, json_t *json, union schema_value *out)
-{
-    if (!json_is_string(json))
-        return refuse(reader, "base64 text", json);
-    int result = base64_read(json_string_value(json), json_string_length(json), reader->arena,
-        &out->bytes.data, &out->bytes.len);
-    if (result == -STATUS_RESOURCE_EXHAUSTED)
-        return no_memory(reader);
-    return result == 0 ? 0 : refuse(reader, "base64 text", json);
-}
+static int read_message(struct json_reader *reader, const struct crpc_message_info *info,
+    json_t *json, bool is_any_content, ProtobufCMessage **out);
 
 /* ---- google's own messages ---- */
 
-static int read_time(struct reader *reader, const struct schema_field *field, json_t *json,
+static int read_time(struct json_reader *reader, const struct schema_field *field, json_t *json,
     bool is_duration, union schema_value *out)
 {
     const char *wanted =
@@ -189,17 +23,17 @@ static int read_time(struct reader *reader, const struct schema_field *field, js
     int64_t whole;
     int32_t rest;
     if (!json_is_string(json))
-        return refuse(reader, wanted, json);
+        return json_refuse(reader, wanted, json);
     int result = is_duration ? time_text_parse_duration(
                                    json_string_value(json), json_string_length(json), &whole, &rest)
                              : time_text_parse(json_string_value(json), json_string_length(json),
                                    &whole, &rest);
     if (result != 0)
-        return refuse(reader, wanted, json);
+        return json_refuse(reader, wanted, json);
     const ProtobufCMessageDescriptor *type = field->descriptor->descriptor;
     ProtobufCMessage *message = schema_message_new_raw(type, reader->arena);
     if (message == NULL)
-        return no_memory(reader);
+        return json_no_memory(reader);
     struct schema_field seconds = {NULL, &type->fields[0]};
     struct schema_field nanos = {NULL, &type->fields[1]};
     schema_set(message, &seconds, (union schema_value){.signed_number = whole});
@@ -209,23 +43,23 @@ static int read_time(struct reader *reader, const struct schema_field *field, js
 }
 
 static int pack_into(
-    struct reader *reader, const ProtobufCMessage *message, ProtobufCBinaryData *out)
+    struct json_reader *reader, const ProtobufCMessage *message, ProtobufCBinaryData *out)
 {
     out->len = protobuf_c_message_get_packed_size(message);
     out->data = arena_alloc(reader->arena, out->len);
     if (out->data == NULL)
-        return no_memory(reader);
+        return json_no_memory(reader);
     protobuf_c_message_pack(message, out->data);
     return 0;
 }
 
 /* {"@type": "type.googleapis.com/...", and the members of that type}. */
-static int read_any(
-    struct reader *reader, const struct schema_field *field, json_t *json, union schema_value *out)
+static int read_any(struct json_reader *reader, const struct schema_field *field, json_t *json,
+    union schema_value *out)
 {
     const char *type_url = json_string_value(json_object_get(json, "@type"));
     if (type_url == NULL)
-        return refuse(reader, "an object with \"@type\"", json);
+        return json_refuse(reader, "an object with \"@type\"", json);
     const struct crpc_message_info *type = schema_registry_find(reader->registry, type_url);
     if (type == NULL)
         return error_set(reader->error, STATUS_INVALID_ARGUMENT, "%s: unknown type \"%s\"",
@@ -242,7 +76,7 @@ static int read_any(
     ProtobufCMessage *any = schema_message_new_raw(any_type, reader->arena);
     const char *kept_url = arena_strdup(reader->arena, type_url);
     if (any == NULL || kept_url == NULL)
-        return no_memory(reader);
+        return json_no_memory(reader);
     struct schema_field url_field = {NULL, &any_type->fields[0]};
     struct schema_field value_field = {NULL, &any_type->fields[1]};
     schema_set(any, &url_field, (union schema_value){.text = kept_url});
@@ -251,8 +85,8 @@ static int read_any(
     return 0;
 }
 
-static int read_sub_message(
-    struct reader *reader, const struct schema_field *field, json_t *json, union schema_value *out)
+static int read_sub_message(struct json_reader *reader, const struct schema_field *field,
+    json_t *json, union schema_value *out)
 {
     const char *type = schema_field_type_name(field);
     if (strcmp(type, "google.protobuf.Duration") == 0)
@@ -268,53 +102,24 @@ static int read_sub_message(
     return result;
 }
 
-static int read_value(
-    struct reader *reader, const struct schema_field *field, json_t *json, union schema_value *out)
+static int read_value(struct json_reader *reader, const struct schema_field *field, json_t *json,
+    union schema_value *out)
 {
     *out = (union schema_value){0};
-    switch (field->descriptor->type) {
-    case PROTOBUF_C_TYPE_INT32:
-    case PROTOBUF_C_TYPE_SINT32:
-    case PROTOBUF_C_TYPE_SFIXED32:
-        return read_signed(reader, json, INT32_MAX, out);
-    case PROTOBUF_C_TYPE_INT64:
-    case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_SFIXED64:
-        return read_signed(reader, json, INT64_MAX, out);
-    case PROTOBUF_C_TYPE_UINT32:
-    case PROTOBUF_C_TYPE_FIXED32:
-        return read_unsigned(reader, json, UINT32_MAX, out);
-    case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_FIXED64:
-        return read_unsigned(reader, json, UINT64_MAX, out);
-    case PROTOBUF_C_TYPE_FLOAT:
-    case PROTOBUF_C_TYPE_DOUBLE:
-        return read_real(reader, json, out);
-    case PROTOBUF_C_TYPE_BOOL:
-        out->boolean = json_is_true(json);
-        return json_is_boolean(json) ? 0 : refuse(reader, "true or false", json);
-    case PROTOBUF_C_TYPE_ENUM:
-        return read_enum(reader, field->info->enumeration, json, out);
-    case PROTOBUF_C_TYPE_STRING:
-        return read_text(reader, json, out);
-    case PROTOBUF_C_TYPE_BYTES:
-        return read_bytes(reader, json, out);
-    case PROTOBUF_C_TYPE_MESSAGE:
-        break;
-    }
-    return read_sub_message(reader, field, json, out);
+    return schema_field_is_message(field) ? read_sub_message(reader, field, json, out)
+                                          : json_scalar_read(reader, field, json, out);
 }
 
 /* ---- lists, maps, messages ---- */
 
-static int read_list(struct reader *reader, const struct schema_field *field, json_t *json,
+static int read_list(struct json_reader *reader, const struct schema_field *field, json_t *json,
     ProtobufCMessage *message)
 {
     if (!json_is_array(json))
-        return refuse(reader, "a list", json);
+        return json_refuse(reader, "a list", json);
     size_t count = json_array_size(json);
     if (!schema_resize(message, field, count, reader->arena))
-        return no_memory(reader);
+        return json_no_memory(reader);
     for (size_t i = 0; i < count; i++) {
         size_t before = schema_path_push_index(&reader->path, i);
         union schema_value value;
@@ -328,7 +133,7 @@ static int read_list(struct reader *reader, const struct schema_field *field, js
 }
 
 /* A key is a string in JSON; numbers and booleans are read from it. */
-static int read_key(struct reader *reader, const struct schema_field *key, const char *text,
+static int read_key(struct json_reader *reader, const struct schema_field *key, const char *text,
     union schema_value *out)
 {
     *out = (union schema_value){0};
@@ -341,20 +146,20 @@ static int read_key(struct reader *reader, const struct schema_field *key, const
     }
     json_t *json = json_string(text);
     if (json == NULL)
-        return no_memory(reader);
+        return json_no_memory(reader);
     int result = read_value(reader, key, json, out);
     json_decref(json);
     return result;
 }
 
-static int read_entry(struct reader *reader, const struct schema_field *field, const char *key_text,
-    json_t *json, ProtobufCMessage **out)
+static int read_entry(struct json_reader *reader, const struct schema_field *field,
+    const char *key_text, json_t *json, ProtobufCMessage **out)
 {
     struct schema_field key_field = schema_field_at(field->info->message, 0);
     struct schema_field value_field = schema_field_at(field->info->message, 1);
     ProtobufCMessage *entry = schema_message_new(field->info->message, reader->arena);
     if (entry == NULL)
-        return no_memory(reader);
+        return json_no_memory(reader);
     union schema_value key;
     union schema_value value;
     int result = read_key(reader, &key_field, key_text, &key);
@@ -368,13 +173,13 @@ static int read_entry(struct reader *reader, const struct schema_field *field, c
     return 0;
 }
 
-static int read_map(struct reader *reader, const struct schema_field *field, json_t *json,
+static int read_map(struct json_reader *reader, const struct schema_field *field, json_t *json,
     ProtobufCMessage *message)
 {
     if (!json_is_object(json))
-        return refuse(reader, "an object", json);
+        return json_refuse(reader, "an object", json);
     if (!schema_resize(message, field, json_object_size(json), reader->arena))
-        return no_memory(reader);
+        return json_no_memory(reader);
     const char *key;
     json_t *item;
     size_t i = 0;
@@ -391,7 +196,7 @@ static int read_map(struct reader *reader, const struct schema_field *field, jso
     return 0;
 }
 
-static int read_field(struct reader *reader, const struct schema_field *field, json_t *json,
+static int read_field(struct json_reader *reader, const struct schema_field *field, json_t *json,
     ProtobufCMessage *message)
 {
     if (field->info->is_map)
@@ -406,7 +211,7 @@ static int read_field(struct reader *reader, const struct schema_field *field, j
 }
 
 static int refuse_name(
-    struct reader *reader, const struct crpc_message_info *info, const char *name)
+    struct json_reader *reader, const struct crpc_message_info *info, const char *name)
 {
     int result = error_set(
         reader->error, STATUS_INVALID_ARGUMENT, "%s has no field \"%s\"", info->full_name, name);
@@ -420,20 +225,20 @@ static int refuse_name(
 }
 
 /* One name twice under its two spellings, or two members of one oneof. */
-static int refuse_second(struct reader *reader, const char *name)
+static int refuse_second(struct json_reader *reader, const char *name)
 {
     return error_set(reader->error, STATUS_INVALID_ARGUMENT,
-        "%s: \"%s\" is given twice, or beside another choice of the same oneof",
-        reader->path.len > 0 ? reader->path.text : "the request", name);
+        "%s: \"%s\" is given twice, or beside another choice of the same oneof", json_where(reader),
+        name);
 }
 
-static int read_members(struct reader *reader, const struct crpc_message_info *info, json_t *json,
-    bool is_any_content, ProtobufCMessage *message)
+static int read_members(struct json_reader *reader, const struct crpc_message_info *info,
+    json_t *json, bool is_any_content, ProtobufCMessage *message)
 {
     /* What was given: fields first, then oneofs. */
     bool *seen = arena_calloc(reader->arena, info->n_fields + info->n_oneofs, sizeof(*seen));
     if (seen == NULL)
-        return no_memory(reader);
+        return json_no_memory(reader);
     const char *name;
     json_t *item;
     json_object_foreach(json, name, item)
@@ -461,17 +266,17 @@ static int read_members(struct reader *reader, const struct crpc_message_info *i
     return 0;
 }
 
-static int read_message(struct reader *reader, const struct crpc_message_info *info, json_t *json,
-    bool is_any_content, ProtobufCMessage **out)
+static int read_message(struct json_reader *reader, const struct crpc_message_info *info,
+    json_t *json, bool is_any_content, ProtobufCMessage **out)
 {
     if (!json_is_object(json))
-        return refuse(reader, "an object", json);
+        return json_refuse(reader, "an object", json);
     if (reader->depth >= JSON_READ_MAX_DEPTH)
         return error_set(
             reader->error, STATUS_RESOURCE_EXHAUSTED, "the JSON text is nested too deeply");
     ProtobufCMessage *message = schema_message_new(info, reader->arena);
     if (message == NULL)
-        return no_memory(reader);
+        return json_no_memory(reader);
     reader->depth++;
     int result = read_members(reader, info, json, is_any_content, message);
     reader->depth--;
@@ -484,9 +289,9 @@ int json_read(const char *text, size_t text_len, const struct crpc_message_info 
     const struct schema_registry *registry, struct arena *arena, ProtobufCMessage **out,
     struct error *error)
 {
-    struct reader reader = {.registry = registry, .arena = arena, .error = error};
+    struct json_reader reader = {.registry = registry, .arena = arena, .error = error};
     if (text_len > JSON_READ_MAX_BYTES)
-        return no_memory(&reader);
+        return json_no_memory(&reader);
     json_error_t trouble;
     json_t *json = json_loadb(text, text_len, JSON_REJECT_DUPLICATES, &trouble);
     if (json == NULL)

@@ -259,6 +259,11 @@ static int take_all(struct builder *builder)
     return result;
 }
 
+bool yaml_node_is_empty(const struct yaml_node *node)
+{
+    return node->kind == YAML_SCALAR && node->is_plain && node->text_len == 0;
+}
+
 int yaml_tree_read(const char *text, size_t text_len, const char *file, struct arena *arena,
     const struct yaml_node **out, struct mistakes *mistakes)
 {

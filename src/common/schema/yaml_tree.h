@@ -34,6 +34,9 @@ struct yaml_item {
     struct yaml_item *next;
 };
 
+/* "key:" with nothing behind it, or an empty document. */
+bool yaml_node_is_empty(const struct yaml_node *node);
+
 /* 0 with *out (NULL: the text holds no document); 1: one mistake was added, the text cannot be
  * understood; -STATUS_RESOURCE_EXHAUSTED: arena. */
 NODISCARD int yaml_tree_read(const char *text, size_t text_len, const char *file,
