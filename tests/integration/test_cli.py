@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from instance import PYTHON, SERVICES, wait_until
+from instance import PYTHON, SERVICES, is_alive, wait_until
 
 TICKER = "services: {ticker: {command: [/bin/sleep, '1000']}}\n"
 WEB = """
@@ -138,6 +138,22 @@ def test_status_of_a_named_stopped_service_is_1(instance):
     instance.stop("ticker")
     instance.flocks("status", check=0)
     instance.flocks("status", "ticker", check=1)
+
+
+def test_what_both_dead_left_is_named_and_ended(instance):
+    instance.write(TICKER)
+    instance.start()
+    daemon = instance.status()["daemon"]
+    ticker = instance.pid("ticker")
+    os.kill(daemon["keeper_pid"], signal.SIGKILL)
+    os.kill(daemon["pid"], signal.SIGKILL)
+    wait_until(lambda: not is_alive(daemon["pid"]) and not is_alive(daemon["keeper_pid"]), what="both are dead")
+    told = instance.flocks("status", check=3).stdout
+    assert f"ticker: pid {ticker} (/usr/bin/sleep)" in told or f"ticker: pid {ticker} (/bin/sleep)" in told
+    ended = instance.stop().stderr
+    assert f"ending ticker, pid {ticker}" in ended
+    assert ended.endswith("flocks: stopped\n")
+    assert instance.stop().stderr == "flocks: nothing runs\n"
 
 
 def test_second_foreground_start_is_refused_with_the_remedy(instance):

@@ -94,12 +94,13 @@ static int name_survivors(const struct leftover *items, size_t n, struct error *
 }
 
 /* What outlived its keeper is ended; what outlives that is named. */
-static int end_leftovers(const struct cli *cli, struct error *error)
+static int end_leftovers(const struct cli *cli, struct shutdown_outcome *out, struct error *error)
 {
     struct leftover *items = NULL;
     size_t n = 0;
     int result = leftovers_find(&cli->paths, &items, &n, error);
     if (result == 0 && n > 0) {
+        out->was_running = true;
         for (size_t i = 0; cli->notes && i < n; i++)
             fprintf(cli->notes, "flocks: ending %s, pid %d, left by an earlier flocks\n",
                 items[i].service, (int)items[i].process.pid);
@@ -132,5 +133,5 @@ int shutdown_instance(const struct cli *cli, struct shutdown_outcome *out, struc
         out->was_running = true;
         result = end_running(cli, out, error);
     }
-    return result < 0 ? result : end_leftovers(cli, error);
+    return result < 0 ? result : end_leftovers(cli, out, error);
 }

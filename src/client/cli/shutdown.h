@@ -21,7 +21,7 @@ enum {
 
 /* What happened. Plain value. */
 struct shutdown_outcome {
-    bool was_running;
+    bool was_running; /* an instance, or what an earlier one left */
     /* The ended operation; NULL when there was none, or the daemon left before it could be asked.
      * Lives in one of the messages below, which shutdown_outcome_free frees. */
     flocks_operation *operation;
