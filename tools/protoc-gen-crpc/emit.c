@@ -74,6 +74,24 @@ void emit_stub_includes(struct text *text, const struct model_file *file)
     text_put(text, "\n#include \"crpc/crpc.h\"\n");
 }
 
+void emit_message_name(struct text *text, struct arena *pool, const struct model_message *message,
+    const char *type, const char *initializer)
+{
+    text_put(text, "\n");
+    text_comment(text, 0, message->comment);
+    text_pair(text, 0, pool_printf(pool, "typedef %s", type), message->short_name, ';');
+    text_define(text, pool_printf(pool, "%s_INIT", message->short_upper), initializer);
+}
+
+const char *emit_case_name(
+    struct arena *pool, const struct model_message *message, const struct model_field *field)
+{
+    if (field->oneof < 0)
+        return NULL;
+    const char *oneof = naming_upper(pool, message->oneofs[field->oneof].name);
+    return pool_printf(pool, "%s_%s", oneof, naming_upper(pool, field->name));
+}
+
 void emit_cplusplus_begin(struct text *text)
 {
     text_put(text, "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n");

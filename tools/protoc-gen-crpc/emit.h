@@ -43,6 +43,12 @@ void emit_source_begin(
 /* #include of the file's own `own` and of `suffix` of each imported file that is used, by path. */
 void emit_includes(
     struct text *text, const struct model_file *file, const char *own, const char *suffix);
+/* A message's comment, its short name for `type`, and the constant that `initializer` is. */
+void emit_message_name(struct text *text, struct arena *pool, const struct model_message *message,
+    const char *type, const char *initializer);
+/* "PROBE_HTTP" of field `http` in oneof `probe`; NULL: in no oneof. */
+const char *emit_case_name(
+    struct arena *pool, const struct model_message *message, const struct model_field *field);
 /* What both a server's and a client's header stand on. */
 void emit_stub_includes(struct text *text, const struct model_file *file);
 void emit_cplusplus_begin(struct text *text);

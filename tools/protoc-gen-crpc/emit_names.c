@@ -30,22 +30,14 @@ static void name_message(
     struct text *text, const struct model *model, const struct model_message *message)
 {
     struct arena *pool = model->pool;
-    text_put(text, "\n");
-    text_comment(text, 0, message->comment);
     const char *upper = naming_protobuf_c_upper(pool, message->full_name);
-    text_pair(text, 0,
-        pool_printf(pool, "typedef %s", naming_protobuf_c_type(pool, message->full_name)),
-        message->short_name, ';');
-    text_define(text, pool_printf(pool, "%s_INIT", message->short_upper),
+    emit_message_name(text, pool, message, naming_protobuf_c_type(pool, message->full_name),
         pool_printf(pool, "%s__INIT", upper));
     for (size_t i = 0; i < message->n_fields; i++) {
-        const struct model_field *field = &message->fields[i];
-        if (field->oneof < 0)
-            continue;
-        const char *oneof = naming_upper(pool, message->oneofs[field->oneof].name);
-        const char *member = naming_upper(pool, field->name);
-        text_define(text, pool_printf(pool, "%s_%s_%s", message->short_upper, oneof, member),
-            pool_printf(pool, "%s__%s_%s", upper, oneof, member));
+        const char *name = emit_case_name(pool, message, &message->fields[i]);
+        if (name != NULL)
+            text_define(text, pool_printf(pool, "%s_%s", message->short_upper, name),
+                pool_printf(pool, "%s__%s", upper, name));
     }
 }
 

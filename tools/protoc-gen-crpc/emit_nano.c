@@ -20,19 +20,12 @@ static void name_message(
 {
     struct arena *pool = model->pool;
     const char *type = nanopb_name(model, message->full_name);
-    text_put(text, "\n");
-    text_comment(text, 0, message->comment);
-    text_pair(text, 0, pool_printf(pool, "typedef %s", type), message->short_name, ';');
-    text_define(text, pool_printf(pool, "%s_INIT", message->short_upper),
-        pool_printf(pool, "%s_init_zero", type));
+    emit_message_name(text, pool, message, type, pool_printf(pool, "%s_init_zero", type));
     for (size_t i = 0; i < message->n_fields; i++) {
-        const struct model_field *field = &message->fields[i];
-        if (field->oneof < 0)
-            continue;
-        const char *oneof = naming_upper(pool, message->oneofs[field->oneof].name);
-        const char *member = naming_upper(pool, field->name);
-        text_define(text, pool_printf(pool, "%s_%s_%s", message->short_upper, oneof, member),
-            pool_printf(pool, "%s_%s_tag", type, field->name));
+        const char *name = emit_case_name(pool, message, &message->fields[i]);
+        if (name != NULL)
+            text_define(text, pool_printf(pool, "%s_%s", message->short_upper, name),
+                pool_printf(pool, "%s_%s_tag", type, message->fields[i].name));
     }
 }
 

@@ -35,15 +35,8 @@ char *pool_strndup(struct arena *pool, const char *text, size_t len)
 char *pool_printf(struct arena *pool, const char *format, ...)
 {
     va_list arguments;
-    va_list again;
     va_start(arguments, format);
-    va_copy(again, arguments);
-    int len = vsnprintf(NULL, 0, format, arguments);
+    char *text = not_null(arena_vprintf(pool, format, arguments));
     va_end(arguments);
-    if (len < 0)
-        pool_die();
-    char *text = pool_calloc(pool, (size_t)len + 1, 1);
-    (void)vsnprintf(text, (size_t)len + 1, format, again);
-    va_end(again);
     return text;
 }

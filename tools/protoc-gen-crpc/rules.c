@@ -3,39 +3,44 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "extension.h"
 #include "pool.h"
-#include "wire.h"
+
+static char *text_of(const struct rpc_wire_field *field, struct arena *pool)
+{
+    return pool_strndup(pool, (const char *)field->data, field->len);
+}
 
 struct field_rule rules_of_field(const ProtobufCMessage *options, struct arena *pool)
 {
     struct field_rule rule = {0};
-    struct wire_field field;
-    for (struct wire_reader reader = wire_extension(options, RULES_EXTENSION);
-         wire_next(&reader, &field);) {
+    struct rpc_wire_field field;
+    for (struct extension_reader reader = extension_reader(options, RULES_EXTENSION);
+         extension_next(&reader, &field);) {
         switch (field.number) {
         case 1:
-            rule.default_value = wire_text(&field, pool);
+            rule.default_value = text_of(&field, pool);
             break;
         case 2:
-            rule.min = wire_text(&field, pool);
+            rule.min = text_of(&field, pool);
             break;
         case 3:
-            rule.max = wire_text(&field, pool);
+            rule.max = text_of(&field, pool);
             break;
         case 4:
-            rule.unit = (uint32_t)field.number_value;
+            rule.unit = (uint32_t)field.value;
             break;
         case 5:
-            rule.max_bytes = (uint32_t)field.number_value;
+            rule.max_bytes = (uint32_t)field.value;
             break;
         case 6:
-            rule.max_items = (uint32_t)field.number_value;
+            rule.max_items = (uint32_t)field.value;
             break;
         case 7:
-            rule.secret = field.number_value != 0;
+            rule.secret = field.value != 0;
             break;
         case 8:
-            rule.required = field.number_value != 0;
+            rule.required = field.value != 0;
             break;
         default:
             break;
@@ -47,15 +52,15 @@ struct field_rule rules_of_field(const ProtobufCMessage *options, struct arena *
 struct method_rule rules_of_method(const ProtobufCMessage *options, struct arena *pool)
 {
     struct method_rule rule = {0};
-    struct wire_field field;
-    for (struct wire_reader reader = wire_extension(options, RULES_EXTENSION);
-         wire_next(&reader, &field);) {
+    struct rpc_wire_field field;
+    for (struct extension_reader reader = extension_reader(options, RULES_EXTENSION);
+         extension_next(&reader, &field);) {
         if (field.number == 1)
-            rule.mutates = field.number_value != 0;
+            rule.mutates = field.value != 0;
         else if (field.number == 2)
-            rule.idempotent = field.number_value != 0;
+            rule.idempotent = field.value != 0;
         else if (field.number == 3)
-            rule.max_deadline = wire_text(&field, pool);
+            rule.max_deadline = text_of(&field, pool);
     }
     return rule;
 }

@@ -2,6 +2,7 @@
 #ifndef FLOCKS_BASE_ARENA_H
 #define FLOCKS_BASE_ARENA_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -32,6 +33,8 @@ NODISCARD void *arena_calloc(struct arena *arena, size_t count, size_t size);
 NODISCARD char *arena_strndup(struct arena *arena, const char *text, size_t len);
 NODISCARD char *arena_strdup(struct arena *arena, const char *text);
 NODISCARD char *arena_printf(struct arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
+NODISCARD char *arena_vprintf(struct arena *arena, const char *format, va_list arguments)
+    PRINTF_LIKE(2, 0);
 
 /* True once an allocation has been refused. */
 bool arena_is_exhausted(const struct arena *arena);
