@@ -156,6 +156,14 @@ def test_what_both_dead_left_is_named_and_ended(instance):
     assert instance.stop().stderr == "flocks: nothing runs\n"
 
 
+def test_without_root_and_home_is_usage(instance):
+    told = subprocess.run(
+        [str(instance.bin / "flocks"), "status"], env={}, capture_output=True, text=True, timeout=30
+    )
+    assert told.returncode == 2
+    assert "--root DIRECTORY" in told.stderr
+
+
 def test_second_foreground_start_is_refused_with_the_remedy(instance):
     instance.write(TICKER)
     instance.start()

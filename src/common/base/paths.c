@@ -105,7 +105,7 @@ static int resolve_root(const char *root, struct paths *out, struct error *error
     if (root == NULL) {
         const char *home = environment("HOME");
         if (home == NULL) {
-            int result = error_set(error, STATUS_FAILED_PRECONDITION,
+            int result = error_set(error, STATUS_INVALID_ARGUMENT,
                 "choosing the root directory: neither FLOCKS_ROOT nor HOME is set");
             error_set_hint(error, "set FLOCKS_ROOT or give --root DIRECTORY");
             return result;

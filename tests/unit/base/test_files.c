@@ -135,7 +135,7 @@ static void test_paths_come_from_the_environment_after_arguments(void **state)
     assert_string_equal(paths.config, "/c");
     unsetenv("FLOCKS_ROOT");
     unsetenv("HOME");
-    assert_int_equal(paths_resolve(NULL, NULL, &paths, &error), -STATUS_FAILED_PRECONDITION);
+    assert_int_equal(paths_resolve(NULL, NULL, &paths, &error), -STATUS_INVALID_ARGUMENT);
     setenv("HOME", root, 1);
     assert_int_equal(paths_resolve(NULL, NULL, &paths, &error), 0);
     assert_string_equal(paths.root, below(".flocks"));
