@@ -3,6 +3,7 @@
 #include "server/supervise/process_set.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,14 @@ static bool sessions_has(const struct process_sessions *sessions, pid_t session)
 void process_sessions_init(struct process_sessions *sessions)
 {
     sessions->count = 0;
+    sessions->n_elders = 0;
+}
+
+void process_sessions_deinit(struct process_sessions *sessions)
+{
+    for (size_t i = 0; i < sessions->n_elders; i++)
+        fd_close(&sessions->elders[i].pidfd);
+    sessions->n_elders = 0;
 }
 
 bool process_sessions_add(struct process_sessions *sessions, pid_t session)
@@ -130,35 +139,86 @@ static bool old_sessions_has(const struct old_sessions *old, pid_t session)
     return false;
 }
 
+static void old_sessions_add(struct old_sessions *old, pid_t session)
+{
+    if (old->count < OLD_SESSIONS_MAX)
+        old->ids[old->count++] = session;
+}
+
 static bool is_older(const struct proc_stat *stat, const struct process_identity *identity)
 {
     return stat->start_ticks < identity->leader.start_ticks;
 }
 
+static void elders_add(
+    struct process_sessions *sessions, pid_t session, const struct proc_stat *opener)
+{
+    struct process_elder *elder = &sessions->elders[sessions->n_elders];
+    if (sessions->n_elders == PROCESS_ELDERS_MAX)
+        return;
+    elder->id = (struct process_id){.pid = session, .start_ticks = opener->start_ticks};
+    if (process_open(&elder->id, &elder->pidfd, NULL) == 0)
+        sessions->n_elders++;
+}
+
+/* Those whose pidfd has nothing to tell live; if the kernel does not answer, nobody is sure. */
+static void elders_drop_dead(struct process_sessions *sessions)
+{
+    struct pollfd watched[PROCESS_ELDERS_MAX];
+    size_t kept = 0;
+    for (size_t i = 0; i < sessions->n_elders; i++)
+        watched[i] = (struct pollfd){.fd = sessions->elders[i].pidfd, .events = POLLIN};
+    bool answered = poll(watched, sessions->n_elders, 0) >= 0;
+    for (size_t i = 0; i < sessions->n_elders; i++) {
+        if (answered && watched[i].revents == 0)
+            sessions->elders[kept++] = sessions->elders[i];
+        else
+            fd_close(&sessions->elders[i].pidfd);
+    }
+    sessions->n_elders = kept;
+}
+
+static bool is_elders_session(
+    const struct process_sessions *sessions, const struct process_identity *identity, pid_t session)
+{
+    for (size_t i = 0; i < sessions->n_elders; i++) {
+        const struct process_id *elder = &sessions->elders[i].id;
+        if (elder->pid == session)
+            return elder->start_ticks < identity->leader.start_ticks;
+    }
+    return false;
+}
+
 /* Did the session begin before the generation? Its number is not given to another process while the
  * session has members, so a living process of that number opened it; and who is in it descends from
  * that one, so that an old member tells as much when it is gone. */
-static bool is_old_session(const struct process_identity *identity, pid_t session, pid_t pid,
-    const struct proc_stat *member)
+static bool is_old_session(const struct process_identity *identity,
+    struct process_sessions *sessions, pid_t session, pid_t pid, const struct proc_stat *member)
 {
-    struct proc_stat opener;
-    if (is_older(member, identity))
+    struct proc_stat opener = *member;
+    bool has_opener = pid == session || proc_stat_read(session, &opener) == 0;
+    if (has_opener && is_older(&opener, identity)) {
+        elders_add(sessions, session, &opener);
         return true;
-    return pid != session && proc_stat_read(session, &opener) == 0 && is_older(&opener, identity);
+    }
+    return is_older(member, identity);
 }
 
 /* A process in a session nobody vouches for: is it a member? */
-static enum process_emptiness examine(
-    const struct process_identity *identity, pid_t pid, pid_t session, struct old_sessions *old)
+static enum process_emptiness examine(const struct process_identity *identity,
+    struct process_sessions *sessions, pid_t pid, pid_t session, struct old_sessions *old)
 {
     struct proc_stat stat;
+    if (session != identity->leader.pid && is_elders_session(sessions, identity, session)) {
+        old_sessions_add(old, session);
+        return PROCESS_SET_EMPTY;
+    }
     if (proc_stat_read(pid, &stat) != 0 || stat.is_dead)
         return PROCESS_SET_EMPTY;
     if (session == identity->leader.pid)
         return is_older(&stat, identity) ? PROCESS_SET_EMPTY : PROCESS_SET_OCCUPIED;
-    if (is_old_session(identity, session, pid, &stat)) {
-        if (old->count < OLD_SESSIONS_MAX)
-            old->ids[old->count++] = session;
+    if (is_old_session(identity, sessions, session, pid, &stat)) {
+        old_sessions_add(old, session);
         return PROCESS_SET_EMPTY;
     }
     if (identity->mark == 0)
@@ -177,7 +237,7 @@ static enum process_emptiness examine(
 }
 
 static enum process_emptiness sweep(const struct process_identity *identity,
-    const struct process_sessions *sessions, struct proc_walk *walk)
+    struct process_sessions *sessions, struct proc_walk *walk)
 {
     struct old_sessions old = {.count = 0};
     int64_t give_up_at = clock_monotonic_ms() + FAST_TIMEOUT_MS;
@@ -195,7 +255,7 @@ static enum process_emptiness sweep(const struct process_identity *identity,
         bool is_own = session == identity->leader.pid;
         if (!is_own && (sessions_has(sessions, session) || old_sessions_has(&old, session)))
             continue;
-        enum process_emptiness answer = examine(identity, pid, session, &old);
+        enum process_emptiness answer = examine(identity, sessions, pid, session, &old);
         if (answer != PROCESS_SET_EMPTY)
             return answer;
     }
@@ -203,11 +263,12 @@ static enum process_emptiness sweep(const struct process_identity *identity,
 }
 
 enum process_emptiness process_set_is_empty_fast(
-    const struct process_identity *identity, const struct process_sessions *sessions)
+    const struct process_identity *identity, struct process_sessions *sessions)
 {
     struct proc_walk walk;
     if (proc_walk_open(&walk, "/proc") != 0)
         return PROCESS_SET_UNSURE;
+    elders_drop_dead(sessions);
     enum process_emptiness answer = sweep(identity, sessions, &walk);
     proc_walk_close(&walk);
     return answer;

@@ -23,6 +23,9 @@ enum {
     PROCESS_SCAN_TIMEOUT_MS = 500,
     /* Living generations whose sessions are told apart; the keeper's table and its own helpers. */
     PROCESS_SESSIONS_MAX = 2048 + 16,
+    /* Foreign sessions whose age is remembered, with a descriptor each; of more it is read every
+       time. */
+    PROCESS_ELDERS_MAX = 64,
     PROCESS_INVOCATION_LENGTH = 32,
     PROCESS_EXECUTABLE_MAX = 256
 };
@@ -76,13 +79,23 @@ NODISCARD int process_mark_choose(const char *invocation, struct rlimit *out, st
 /* --- Fast answer, for the restart path
  * ------------------------------------------------------------ */
 
-/* Sessions of the living generations, sorted. Plain value of fixed size: no heap. */
+/* Opener of a session that is not ours. Its pidfd tells when it ends; until then nobody else can
+ * have the session's number, so that its age stays true. */
+struct process_elder {
+    struct process_id id;
+    int pidfd;
+};
+
+/* Sessions of the living generations, sorted, and elders met on the way. No heap. */
 struct process_sessions {
     size_t count;
     pid_t ids[PROCESS_SESSIONS_MAX];
+    size_t n_elders;
+    struct process_elder elders[PROCESS_ELDERS_MAX];
 };
 
 void process_sessions_init(struct process_sessions *sessions);
+void process_sessions_deinit(struct process_sessions *sessions);
 /* Call with the leader's pid when it was spawned. Idempotent. False: full, the fast answer gets
  * slower. */
 bool process_sessions_add(struct process_sessions *sessions, pid_t session);
@@ -99,9 +112,9 @@ enum process_emptiness {
 /* For a generation whose leader has been reaped: one pass over the pids with getsid(2); only
  * processes in sessions that are neither in `sessions` nor older than the leader are looked at
  * closer (start time, mark). The own session of `identity` may be in `sessions`; it is never
- * skipped. Allocates nothing; 1.5 us per process of the machine on a slow one. */
+ * skipped. Remembers elders. Allocates nothing; 1.5 us per process of the machine on a slow one. */
 enum process_emptiness process_set_is_empty_fast(
-    const struct process_identity *identity, const struct process_sessions *sessions);
+    const struct process_identity *identity, struct process_sessions *sessions);
 
 /* --- Full scan -----------------------------------------------------------------------------------
  */

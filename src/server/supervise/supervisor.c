@@ -314,6 +314,8 @@ static void supervisor_free(struct supervisor *supervisor)
         protobuf_c_message_free_unpacked(&supervisor->config->base, NULL);
     netlink_free(supervisor->netlink);
     process_scan_free(supervisor->scan);
+    if (supervisor->sessions != NULL)
+        process_sessions_deinit(supervisor->sessions);
     free(supervisor->sessions);
     free(supervisor->packed_config);
     free(supervisor->services);

@@ -362,6 +362,58 @@ static void test_fast_vouched_session_is_not_looked_at(void **state)
     assert_int_equal(process_set_is_empty_fast(&identity, &sessions), PROCESS_SET_EMPTY);
 }
 
+static bool is_elder(const struct process_sessions *sessions, pid_t pid)
+{
+    for (size_t i = 0; i < sessions->n_elders; i++) {
+        if (sessions->elders[i].id.pid == pid)
+            return true;
+    }
+    return false;
+}
+
+/* Makes the answer sure beside whatever else begins on the machine meanwhile. */
+enum { NOBODYS_MARK = 4711 };
+
+static void test_fast_elder_is_remembered_until_it_ends(void **state)
+{
+    (void)state;
+    struct process_sessions sessions;
+    process_sessions_init(&sessions);
+    pid_t elder = children_run(children_wait, NULL);
+    struct process_identity identity = children_identity(elder);
+    identity.mark = NOBODYS_MARK;
+    identity.leader = (struct process_id){
+        .pid = children_run(children_wait, NULL), .start_ticks = identity.leader.start_ticks + 1};
+    children_kill(identity.leader.pid);
+    for (int turn = 0; turn < 2; turn++) {
+        assert_int_equal(process_set_is_empty_fast(&identity, &sessions), PROCESS_SET_EMPTY);
+        assert_true(is_elder(&sessions, elder));
+    }
+    children_kill(elder);
+    assert_int_equal(process_set_is_empty_fast(&identity, &sessions), PROCESS_SET_EMPTY);
+    assert_false(is_elder(&sessions, elder));
+    process_sessions_deinit(&sessions);
+}
+
+static void test_fast_elder_does_not_vouch_for_itself_against_an_older_one(void **state)
+{
+    (void)state;
+    struct process_sessions sessions;
+    process_sessions_init(&sessions);
+    pid_t elder = children_run(children_wait, NULL);
+    struct process_identity younger = children_identity(elder);
+    pid_t leader = children_run(children_wait, NULL);
+    children_kill(leader);
+    younger.leader.pid = leader;
+    struct process_identity older = younger;
+    younger.leader.start_ticks++;
+    younger.mark = NOBODYS_MARK;
+    assert_int_equal(process_set_is_empty_fast(&younger, &sessions), PROCESS_SET_EMPTY);
+    assert_true(is_elder(&sessions, elder));
+    assert_int_equal(process_set_is_empty_fast(&older, &sessions), PROCESS_SET_UNSURE);
+    process_sessions_deinit(&sessions);
+}
+
 static void test_sessions_stay_sorted_and_bounded(void **state)
 {
     (void)state;
@@ -452,6 +504,8 @@ int main(int argument_count, char **arguments)
         PROCESS_TEST(test_fast_marked_orphan_occupies),
         PROCESS_TEST(test_fast_unmarked_orphan_is_unsure),
         PROCESS_TEST(test_fast_vouched_session_is_not_looked_at),
+        PROCESS_TEST(test_fast_elder_is_remembered_until_it_ends),
+        PROCESS_TEST(test_fast_elder_does_not_vouch_for_itself_against_an_older_one),
         PROCESS_TEST(test_sessions_stay_sorted_and_bounded),
         PROCESS_TEST(test_mark_follows_the_invocation),
         PROCESS_TEST(test_mark_inside_a_mark_keeps_the_outer_one),
