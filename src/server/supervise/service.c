@@ -260,6 +260,7 @@ static void forget_leader(struct service *service)
     service->swept = false;
     service->strays_told = false;
     service->clean_scans = 0;
+    service->restless_looks = 0;
 }
 
 static void note_leader(struct service *service)

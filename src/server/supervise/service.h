@@ -38,10 +38,11 @@ enum {
     SERVICE_SETTLE_MS = 200,
     /* Members of one set that are signalled in one pass; the next pass finds the rest. */
     SERVICE_SWEEP_MAX = 512,
-    /* After something had to be killed, a set is empty when two scans in a row found nothing and no
-       orphan was reaped between them; where orphans of others never end, when so many did. */
+    /* A set is empty when a look found nothing while no orphan was reaped; after something had to
+     * be killed, when so many scans in a row did. */
     SERVICE_CLEAN_SCANS = 2,
-    SERVICE_CLEAN_SCANS_MAX = 50
+    /* Where orphans, perhaps of others, never end: when so many looks found nothing. */
+    SERVICE_RESTLESS_LOOKS_MAX = 50
 };
 
 /* No slot for exec probes. */
@@ -104,6 +105,7 @@ struct service {
     bool swept;                      /* something of it had to be killed */
     bool strays_told;                /* what is outside its group has had the stop signal */
     unsigned clean_scans;            /* full scans in a row that found nothing ... */
+    unsigned restless_looks;         /* looks that found nothing while orphans were reaped */
     uint64_t strays_when_clean;      /* ... while the keeper had reaped this many strays */
     struct signalled_list signalled; /* of the present or last ending */
     struct service_exit exits[SERVICE_EXITS_MAX]; /* newest first */

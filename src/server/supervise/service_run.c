@@ -268,12 +268,13 @@ static void note_scan(struct service *service, bool is_clean)
     uint64_t strays = keeper_link_strays(service->owner->link);
 
     if (!is_clean)
-        service->clean_scans = 0;
-    else if (strays == service->strays_when_clean ||
-             service->clean_scans >= SERVICE_CLEAN_SCANS_MAX)
+        service->clean_scans = service->restless_looks = 0;
+    else if (strays == service->strays_when_clean)
         service->clean_scans++;
     else
         service->clean_scans = 1;
+    if (is_clean && strays != service->strays_when_clean)
+        service->restless_looks++;
     service->strays_when_clean = strays;
 }
 
@@ -319,6 +320,8 @@ void service_sweep(struct service *service)
 {
     /* The group first: it is the quickest way to stop a set from forking. */
     signal_group(service, SIGKILL);
+    if (!service->swept)
+        service->restless_looks = 0;
     service->swept = true;
     if (service->identity.leader.pid != 0)
         note_scan(service, signal_found(service, SIGKILL, REACH_ALL));
@@ -352,24 +355,36 @@ static bool scan_finds_nothing(struct service *service)
     return scanned == 0 && count == 0;
 }
 
+/* Nothing was found, but who forks faster than we look is seen only by the orphans that it leaves.
+ */
+static bool is_quiet(struct service *service, uint64_t strays_before)
+{
+    if (keeper_link_strays(service->owner->link) == strays_before)
+        return true;
+    service->restless_looks++;
+    return service->restless_looks >= SERVICE_RESTLESS_LOOKS_MAX;
+}
+
 bool service_is_empty(struct service *service)
 {
     const struct service_facts *facts = &service->facts;
+    uint64_t strays = keeper_link_strays(service->owner->link);
 
     if (facts->spawning || (facts->pid != 0 && !facts->leader_gone))
         return false;
     if (service->identity.leader.pid == 0)
         return true;
     if (service->swept)
-        return service->clean_scans >= SERVICE_CLEAN_SCANS;
+        return service->clean_scans >= SERVICE_CLEAN_SCANS ||
+               service->restless_looks >= SERVICE_RESTLESS_LOOKS_MAX;
     switch (process_set_is_empty_fast(&service->identity, service->owner->sessions)) {
     case PROCESS_SET_EMPTY:
-        return true;
+        return is_quiet(service, strays);
     case PROCESS_SET_OCCUPIED:
         tell_strays(service);
         return false;
     case PROCESS_SET_UNSURE:
-        return scan_finds_nothing(service);
+        return scan_finds_nothing(service) && is_quiet(service, strays);
     }
     return false;
 }
