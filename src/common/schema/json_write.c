@@ -72,7 +72,7 @@ static void put_escape(struct writer *writer, unsigned char c)
     if (c == '"' || c == '\\') {
         char escape[2] = {'\\', (char)c};
         put(writer, escape, sizeof(escape));
-    } else if (c < sizeof(named) / sizeof(named[0]) && named[c][0] != '\0') {
+    } else if (c < ARRAY_LENGTH(named) && named[c][0] != '\0') {
         put_text(writer, named[c]);
     } else if (c >= 0x80) {
         put_text(writer, "\xef\xbf\xbd"); /* U+FFFD: the byte belongs to no character */
@@ -220,6 +220,20 @@ static void put_any(struct writer *writer, const ProtobufCMessage *any)
         put_opaque_any(writer, type_url, &value);
 }
 
+static void put_sub_message(
+    struct writer *writer, const struct schema_field *field, const ProtobufCMessage *message)
+{
+    const char *type = schema_field_type_name(field);
+    if (strcmp(type, "google.protobuf.Duration") == 0)
+        put_time(writer, message, time_text_format_duration);
+    else if (strcmp(type, "google.protobuf.Timestamp") == 0)
+        put_time(writer, message, time_text_format);
+    else if (strcmp(type, "google.protobuf.Any") == 0)
+        put_any(writer, message);
+    else
+        put_message(writer, field->info->message, message, NULL);
+}
+
 static void put_value(
     struct writer *writer, const struct schema_field *field, union schema_value value)
 {
@@ -260,18 +274,9 @@ static void put_value(
     case PROTOBUF_C_TYPE_BYTES:
         put_bytes(writer, &value.bytes);
         break;
-    case PROTOBUF_C_TYPE_MESSAGE: {
-        const char *type = schema_field_type_name(field);
-        if (strcmp(type, "google.protobuf.Duration") == 0)
-            put_time(writer, value.message, time_text_format_duration);
-        else if (strcmp(type, "google.protobuf.Timestamp") == 0)
-            put_time(writer, value.message, time_text_format);
-        else if (strcmp(type, "google.protobuf.Any") == 0)
-            put_any(writer, value.message);
-        else
-            put_message(writer, field->info->message, value.message, NULL);
+    case PROTOBUF_C_TYPE_MESSAGE:
+        put_sub_message(writer, field, value.message);
         break;
-    }
     }
 }
 

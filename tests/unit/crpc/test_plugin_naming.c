@@ -1,21 +1,6 @@
 /* Names: protobuf-c's own, nanopb's, and our short ones. */
 #include "naming.h"
-#include "pool.h"
-#include "unit.h"
-
-static int set_up(void **state)
-{
-    static struct arena pool;
-    arena_init(&pool, POOL_BYTES_MAX);
-    *state = &pool;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    arena_deinit(*state);
-    return 0;
-}
+#include "pool_fixture.h"
 
 static void test_snake_words_are_separated_also_around_acronyms(void **state)
 {
@@ -72,12 +57,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
-            test_snake_words_are_separated_also_around_acronyms, set_up, tear_down),
+            test_snake_words_are_separated_also_around_acronyms, pool_set_up, pool_tear_down),
         cmocka_unit_test_setup_teardown(
-            test_protobuf_c_names_are_those_of_protoc_c, set_up, tear_down),
+            test_protobuf_c_names_are_those_of_protoc_c, pool_set_up, pool_tear_down),
+        cmocka_unit_test_setup_teardown(test_enum_value_loses_its_prefix_only_where_a_name_is_left,
+            pool_set_up, pool_tear_down),
         cmocka_unit_test_setup_teardown(
-            test_enum_value_loses_its_prefix_only_where_a_name_is_left, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_service_loses_the_word_service, set_up, tear_down),
+            test_service_loses_the_word_service, pool_set_up, pool_tear_down),
         cmocka_unit_test(test_refusal_knows_keywords_and_macros_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,11 +31,22 @@ static char *text_of(struct fixture *fixture, const char *text)
     return pool_strdup(&fixture->pool, text);
 }
 
-static int set_up(void **state)
+/* base.proto: the message a.base.Thing. */
+static void fill_base(struct fixture *f)
 {
-    static struct fixture fixture;
-    struct fixture *f = &fixture;
-    arena_init(&f->pool, POOL_BYTES_MAX);
+    google__protobuf__descriptor_proto__init(&f->base_message);
+    f->base_message.name = text_of(f, "Thing");
+    f->base_messages[0] = &f->base_message;
+    google__protobuf__file_descriptor_proto__init(&f->base);
+    f->base.name = text_of(f, "base.proto");
+    f->base.package = text_of(f, "a.base");
+    f->base.n_message_type = 1;
+    f->base.message_type = f->base_messages;
+}
+
+/* A field with a rule, deprecated, of a type in base.proto. */
+static void fill_field(struct fixture *f)
+{
     f->rule = (ProtobufCMessageUnknownField){.tag = 52000};
     google__protobuf__field_options__init(&f->options);
     f->options.base.n_unknown_fields = 1;
@@ -46,20 +57,17 @@ static int set_up(void **state)
     f->field.options = &f->options;
     f->field.type_name = text_of(f, ".a.base.Thing.Inner");
     f->fields[0] = &f->field;
+}
+
+/* app.proto: a message with that field, and a service. */
+static void fill_app(struct fixture *f)
+{
     google__protobuf__descriptor_proto__init(&f->message);
     f->message.n_field = 1;
     f->message.field = f->fields;
     f->messages[0] = &f->message;
-    google__protobuf__descriptor_proto__init(&f->base_message);
-    f->base_message.name = text_of(f, "Thing");
-    f->base_messages[0] = &f->base_message;
     google__protobuf__service_descriptor_proto__init(&f->service);
     f->services[0] = &f->service;
-    google__protobuf__file_descriptor_proto__init(&f->base);
-    f->base.name = text_of(f, "base.proto");
-    f->base.package = text_of(f, "a.base");
-    f->base.n_message_type = 1;
-    f->base.message_type = f->base_messages;
     google__protobuf__file_descriptor_proto__init(&f->app);
     f->app.name = text_of(f, "app.proto");
     f->dependencies[0] = text_of(f, "options.proto");
@@ -70,6 +78,16 @@ static int set_up(void **state)
     f->app.message_type = f->messages;
     f->app.n_service = 1;
     f->app.service = f->services;
+}
+
+static int set_up(void **state)
+{
+    static struct fixture fixture;
+    struct fixture *f = &fixture;
+    arena_init(&f->pool, POOL_BYTES_MAX);
+    fill_base(f);
+    fill_field(f);
+    fill_app(f);
     f->files[0] = &f->base;
     f->files[1] = &f->app;
     google__protobuf__file_descriptor_set__init(&f->set);

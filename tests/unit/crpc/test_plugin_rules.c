@@ -1,22 +1,7 @@
 /* Options that the plugin was not compiled with, read from unknown fields. */
 #include "google/protobuf/descriptor.pb-c.h"
-#include "pool.h"
+#include "pool_fixture.h"
 #include "rules.h"
-#include "unit.h"
-
-static int set_up(void **state)
-{
-    static struct arena pool;
-    arena_init(&pool, POOL_BYTES_MAX);
-    *state = &pool;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    arena_deinit(*state);
-    return 0;
-}
 
 /* FieldOptions with these pieces as unknown fields; each begins with its length, as protobuf-c
  * keeps it. */
@@ -90,7 +75,7 @@ static void test_duration_reads_four_units(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, pool_set_up, pool_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_field_rule_pieces_are_merged),
         TEST(test_field_rule_of_no_options_is_empty),
