@@ -63,7 +63,7 @@ static int read_any(struct json_reader *reader, const struct schema_field *field
     const struct crpc_message_info *type = schema_registry_find(reader->registry, type_url);
     if (type == NULL)
         return error_set(reader->error, STATUS_INVALID_ARGUMENT, "%s: unknown type \"%s\"",
-            reader->path.text, type_url);
+            json_where(reader), type_url);
     ProtobufCMessage *content = NULL;
     int result = read_message(reader, type, json, true, &content);
     if (result != 0)
@@ -272,8 +272,8 @@ static int read_message(struct json_reader *reader, const struct crpc_message_in
     if (!json_is_object(json))
         return json_refuse(reader, "an object", json);
     if (reader->depth >= JSON_READ_MAX_DEPTH)
-        return error_set(
-            reader->error, STATUS_RESOURCE_EXHAUSTED, "the JSON text is nested too deeply");
+        return error_set(reader->error, STATUS_RESOURCE_EXHAUSTED,
+            "the JSON text is nested deeper than %d levels", JSON_READ_MAX_DEPTH);
     ProtobufCMessage *message = schema_message_new(info, reader->arena);
     if (message == NULL)
         return json_no_memory(reader);
@@ -291,7 +291,8 @@ int json_read(const char *text, size_t text_len, const struct crpc_message_info 
 {
     struct json_reader reader = {.registry = registry, .arena = arena, .error = error};
     if (text_len > JSON_READ_MAX_BYTES)
-        return json_no_memory(&reader);
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED,
+            "the JSON text has %zu bytes; at most %d are read", text_len, JSON_READ_MAX_BYTES);
     json_error_t trouble;
     json_t *json = json_loadb(text, text_len, JSON_REJECT_DUPLICATES, &trouble);
     if (json == NULL)

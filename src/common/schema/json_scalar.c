@@ -10,7 +10,8 @@
 
 int json_no_memory(struct json_reader *reader)
 {
-    return error_set(reader->error, STATUS_RESOURCE_EXHAUSTED, "the JSON text is too large");
+    return error_set(
+        reader->error, STATUS_RESOURCE_EXHAUSTED, "the JSON text takes too much memory");
 }
 
 static const char *type_name(json_t *json)

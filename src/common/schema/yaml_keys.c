@@ -48,7 +48,8 @@ void yaml_keys_refuse_duplicates(struct yaml_reader *reader, const struct yaml_n
 void yaml_keys_refuse_collection(struct yaml_reader *reader, const struct yaml_node *key)
 {
     struct mistake_place place = yaml_reader_place(reader, key);
-    (void)mistakes_add(reader->mistakes, &place, "a key must be a single text");
+    struct mistake *mistake = mistakes_add(reader->mistakes, &place, "a key must be a single text");
+    mistake_set_hint(reader->mistakes, mistake, "a text that begins with [ or { needs quotes");
 }
 
 /* "host, port, command": as many names as `size` has room for. */

@@ -53,7 +53,9 @@ bool yaml_reader_visit(struct yaml_reader *reader, const struct yaml_node *node)
         return reader->fatal == 0;
     if (reader->n_visits == YAML_READ_MAX_NODES + 1) {
         struct mistake_place place = yaml_reader_place(reader, node);
-        (void)mistakes_add(reader->mistakes, &place, "aliases repeat too many values");
+        struct mistake *mistake =
+            mistakes_add(reader->mistakes, &place, "aliases repeat too many values");
+        mistake_set_hint(reader->mistakes, mistake, "write the values out");
     }
     return false;
 }
