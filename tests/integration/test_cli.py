@@ -145,8 +145,9 @@ def test_what_both_dead_left_is_named_and_ended(instance):
     instance.start()
     daemon = instance.status()["daemon"]
     ticker = instance.pid("ticker")
-    os.kill(daemon["keeper_pid"], signal.SIGKILL)
-    os.kill(daemon["pid"], signal.SIGKILL)
+    # Stopped first: a flocksd that sees its keeper die ends the services.
+    for name, number in (("pid", signal.SIGSTOP), ("keeper_pid", signal.SIGKILL), ("pid", signal.SIGKILL)):
+        os.kill(daemon[name], number)
     wait_until(lambda: not is_alive(daemon["pid"]) and not is_alive(daemon["keeper_pid"]), what="both are dead")
     told = instance.flocks("status", check=3).stdout
     assert f"ticker: pid {ticker} (/usr/bin/sleep)" in told or f"ticker: pid {ticker} (/bin/sleep)" in told
