@@ -3,94 +3,20 @@
 
 #include "common/rpc/limits.h"
 #include "hex.h"
+#include "scripted_supervisor.h"
 #include "unit.h"
 #include "wire_pair.h"
-
-/* ---- handlers ---- */
-
-struct supervisor {
-    int n_requests;
-    /* GetOperation is answered when the test says so. */
-    struct flocks_get_operation_call *waiting[RPC_CONNECTION_CALLS_MAX + 8];
-    size_t n_waiting;
-    int n_cancelled;
-    bool answers_when_cancelled;
-    struct rpc_peer peer;
-    int64_t deadline_at;
-};
-
-static void get_status(
-    void *self, struct flocks_get_status_call *call, const flocks_get_status_request *request)
-{
-    struct supervisor *supervisor = self;
-    supervisor->n_requests++;
-    supervisor->peer = *rpc_call_peer(flocks_get_status_base(call));
-    flocks_get_status_response response = FLOCKS_GET_STATUS_RESPONSE_INIT;
-    if (request->n_services == 1 && request->services[0][0] == '#') {
-        /* "#<n>": an answer of so many bytes. */
-        size_t len = strtoul(request->services[0] + 1, NULL, 10);
-        char *text = malloc(len + 1);
-        memset(text, 'x', len);
-        text[len] = '\0';
-        response.event_token = text;
-        flocks_get_status_reply(call, &response);
-        free(text);
-        return;
-    }
-    response.event_token = "1-2";
-    flocks_get_status_reply(call, &response);
-}
-
-static void stop_services(
-    void *self, struct flocks_stop_services_call *call, const flocks_stop_services_request *request)
-{
-    struct supervisor *supervisor = self;
-    supervisor->n_requests++;
-    supervisor->deadline_at = rpc_call_deadline_ms(flocks_stop_services_base(call));
-    rpc_call_fail(flocks_stop_services_base(call), RPC_NOT_FOUND, NULL, "no service %s",
-        request->n_services > 0 ? request->services[0] : "");
-}
-
-static void on_cancelled(void *data)
-{
-    struct supervisor *supervisor = data;
-    supervisor->n_cancelled++;
-    if (!supervisor->answers_when_cancelled)
-        return;
-    flocks_error_detail detail = FLOCKS_ERROR_DETAIL_INIT;
-    detail.reason = FLOCKS__V1__ERROR_REASON__ERROR_REASON_START_TIMEOUT;
-    rpc_call_fail(flocks_get_operation_base(supervisor->waiting[--supervisor->n_waiting]),
-        RPC_DEADLINE_EXCEEDED, &detail.base, "operation 5 goes on");
-}
-
-static void get_operation(
-    void *self, struct flocks_get_operation_call *call, const flocks_get_operation_request *request)
-{
-    (void)request;
-    struct supervisor *supervisor = self;
-    rpc_call_on_cancel(flocks_get_operation_base(call), on_cancelled, self);
-    supervisor->waiting[supervisor->n_waiting++] = call;
-}
-
-static void answer_one(struct supervisor *supervisor)
-{
-    flocks_get_operation_response response = FLOCKS_GET_OPERATION_RESPONSE_INIT;
-    flocks_get_operation_reply(supervisor->waiting[--supervisor->n_waiting], &response);
-}
-
-static const struct flocks_supervisor_handlers HANDLERS = {
-    .get_status = get_status, .stop_services = stop_services, .get_operation = get_operation};
 
 /* ---- scaffolding ---- */
 
 static struct wire_pair pair;
-static struct supervisor supervisor;
+static struct scripted_supervisor supervisor;
 
 static int set_up(void **state)
 {
     (void)state;
     memset(&supervisor, 0, sizeof supervisor);
-    wire_pair_open(&pair, &HANDLERS, &supervisor);
+    wire_pair_open(&pair, &scripted_supervisor_handlers, &supervisor);
     return 0;
 }
 
@@ -137,8 +63,8 @@ static void test_late_reply_says_once_that_there_is_output(void **state)
     begin_waiting(0, &ends[1]);
     assert_int_equal(rpc_connection_n_calls(pair.connection), 2);
     assert_int_equal(rpc_connection_wants(pair.connection), RPC_WANTS_READ);
-    answer_one(&supervisor);
-    answer_one(&supervisor);
+    scripted_supervisor_answer(&supervisor);
+    scripted_supervisor_answer(&supervisor);
     assert_int_equal(pair.n_output_ready, 1);
     assert_int_equal(rpc_connection_wants(pair.connection), RPC_WANTS_READ | RPC_WANTS_WRITE);
     wire_pair_move(&pair);
@@ -234,12 +160,12 @@ static void test_calls_in_flight_are_bounded(void **state)
     assert_false(ends[0].has_ended);
     assert_int_equal(ends[RPC_CONNECTION_CALLS_MAX].code, RPC_RESOURCE_EXHAUSTED);
     assert_int_equal(rpc_connection_n_calls(pair.connection), RPC_CONNECTION_CALLS_MAX);
-    answer_one(&supervisor);
+    scripted_supervisor_answer(&supervisor);
     wire_pair_move(&pair);
     begin_waiting(0, &ends[RPC_CONNECTION_CALLS_MAX]);
     assert_false(ends[RPC_CONNECTION_CALLS_MAX].has_ended);
     while (supervisor.n_waiting > 0)
-        answer_one(&supervisor);
+        scripted_supervisor_answer(&supervisor);
     wire_pair_move(&pair);
     assert_true(ends[0].has_ended);
 }
@@ -253,7 +179,7 @@ static void test_after_shut_new_calls_are_unavailable(void **state)
     struct wire_end end = ask(FLOCKS_SUPERVISOR_GET_STATUS, "");
     assert_int_equal(end.code, RPC_UNAVAILABLE);
     assert_int_equal(end.reason, 1 + RPC_REFUSAL_SHUTTING_DOWN);
-    answer_one(&supervisor);
+    scripted_supervisor_answer(&supervisor);
     wire_pair_move(&pair);
     assert_int_equal(before.code, RPC_OK);
 }
@@ -286,7 +212,7 @@ static void test_deadline_answers_the_caller_while_the_work_goes_on(void **state
     assert_int_equal(rpc_connection_n_calls(pair.connection), 0);
     assert_int_equal(rpc_server_n_calls(pair.server), 1);
     assert_int_equal(rpc_server_next_tick(pair.server), INT64_MAX);
-    answer_one(&supervisor);
+    scripted_supervisor_answer(&supervisor);
     wire_pair_move(&pair);
     assert_int_equal(rpc_server_n_calls(pair.server), 0);
 }
@@ -349,7 +275,7 @@ static void test_cancel_frame_runs_the_hook_and_drops_the_answer(void **state)
     wire_pair_move(&pair);
     assert_int_equal(supervisor.n_cancelled, 1);
     assert_int_equal(rpc_connection_n_calls(pair.connection), 0);
-    answer_one(&supervisor);
+    scripted_supervisor_answer(&supervisor);
     assert_int_equal(rpc_server_n_calls(pair.server), 0);
 }
 
@@ -364,7 +290,7 @@ static void test_lost_connection_cancels_and_leaves_orphans(void **state)
     assert_int_equal(supervisor.n_cancelled, 2);
     assert_int_equal(rpc_server_n_calls(pair.server), 2);
     assert_int_equal(rpc_server_next_tick(pair.server), INT64_MAX);
-    answer_one(&supervisor);
+    scripted_supervisor_answer(&supervisor);
     assert_int_equal(rpc_server_n_calls(pair.server), 1);
     /* The other one dies with the server. */
 }
@@ -392,23 +318,29 @@ static void test_end_of_input_closes_after_the_output(void **state)
     rpc_connection_receive_end(pair.connection);
     assert_int_equal(supervisor.n_cancelled, 1);
     assert_int_equal(rpc_connection_wants(pair.connection), RPC_WANTS_CLOSE);
-    answer_one(&supervisor);
+    scripted_supervisor_answer(&supervisor);
 }
 
 /* ---- output ---- */
 
-static void test_output_beyond_the_stall_bound_stops_reading_then_goes_on(void **state)
+/* The requests arrive together, at 1000 ms; no answer is read yet. */
+static void ask_for_two_mebibytes_each(struct wire_end *ends, size_t n)
 {
-    (void)state;
-    static struct wire_end ends[4];
     static const char request[] = "\x0a\x08#2097152";
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < n; i++)
         (void)wire_pair_call(&pair, &flocks_supervisor_methods[FLOCKS_SUPERVISOR_GET_STATUS], 0,
             request, sizeof request - 1, &ends[i]);
     size_t len = 0;
     const uint8_t *bytes = rpc_session_output(pair.client, &len);
     rpc_connection_receive(pair.connection, bytes, len, 1000);
     rpc_session_sent(pair.client, len);
+}
+
+static void test_output_beyond_the_stall_bound_stops_reading_then_goes_on(void **state)
+{
+    (void)state;
+    static struct wire_end ends[4];
+    ask_for_two_mebibytes_each(ends, 4);
     assert_int_equal(supervisor.n_requests, 2);
     assert_int_equal(rpc_connection_wants(pair.connection), RPC_WANTS_WRITE);
     assert_int_equal(rpc_connection_tick(pair.connection, 1000), 1000 + RPC_OUTPUT_STALL_MS);
@@ -423,13 +355,7 @@ static void test_peer_that_does_not_read_is_closed(void **state)
 {
     (void)state;
     static struct wire_end ends[2];
-    static const char request[] = "\x0a\x08#2097152";
-    for (int i = 0; i < 2; i++)
-        (void)wire_pair_call(&pair, &flocks_supervisor_methods[FLOCKS_SUPERVISOR_GET_STATUS], 0,
-            request, sizeof request - 1, &ends[i]);
-    size_t len = 0;
-    const uint8_t *bytes = rpc_session_output(pair.client, &len);
-    rpc_connection_receive(pair.connection, bytes, len, 1000);
+    ask_for_two_mebibytes_each(ends, 2);
     (void)rpc_connection_tick(pair.connection, 1000 + RPC_OUTPUT_STALL_MS);
     assert_int_equal(rpc_connection_wants(pair.connection), RPC_WANTS_CLOSE);
     assert_string_equal(
