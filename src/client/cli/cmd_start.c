@@ -113,9 +113,9 @@ const struct command command_start = {
     .details =
         "Runs a daemon in this root unless one runs, has it start the named services (none: all), "
         "waits\n"
-        "for them and shows their status. A running daemon keeps its settings; one that was given "
-        "other\n"
-        "settings here is stopped and started anew. Opens the WebUI in a browser on a desktop.\n"
+        "for them and shows their status. A running daemon keeps its settings; given another host "
+        "or port\n"
+        "here, it is stopped and started anew. Opens the WebUI in a browser on a desktop.\n"
         "Exits with 0 only when every wanted service is healthy.",
     .options = start_options,
     .run = run_start,

@@ -31,15 +31,17 @@ enum option_kind {
 /* id, long name, letter or 0, kind, name of the value, help */
 #define OPTIONS(X)                                                                                 \
     X(HELP, "help", 'h', FLAG, NULL, "show this help")                                             \
-    X(VERSION, "version", 'v', FLAG, NULL, "show the version")                                     \
+    X(VERSION, "version", 'v', FLAG, NULL, "show the version (before COMMAND only)")               \
     X(ROOT, "root", 0, TEXT, "DIR", "root of this instance (FLOCKS_ROOT, ~/.flocks)")              \
     X(CONFIG, "config", 0, TEXT, "FILE", "configuration (FLOCKS_CONFIG, ROOT/flocks.yaml)")        \
     X(SOCKET, "socket", 0, TEXT, "PATH", "control socket (FLOCKS_SOCKET, ROOT/run/flocksd.sock)")  \
-    X(TIMEOUT, "timeout", 0, DURATION, "TIME", "longest wait, such as 500ms, 30s or 5m")           \
+    X(TIMEOUT, "timeout", 0, DURATION, "TIME",                                                     \
+        "longest wait, such as 500ms or 5m (5s; for work 15m)")                                    \
     X(JSON, "json", 0, FLAG, NULL, "one JSON object on standard output")                           \
     X(QUIET, "quiet", 'q', FLAG, NULL, "no progress, no tables; errors only")                      \
     X(NO_COLOR, "no-color", 0, FLAG, NULL, "no colours (also NO_COLOR in the environment)")        \
-    X(LOG_LEVEL, "log-level", 0, TEXT, "LEVEL", "of the daemon's log: debug, info, warn or error") \
+    X(LOG_LEVEL, "log-level", 0, TEXT, "LEVEL",                                                    \
+        "of the daemon's log: debug, info (the default), warn or error")                           \
     X(FOREGROUND, "foreground", 0, FLAG, NULL, "stay in this terminal; Ctrl-C stops everything")   \
     X(NO_BROWSER, "no-browser", 0, FLAG, NULL, "do not open the WebUI in a browser")               \
     X(SKIP_WEBUI_BUILD, "skip-webui-build", 0, FLAG, NULL, "start without the prepare steps")      \
