@@ -1,5 +1,4 @@
 /* What the scan lets through is safe for protobuf-c within the engine's cap of memory. */
-#include <string.h>
 
 #include "flocks/v1/config.pb-c.h"
 #include "flocks/v1/supervisor.pb-c.h"

@@ -3,8 +3,6 @@
 #ifndef PROTOC_GEN_CRPC_NAMING_H
 #define PROTOC_GEN_CRPC_NAMING_H
 
-#include <stdbool.h>
-
 #include "common/base/arena.h"
 
 /* "GetHTTPStatus" -> "get_http_status"; what is snake already stays. */

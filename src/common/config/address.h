@@ -3,7 +3,6 @@
 #define FLOCKS_CONFIG_ADDRESS_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "common/base/arena.h"
 

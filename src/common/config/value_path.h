@@ -2,8 +2,6 @@
 #ifndef FLOCKS_CONFIG_VALUE_PATH_H
 #define FLOCKS_CONFIG_VALUE_PATH_H
 
-#include <stdbool.h>
-
 #include "common/schema/message.h"
 
 /* The message that holds the value, and the field. For an entry of a map of single values: the

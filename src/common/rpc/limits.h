@@ -3,8 +3,6 @@
 #ifndef CRPC_LIMITS_H
 #define CRPC_LIMITS_H
 
-#include <stdint.h>
-
 enum {
     /* Largest message in either direction (ttrpc's PROTOCOL.md; gRPC clients have the same
      * default). In: the frame is skipped, the call ends with RESOURCE_EXHAUSTED. Out:

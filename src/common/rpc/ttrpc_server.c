@@ -1,6 +1,5 @@
 /* The server's end of ttrpc: requests in, responses out. */
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "common/rpc/ttrpc.h"

@@ -1,5 +1,4 @@
 /* What protoc-c is given: no services, no build-time options, const strings. */
-#include <string.h>
 
 #include "google/protobuf/descriptor.pb-c.h"
 #include "pool.h"

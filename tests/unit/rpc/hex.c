@@ -1,7 +1,5 @@
 #include "hex.h"
 
-#include <stdio.h>
-
 #include "unit.h"
 
 static unsigned digit(char c)

@@ -1,5 +1,3 @@
-#include <stdio.h>
-
 #include "check.h"
 #include "common/schema/json_read.h"
 #include "zoo.info.h"
