@@ -136,17 +136,16 @@ static void test_names_of_services(void **state)
     assert_false(config_name_is_valid("../x"));
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_all_origins_cover_defaults_too, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_masked_copy_hides_values_and_keeps_the_rest, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_digest_changes_with_values_not_with_order, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_value_text_reads_as_written, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_running_settings_keep_what_the_file_does_not_say, set_up, tear_down),
+        TEST(test_all_origins_cover_defaults_too),
+        TEST(test_masked_copy_hides_values_and_keeps_the_rest),
+        TEST(test_digest_changes_with_values_not_with_order),
+        TEST(test_value_text_reads_as_written),
+        TEST(test_running_settings_keep_what_the_file_does_not_say),
         cmocka_unit_test(test_names_of_services),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,17 +112,24 @@ static void test_config_layers_in_order_and_origins_told(void **state)
     assert_null(origin(loader, "services.backend.logs"));
 }
 
+/* good/demo.yaml under settings that are wrong. */
+static void load_with_mistakes(struct loader *loader, const char *const *environment,
+    const struct config_setting *command_line, size_t n_command_line)
+{
+    loader->request.environment = environment;
+    loader->request.command_line = command_line;
+    loader->request.n_command_line = n_command_line;
+    loader_use_fixture(loader, "good/demo.yaml");
+    assert_int_equal(loader_load(loader), CONFIG_MISTAKEN);
+}
+
 static void test_config_wrong_settings_name_their_source(void **state)
 {
     struct loader *loader = *state;
     static const char *const environment[] = {"PATH=/usr/bin:/bin", "FLOCKS_SERVER_PORT=abc", NULL};
     struct config_setting command_line[] = {{"services.nobody.port", "1", "--server-port"},
         {"services.webui.prot", "1", "--running"}, {"services.webui.command", "x", "--running"}};
-    loader->request.environment = environment;
-    loader->request.command_line = command_line;
-    loader->request.n_command_line = 3;
-    loader_use_fixture(loader, "good/demo.yaml");
-    assert_int_equal(loader_load(loader), CONFIG_MISTAKEN);
+    load_with_mistakes(loader, environment, command_line, 3);
     assert_int_equal(loader->mistakes.n, 4);
     const struct mistake *items = loader->mistakes.items;
     assert_string_equal(items[0].file, "FLOCKS_SERVER_PORT");
@@ -138,11 +145,7 @@ static void test_config_port_of_a_setting_is_a_port(void **state)
     struct loader *loader = *state;
     static const char *const environment[] = {"PATH=/usr/bin:/bin", "FLOCKS_WEBUI_PORT=0", NULL};
     struct config_setting command_line[] = {{"services.backend.port", "0", "--server-port"}};
-    loader->request.environment = environment;
-    loader->request.command_line = command_line;
-    loader->request.n_command_line = 1;
-    loader_use_fixture(loader, "good/demo.yaml");
-    assert_int_equal(loader_load(loader), CONFIG_MISTAKEN);
+    load_with_mistakes(loader, environment, command_line, 1);
     assert_int_equal(loader->mistakes.n, 2);
     const struct mistake *items = loader->mistakes.items;
     assert_string_equal(items[0].file, "FLOCKS_WEBUI_PORT");
@@ -298,29 +301,23 @@ static void test_config_every_small_arena_is_told(void **state)
     }
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(
-            test_config_is_complete_sorted_and_expanded, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_config_paths_are_absolute, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_config_layers_in_order_and_origins_told, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_config_wrong_settings_name_their_source, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_config_port_of_a_setting_is_a_port, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_config_variables_for_absent_services_are_passed_over, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_config_without_a_file_runs_the_builtin_services, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_config_builtin_mistakes_say_what_to_do, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_config_builtin_prefers_the_product_s_own_programs, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_config_named_file_must_exist, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_config_too_large_a_file_is_a_mistake, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_config_many_services, set_up, tear_down),
+        TEST(test_config_is_complete_sorted_and_expanded),
+        TEST(test_config_paths_are_absolute),
+        TEST(test_config_layers_in_order_and_origins_told),
+        TEST(test_config_wrong_settings_name_their_source),
+        TEST(test_config_port_of_a_setting_is_a_port),
+        TEST(test_config_variables_for_absent_services_are_passed_over),
+        TEST(test_config_without_a_file_runs_the_builtin_services),
+        TEST(test_config_builtin_mistakes_say_what_to_do),
+        TEST(test_config_builtin_prefers_the_product_s_own_programs),
+        TEST(test_config_named_file_must_exist),
+        TEST(test_config_too_large_a_file_is_a_mistake),
+        TEST(test_config_many_services),
         cmocka_unit_test(test_config_every_small_arena_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,18 +109,16 @@ static void test_environment_file_small_arena_is_told(void **state)
     arena_deinit(&small);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_environment_file_forms, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_environment_file_mistakes_have_a_place, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_environment_file_all_mistakes_are_told, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_environment_file_binary_and_large_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_environment_file_small_arena_is_told, set_up, tear_down),
+        TEST(test_environment_file_forms),
+        TEST(test_environment_file_mistakes_have_a_place),
+        TEST(test_environment_file_all_mistakes_are_told),
+        TEST(test_environment_file_binary_and_large_are_refused),
+        TEST(test_environment_file_small_arena_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,17 +53,15 @@ static void test_refusal_knows_keywords_and_macros_and_nothing_else(void **state
     assert_null(naming_function_refusal("get_status"));
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, pool_set_up, pool_tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(
-            test_snake_words_are_separated_also_around_acronyms, pool_set_up, pool_tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_protobuf_c_names_are_those_of_protoc_c, pool_set_up, pool_tear_down),
-        cmocka_unit_test_setup_teardown(test_enum_value_loses_its_prefix_only_where_a_name_is_left,
-            pool_set_up, pool_tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_service_loses_the_word_service, pool_set_up, pool_tear_down),
+        TEST(test_snake_words_are_separated_also_around_acronyms),
+        TEST(test_protobuf_c_names_are_those_of_protoc_c),
+        TEST(test_enum_value_loses_its_prefix_only_where_a_name_is_left),
+        TEST(test_service_loses_the_word_service),
         cmocka_unit_test(test_refusal_knows_keywords_and_macros_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

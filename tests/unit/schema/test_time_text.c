@@ -2,16 +2,29 @@
 #include "common/base/status.h"
 #include "common/schema/time_text.h"
 
-static void check_time(int64_t seconds, int32_t nanos, const char *expected)
+/* The two spellings: a time and a duration. */
+struct spelling {
+    int (*format)(int64_t seconds, int32_t nanos, char out[TIME_TEXT_MAX]);
+    int (*parse)(const char *text, size_t len, int64_t *seconds, int32_t *nanos);
+};
+
+static void check_spelling(
+    struct spelling spelling, int64_t seconds, int32_t nanos, const char *expected)
 {
     char text[TIME_TEXT_MAX];
-    assert_int_equal(time_text_format(seconds, nanos, text), 0);
+    assert_int_equal(spelling.format(seconds, nanos, text), 0);
     assert_string_equal(text, expected);
     int64_t read_seconds;
     int32_t read_nanos;
-    assert_int_equal(time_text_parse(text, strlen(text), &read_seconds, &read_nanos), 0);
+    assert_int_equal(spelling.parse(text, strlen(text), &read_seconds, &read_nanos), 0);
     assert_true(read_seconds == seconds);
     assert_int_equal(read_nanos, nanos);
+}
+
+static void check_time(int64_t seconds, int32_t nanos, const char *expected)
+{
+    const struct spelling spelling = {time_text_format, time_text_parse};
+    check_spelling(spelling, seconds, nanos, expected);
 }
 
 static void test_time_round_trips(void **state)
@@ -64,14 +77,8 @@ static void test_time_wrong_texts_are_refused(void **state)
 
 static void check_duration(int64_t seconds, int32_t nanos, const char *expected)
 {
-    char text[TIME_TEXT_MAX];
-    assert_int_equal(time_text_format_duration(seconds, nanos, text), 0);
-    assert_string_equal(text, expected);
-    int64_t read_seconds;
-    int32_t read_nanos;
-    assert_int_equal(time_text_parse_duration(text, strlen(text), &read_seconds, &read_nanos), 0);
-    assert_true(read_seconds == seconds);
-    assert_int_equal(read_nanos, nanos);
+    const struct spelling spelling = {time_text_format_duration, time_text_parse_duration};
+    check_spelling(spelling, seconds, nanos, expected);
 }
 
 static void test_duration_round_trips(void **state)
