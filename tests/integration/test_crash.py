@@ -56,28 +56,6 @@ services:
     assert [pid for pid in members + bare if is_alive(pid)] == []
 
 
-def test_stop_catches_who_is_always_another_process(instance):
-    """One look hardly sees it: that orphans end all the time tells that it is there."""
-    instance.write(
-        f"""
-services:
-  family:
-    command: [{PYTHON}, {SERVICES}/family.py, runner]
-    directory: {instance.root}
-    stop: {{grace: 100ms}}
-"""
-    )
-    steps = instance.root / "runner.steps"
-    for _ in range(5):
-        instance.start()
-        wait_until(lambda: steps.exists() and steps.stat().st_size > 20, what="the first steps")
-        instance.stop("family")
-        gone = steps.stat().st_size
-        time.sleep(0.1)
-        assert steps.stat().st_size == gone
-        steps.unlink()
-
-
 def test_stop_reaches_a_service_that_was_stopped_by_a_signal(instance):
     instance.write('services: {ticker: {command: [/bin/sleep, "1000"], stop: {grace: 60s}}}\n')
     instance.start()

@@ -183,8 +183,8 @@ void keeper_link_acknowledge(struct keeper_link *link, uint64_t sequence)
 
 uint64_t keeper_link_strays(const struct keeper_link *link)
 {
-    (void)link;
-    return 0;
+    link->keeper->strays += link->keeper->strays_per_look;
+    return link->keeper->strays;
 }
 
 void keeper_link_output_loss(

@@ -369,6 +369,21 @@ static void test_supervisor_stop_overtakes_a_spawn_that_was_not_asked_for(void *
     assert_int_equal(state_of(world, 1), FLOCKS_SERVICE_STATE_STOPPED);
 }
 
+/* No process was seen, but orphans end all the time: perhaps it forks faster than we look. */
+static void test_supervisor_stop_does_not_end_while_orphans_do(void **state)
+{
+    struct world *world = *state;
+    char stop[SUPERVISOR_OPERATION_ID_SIZE];
+
+    start_base(world);
+    begin(world, FLOCKS_OPERATION_KIND_STOP, "base", stop);
+    world->keeper.strays_per_look = 1;
+    (void)fake_link_end_child(&world->keeper, &world->link, 1, KILLED);
+    assert_int_equal(state_of(world, 1), FLOCKS_SERVICE_STATE_STOPPING);
+    world->keeper.strays_per_look = 0;
+    run_until_state(world, 1, FLOCKS_SERVICE_STATE_STOPPED);
+}
+
 /* Its id may be told before the loop's turn ends. */
 static void test_supervisor_operation_is_known_after_a_kill(void **state)
 {
@@ -592,6 +607,7 @@ int main(void)
         TEST(test_supervisor_takeover_knows_a_run_from_its_request_on),
         TEST(test_supervisor_fresh_start_keeps_nothing_before_it_begins),
         TEST(test_supervisor_stop_overtakes_a_spawn_that_was_not_asked_for),
+        TEST(test_supervisor_stop_does_not_end_while_orphans_do),
         TEST(test_supervisor_operation_is_known_after_a_kill),
         TEST(test_supervisor_takeover_starts_nothing_twice),
         TEST(test_supervisor_takeover_before_the_spawn_was_answered),
