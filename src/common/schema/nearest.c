@@ -1,7 +1,9 @@
 #include "common/schema/nearest.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 void nearest_init(struct nearest *nearest, const char *word, size_t word_len)
 {
@@ -40,12 +42,20 @@ static size_t distance(const char *a, size_t a_len, const char *b, size_t b_len)
     return rows[a_len % 3][b_len];
 }
 
+/* A word that somebody broke off is nearest to what it begins. */
+static bool is_beginning(const struct nearest *nearest, const char *candidate)
+{
+    return nearest->word_len > 1 && strncasecmp(nearest->word, candidate, nearest->word_len) == 0;
+}
+
 void nearest_offer(struct nearest *nearest, const char *candidate)
 {
     size_t len = strlen(candidate);
     if (len > NEAREST_NAME_MAX || nearest->word_len > NEAREST_NAME_MAX)
         return;
-    size_t found = distance(nearest->word, nearest->word_len, candidate, len);
+    size_t found = is_beginning(nearest, candidate)
+                       ? 0
+                       : distance(nearest->word, nearest->word_len, candidate, len);
     if (found < nearest->best_distance) {
         nearest->best = candidate;
         nearest->best_distance = found;

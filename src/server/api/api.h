@@ -24,7 +24,7 @@ enum {
      * a call with less than four times this left is answered at a quarter of its time before. */
     API_ANSWER_MARGIN_MS = 100,
     /* Longest `timeout` of an operation; beyond: INVALID_ARGUMENT. */
-    API_OPERATION_TIMEOUT_MAX_S = 24 * 60 * 60,
+    API_OPERATION_TIMEOUT_MAX_S = 60 * 60,
     API_SERVICES = 2
 };
 

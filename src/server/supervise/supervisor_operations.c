@@ -261,7 +261,7 @@ static size_t choose_all(
         const struct service *service = &supervisor->services[slot];
         bool restarts = kind == FLOCKS_OPERATION_KIND_RESTART;
 
-        /* A restart of everything does not start what a person has stopped. */
+        /* A restart of everything starts what starts with the daemon, too. */
         if (restarts ? service->facts.wanted || service->config->start
                      : is_meant_by_all(service, kind))
             out_slots[n++] = slot;

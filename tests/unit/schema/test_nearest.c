@@ -21,6 +21,14 @@ static void test_nearest_one_slip_is_found(void **state)
     assert_string_equal(nearest_of("HOST"), "host");
 }
 
+static void test_nearest_beginning_of_a_word_is_found(void **state)
+{
+    (void)state;
+    assert_string_equal(nearest_of("prob"), "probes");
+    assert_string_equal(nearest_of("comm"), "command");
+    assert_null(nearest_of("q"));
+}
+
 static void test_nearest_another_word_is_not_guessed(void **state)
 {
     (void)state;
@@ -42,6 +50,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nearest_one_slip_is_found),
+        cmocka_unit_test(test_nearest_beginning_of_a_word_is_found),
         cmocka_unit_test(test_nearest_another_word_is_not_guessed),
         cmocka_unit_test(test_nearest_long_words_are_not_compared),
     };
