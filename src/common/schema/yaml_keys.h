@@ -1,5 +1,5 @@
-/* What can be wrong about the keys of a mapping: each function adds its mistakes. Internal to this
- * room. */
+/* What can be wrong about the keys of a mapping: each
+ * function adds its mistakes. Internal to this room. */
 #ifndef FLOCKS_SCHEMA_YAML_KEYS_H
 #define FLOCKS_SCHEMA_YAML_KEYS_H
 

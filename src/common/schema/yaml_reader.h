@@ -36,8 +36,8 @@ struct mistake_place yaml_reader_place(
 /* The value is no `wanted`; what it is instead is said, too. `hint` may be "". */
 void yaml_reader_refuse_kind(
     struct yaml_reader *reader, const struct yaml_node *node, const char *wanted, const char *hint);
-/* Whether `node` may be read: aliases let a short text name one node many times
- * (YAML_READ_MAX_NODES). */
+/* Whether `node` may be read: aliases let a short text
+ * name one node many times (YAML_READ_MAX_NODES). */
 bool yaml_reader_visit(struct yaml_reader *reader, const struct yaml_node *node);
 
 /* The reader's path stands at `node`; `is_place` as in struct yaml_origin. */
