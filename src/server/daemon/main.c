@@ -22,6 +22,11 @@ int main(int argc, char **argv)
         (void)printf("flocksd %s\n", FLOCKS_VERSION);
         return DAEMON_EXIT_DONE;
     }
+    if (options.wants_help) {
+        (void)printf(
+            "flocksd is run by flocks-keeper, which `flocks start` runs; see flocksd(8).\n");
+        return DAEMON_EXIT_DONE;
+    }
     /* A full pipe costs a line, never the loop (log.h counts it). */
     if (fd_set_nonblocking(STDERR_FILENO, true, &error) < 0)
         (void)fprintf(stderr, "flocksd: %s\n", error.text);

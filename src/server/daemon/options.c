@@ -90,6 +90,27 @@ static int take_valued(const struct argument *argument, struct options *out, str
     return take_setting(argument, out, error);
 }
 
+static bool take_flag(const struct argument *argument, struct options *out)
+{
+    const struct {
+        const char *name;
+        bool *flag;
+    } flags[] = {
+        {"skip-webui-build", &out->skip_webui_build},
+        {"no-services", &out->starts_nothing},
+        {"version", &out->wants_version},
+        {"help", &out->wants_help},
+    };
+
+    for (size_t i = 0; i < ARRAY_LENGTH(flags); i++) {
+        if (argument->is_joined || strcmp(argument->name, flags[i].name) != 0)
+            continue;
+        *flags[i].flag = true;
+        return true;
+    }
+    return false;
+}
+
 /* How many arguments were used; negative: refused. */
 static int take(char *const *argv, struct options *out, struct error *error)
 {
@@ -98,18 +119,8 @@ static int take(char *const *argv, struct options *out, struct error *error)
 
     if (result < 0)
         return result;
-    if (!argument.is_joined && strcmp(argument.name, "skip-webui-build") == 0) {
-        out->skip_webui_build = true;
+    if (take_flag(&argument, out))
         return 1;
-    }
-    if (!argument.is_joined && strcmp(argument.name, "no-services") == 0) {
-        out->starts_nothing = true;
-        return 1;
-    }
-    if (!argument.is_joined && strcmp(argument.name, "version") == 0) {
-        out->wants_version = true;
-        return 1;
-    }
     result = take_valued(&argument, out, error);
     if (result < 0)
         return result;
@@ -128,7 +139,7 @@ int options_parse(char **argv, struct options *out, struct error *error)
             return used;
         at += used;
     }
-    if (out->keeper_fd >= 0 || out->wants_version)
+    if (out->keeper_fd >= 0 || out->wants_version || out->wants_help)
         return 0;
     result = error_set(
         error, STATUS_INVALID_ARGUMENT, "flocksd is started by flocks-keeper (no --keeper-fd)");

@@ -24,6 +24,7 @@ struct options {
     bool skip_webui_build;
     bool starts_nothing; /* --no-services: whoever started us asks for some by name */
     bool wants_version;
+    bool wants_help;
     enum log_level log_level;
     size_t n_settings;
     struct config_setting settings[OPTIONS_SETTINGS_MAX];

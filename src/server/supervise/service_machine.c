@@ -74,9 +74,11 @@ static void ask_to_start(struct machine *m)
     act(m, SERVICE_ACTION_CHECK);
 }
 
+/* A start that somebody asked for: counters begin anew, and the prepare step is due again. */
 static void begin_anew(struct machine *m)
 {
     reset_counters(m->facts);
+    m->facts->prepared = false;
     m->facts->cause = SERVICE_CAUSE_NONE;
     ask_to_start(m);
 }

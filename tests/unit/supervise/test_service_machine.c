@@ -386,7 +386,7 @@ static void prepared(struct life *life)
     happen(life, SERVICE_EVENT_PREPARED);
 }
 
-static void test_machine_prepare_runs_once(void **state)
+static void test_machine_prepare_runs_for_requests_not_for_crashes(void **state)
 {
     struct life life = begin_life();
 
@@ -402,6 +402,11 @@ static void test_machine_prepare_runs_once(void **state)
     crash(&life);
     assert_int_equal(life.prepares, 1);
     assert_int_equal(life.facts.state, SERVICE_STARTING);
+    become_healthy(&life);
+    happen(&life, SERVICE_EVENT_RESTART);
+    crash(&life);
+    assert_int_equal(life.prepares, 2);
+    assert_int_equal(life.facts.state, SERVICE_PREPARING);
 }
 
 static void test_machine_prepare_that_fails_is_tried_again(void **state)
@@ -571,7 +576,7 @@ int main(void)
         cmocka_unit_test(test_machine_stop_of_what_could_not_be_spawned_is_stopped),
         cmocka_unit_test(test_machine_stop_in_backoff_and_waiting_is_at_once),
         cmocka_unit_test(test_machine_blocked_service_asks_again),
-        cmocka_unit_test(test_machine_prepare_runs_once),
+        cmocka_unit_test(test_machine_prepare_runs_for_requests_not_for_crashes),
         cmocka_unit_test(test_machine_prepare_that_fails_is_tried_again),
         cmocka_unit_test(test_machine_prepare_can_be_skipped_and_stopped),
         cmocka_unit_test(test_machine_start_timeout_ends_the_run),
