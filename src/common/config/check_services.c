@@ -167,6 +167,13 @@ static void check_version(const struct check *check)
         check_http(check, "version.http", version->http);
 }
 
+static void check_logs(const struct check *check)
+{
+    if (check->service->logs != NULL && check->service->logs->compress)
+        hint(check, refuse(check, "logs.compress", "is not built yet"),
+            "leave it out: rotated logs are kept as they are");
+}
+
 static void check_one(const struct check *check)
 {
     const flocks_service_config *service = check->service;
@@ -184,6 +191,7 @@ static void check_one(const struct check *check)
         check_command(
             check, "prepare.command", service->prepare->n_command, service->prepare->command);
     check_restart(check);
+    check_logs(check);
     check_version(check);
 }
 
@@ -196,8 +204,18 @@ static void check_some_service(struct draft *draft)
         "add services, or remove the file to run the built-in Flocks services");
 }
 
+/* What would be accepted without effect is refused: nobody must believe in a door that is not
+ * there. */
+static void check_daemon(struct draft *draft)
+{
+    if (draft->message->daemon != NULL && draft->message->daemon->tcp)
+        mistake_set_hint(draft->mistakes, draft_refuse(draft, "daemon.tcp", "is not built yet"),
+            "leave it out: the daemon listens on its unix socket");
+}
+
 void check_services(struct draft *draft)
 {
+    check_daemon(draft);
     check_some_service(draft);
     for (size_t i = 0; i < draft->message->n_services; i++) {
         const flocks_config_services_entry *entry = draft->message->services[i];

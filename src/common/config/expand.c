@@ -22,6 +22,7 @@ enum {
 /* One service being expanded. */
 struct expander {
     struct draft *draft;
+    const char *name;
     const flocks_service_config *service;
     struct schema_path path;
 };
@@ -77,6 +78,9 @@ static void refuse_name(struct expander *expander, const char *name, size_t name
     struct draft *draft = expander->draft;
     int shown = (int)(name_len < 60 ? name_len : 60);
     bool is_port = name_len == 4 && memcmp(name, "port", 4) == 0;
+    /* A port that was refused is missing here only because of that. */
+    if (is_port && draft_is_mistaken(draft, draft_service_path(draft, expander->name, "port")))
+        return;
     struct mistake *mistake =
         is_port ? draft_refuse(draft, expander->path.text, "${port}: this service has no port")
                 : draft_refuse(draft, expander->path.text, "unknown name ${%.*s}", shown, name);
@@ -222,7 +226,7 @@ void expand_texts(struct draft *draft)
 {
     for (size_t i = 0; i < draft->message->n_services; i++) {
         const flocks_config_services_entry *entry = draft->message->services[i];
-        struct expander expander = {.draft = draft, .service = entry->value};
+        struct expander expander = {.draft = draft, .name = entry->key, .service = entry->value};
         (void)schema_path_push(&expander.path, "services", strlen("services"));
         (void)schema_path_push(&expander.path, entry->key, strlen(entry->key));
         expand_message(&expander, &flocks_service_config_info, &entry->value->base);
