@@ -144,7 +144,7 @@ def test_capture_killed_loses_and_repeats_nothing(instance):
 services:
   numbers:
     command: [{PYTHON}, {SERVICES}/numbers.py, "500", "0", {instance.root}/enough]
-    logs: {{max_size: 8MiB, keep: 1000}}
+    logs: {{max_size: 8MiB, keep: 999}}
 """
     )
     instance.start()
