@@ -106,7 +106,7 @@ static void test_process_end_wakes_a_stopped_process(void **state)
     assert_int_equal(waitpid(child, &status, WUNTRACED), child);
     assert_int_equal(process_read(child, &process, NULL), 0);
     /* A pidfd is readable when its process is a zombie. */
-    assert_int_equal(process_end(&process, false, 30 * 1000, NULL), 0);
+    assert_int_equal(process_end(&process, false, 30000, NULL), 0);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 }
