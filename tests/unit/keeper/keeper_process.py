@@ -139,18 +139,21 @@ class Keeper:
             self.ask("exit", 0)
         return self.process.wait(DEADLINE_S)
 
+    def _kill_children(self):
+        """Each with its group, which is its own: a shell's child would outlive it otherwise."""
+        for pid, _words in children_of(self.pid):
+            for kill in (os.killpg, os.kill):
+                with contextlib.suppress(ProcessLookupError):
+                    kill(pid, signal.SIGKILL)
+
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         if self.process.poll() is None:
-            for pid, _words in children_of(self.pid):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            self._kill_children()
             self.process.kill()
-            for pid, _words in children_of(self.pid):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            self._kill_children()
         self.process.wait(DEADLINE_S)
         self.process.stderr.close()
         if self.own_root:

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import subprocess
@@ -28,9 +29,9 @@ def read_all(path):
             numbers.append(int(number))
     text = ""
     for name in [f"{path}.{n}" for n in sorted(numbers, reverse=True)] + [path]:
-        if os.path.exists(name):
-            with open(name) as file:
-                text += file.read()
+        # While capture rotates, a name may vanish between the list and the look.
+        with contextlib.suppress(FileNotFoundError), open(name) as file:
+            text += file.read()
     return text
 
 
