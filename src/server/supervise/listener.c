@@ -26,17 +26,6 @@ struct sockets {
     bool is_partial;
 };
 
-const char *listener_answer_name(enum listener_answer answer)
-{
-    static const char *const names[] = {
-        [LISTENER_NONE] = "none",
-        [LISTENER_OURS] = "ours",
-        [LISTENER_FOREIGN] = "foreign",
-        [LISTENER_UNVERIFIABLE] = "unverifiable",
-    };
-    return (size_t)answer < ARRAY_LENGTH(names) ? names[answer] : "unknown";
-}
-
 /* --- Where sockets are held
  * ----------------------------------------------------------------------- */
 

@@ -38,9 +38,6 @@ enum listener_answer {
     LISTENER_UNVERIFIABLE
 };
 
-/* "none", "ours", "foreign", "unverifiable". Static storage. */
-const char *listener_answer_name(enum listener_answer answer);
-
 /* Who holds a socket that is not the generation's. */
 struct listener_holder {
     uid_t uid;

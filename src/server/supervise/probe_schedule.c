@@ -1,20 +1,7 @@
 /* Counting of results; see the header. Pure. */
 #include "server/supervise/probe_schedule.h"
 
-#include <stddef.h>
-
-#include "common/base/attributes.h"
 #include "common/base/clock.h"
-
-const char *probe_verdict_name(enum probe_verdict verdict)
-{
-    static const char *const names[] = {
-        [PROBE_VERDICT_PENDING] = "pending",
-        [PROBE_VERDICT_PASSING] = "passing",
-        [PROBE_VERDICT_FAILING] = "failing",
-    };
-    return (size_t)verdict < ARRAY_LENGTH(names) ? names[verdict] : "unknown";
-}
 
 void probe_schedule_begin(
     struct probe_schedule *schedule, const struct probe_policy *policy, int64_t now)

@@ -33,9 +33,6 @@ enum probe_verdict {
     PROBE_VERDICT_FAILING
 };
 
-/* "pending", "passing", "failing". Static storage. */
-const char *probe_verdict_name(enum probe_verdict verdict);
-
 /* Plain value; read freely, changed only by the functions below. */
 struct probe_schedule {
     struct probe_policy policy;

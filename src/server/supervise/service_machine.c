@@ -536,14 +536,3 @@ bool service_facts_has_run(const struct service_facts *facts)
 {
     return facts->run != 0;
 }
-
-const char *service_cause_text(enum service_cause cause)
-{
-    static const char *const texts[SERVICE_CAUSE_COUNT] = {
-#define SERVICE_CAUSE_TEXT(name) [SERVICE_CAUSE_##name] = #name,
-        SERVICE_CAUSES(SERVICE_CAUSE_TEXT)
-#undef SERVICE_CAUSE_TEXT
-    };
-
-    return (unsigned)cause < SERVICE_CAUSE_COUNT ? texts[cause] : "?";
-}

@@ -172,7 +172,5 @@ int64_t service_machine_delay_ms(
 
 /* Does a process of it run, or may one? */
 bool service_facts_has_run(const struct service_facts *facts);
-/* "EARLY_EXIT"; static. */
-const char *service_cause_text(enum service_cause cause);
 
 #endif

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/log.h"
 #include "server/supervise/leftovers.h"
@@ -331,7 +330,6 @@ static void set_basics(struct supervisor *supervisor, const struct supervisor_se
     supervisor->data = setup->data;
     supervisor->keeper_pid = setup->keeper_pid;
     supervisor->takeovers = setup->earlier_starts;
-    supervisor->start_services = setup->start_services;
     supervisor->started_wall_ns = clock_wall_ns();
     supervisor->is_fresh = setup->config != NULL;
     (void)snprintf(supervisor->keeper_version, sizeof supervisor->keeper_version, "%s",
@@ -435,17 +433,6 @@ static void reconcile(
     }
 }
 
-static void begin_start(struct supervisor *supervisor)
-{
-    const struct supervisor_request request = {
-        .kind = FLOCKS_OPERATION_KIND_START, .requester_pid = (int32_t)getpid()};
-    char id[SUPERVISOR_OPERATION_ID_SIZE];
-    struct error error = ERROR_INIT;
-
-    if (supervisor_begin(supervisor, &request, id, &error) < 0)
-        log_error("services not started", "error=\"%s\"", error.text);
-}
-
 static void on_listed(void *data, int result, const struct keeper_child *children,
     size_t n_children, const struct error *error)
 {
@@ -463,8 +450,6 @@ static void on_listed(void *data, int result, const struct keeper_child *childre
     supervisor_mark_dirty(supervisor);
     if (keeper_link_watch(supervisor->link, &link_events, supervisor, &watch_error) < 0)
         on_lost(supervisor, &watch_error);
-    else if (supervisor->is_fresh && supervisor->start_services)
-        begin_start(supervisor);
 }
 
 static void on_registered(void *data, int result, const struct error *error)

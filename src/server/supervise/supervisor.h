@@ -55,8 +55,6 @@ struct supervisor_setup {
     /* Effective configuration with origins and digest. NULL: take over what the state holds, which
      * is legal only if supervisor_has_state(). */
     const flocks_get_config_response *config;
-    /* Fresh start only: start the services whose configuration says `start`, as an operation. */
-    bool start_services;
     /* A Shutdown, or the keeper's, is done: every process set is empty and the operation has ended
      * (its waiters have been told before). Main then ends the connections and leaves. Called once,
      * from the loop. */

@@ -53,11 +53,10 @@ struct supervisor {
     uint32_t takeovers;
     int32_t keeper_pid;
     char keeper_version[32];
-    bool is_fresh;       /* began from a configuration, not from the state */
-    bool start_services; /* then */
-    bool is_reconciled;  /* the keeper's children are known; before that nothing is asked of a
-                            service */
-    bool is_leaving;     /* a shutdown was asked for */
+    bool is_fresh;      /* began from a configuration, not from the state */
+    bool is_reconciled; /* the keeper's children are known; before that nothing is asked of a
+                           service */
+    bool is_leaving;    /* a shutdown was asked for */
     bool has_ended;
     bool is_closing;
     bool is_lost; /* the keeper is gone */

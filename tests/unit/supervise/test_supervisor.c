@@ -108,6 +108,15 @@ static void on_closed(void *data)
     ((struct world *)data)->closed++;
 }
 
+/* As main does: everything that starts with the daemon, before the keeper has told its children. */
+static void begin_all(struct world *world)
+{
+    const struct supervisor_request request = {.kind = FLOCKS_OPERATION_KIND_START};
+    char id[SUPERVISOR_OPERATION_ID_SIZE];
+
+    assert_int_equal(supervisor_begin(world->supervisor, &request, id, NULL), 0);
+}
+
 static void open_supervisor(struct world *world, bool fresh, bool start)
 {
     struct configuration configuration;
@@ -117,7 +126,6 @@ static void open_supervisor(struct world *world, bool fresh, bool start)
         .state_fd = world->state_fd,
         .keeper_pid = 1,
         .keeper_version = "test",
-        .start_services = start,
         .ended = on_ended,
         .data = world};
 
@@ -126,6 +134,8 @@ static void open_supervisor(struct world *world, bool fresh, bool start)
         setup.config = &configuration.response;
     fake_link_open(&world->keeper, &world->link);
     assert_int_equal(supervisor_new(&setup, &world->supervisor, NULL), 0);
+    if (fresh && start)
+        begin_all(world);
 }
 
 /* One turn that waits for nothing: what was changed is written. */
