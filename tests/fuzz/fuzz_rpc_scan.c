@@ -5,7 +5,7 @@
 #include "flocks/v1/upgrade.pb-c.h"
 
 #include "common/base/arena.h"
-#include "common/rpc/limits.h"
+#include "crpc/limits.h"
 #include "common/rpc/scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -6,8 +6,8 @@
 
 #include "flocks/v1/supervisor.server.h"
 
-#include "common/rpc/limits.h"
-#include "common/rpc/server.h"
+#include "crpc/limits.h"
+#include "crpc/server.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

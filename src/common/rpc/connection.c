@@ -42,14 +42,11 @@ void rpc_connection_free(struct rpc_connection *connection)
     free(connection);
 }
 
-void rpc_connection_set_data(struct rpc_connection *connection, void *data)
+void rpc_connection_on_output(
+    struct rpc_connection *connection, void (*ready)(void *data), void *data)
 {
-    connection->data = data;
-}
-
-void *rpc_connection_data(const struct rpc_connection *connection)
-{
-    return connection->data;
+    connection->output_ready = ready;
+    connection->output_data = data;
 }
 
 /* ---- opening calls ---- */
@@ -195,7 +192,7 @@ void rpc_connection_receive_end(struct rpc_connection *connection)
 
 /* ---- output ---- */
 
-const uint8_t *rpc_connection_output(const struct rpc_connection *connection, size_t *out_len)
+const uint8_t *rpc_connection_output(struct rpc_connection *connection, size_t *out_len)
 {
     return rpc_session_output(connection->session, out_len);
 }
@@ -213,9 +210,8 @@ void rpc_connection_note_output(struct rpc_connection *connection, bool had_outp
 {
     size_t len = 0;
     (void)rpc_session_output(connection->session, &len);
-    const struct rpc_server_hooks *hooks = &connection->server->hooks;
-    if (!connection->is_active && !had_output && len > 0 && hooks->output_ready != NULL)
-        hooks->output_ready(hooks->data, connection);
+    if (!connection->is_active && !had_output && len > 0 && connection->output_ready != NULL)
+        connection->output_ready(connection->output_data);
 }
 
 /* ---- what the transport should do ---- */

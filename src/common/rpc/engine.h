@@ -9,7 +9,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/list.h"
-#include "common/rpc/server.h"
+#include "crpc/server.h"
 #include "common/rpc/session.h"
 
 struct rpc_server {
@@ -26,7 +26,8 @@ struct rpc_connection {
     struct rpc_server *server;
     struct rpc_session *session;
     struct rpc_peer peer;
-    void *data;
+    void (*output_ready)(void *data);
+    void *output_data;
     struct list calls; /* rpc_call.in_owner */
     size_t n_calls;
     /* Inside one of its own functions: whoever called will look at the output afterwards. */

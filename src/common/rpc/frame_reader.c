@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <stdbool.h>
 
-#include "common/rpc/limits.h"
+#include "crpc/limits.h"
 
 enum {
     /* One whole frame, and what a transport may have read after it before it was told to stop. */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/base/utf8.h"
-#include "common/rpc/limits.h"
+#include "crpc/limits.h"
 #include "common/rpc/wire.h"
 
 struct scan {

@@ -1,11 +1,10 @@
 /* The services of a server and the deadlines of its calls. */
-#include "common/rpc/server.h"
+#include "crpc/server.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/status.h"
 #include "common/rpc/engine.h"
 
 struct rpc_server *rpc_server_new(const struct rpc_server_hooks *hooks)
@@ -46,19 +45,19 @@ static const struct rpc_service *find_service(
     return NULL;
 }
 
-int rpc_server_add(struct rpc_server *server, const struct rpc_service *service)
+enum rpc_code rpc_server_add(struct rpc_server *server, const struct rpc_service *service)
 {
     if (find_service(server, RPC_BYTES_OF_TEXT(service->name)) != NULL)
-        return -STATUS_ALREADY_EXISTS;
+        return RPC_ALREADY_EXISTS;
     size_t n = server->n_services + 1;
     const struct rpc_service **services =
         realloc((void *)server->services, n * sizeof(const struct rpc_service *));
     if (services == NULL)
-        return -STATUS_RESOURCE_EXHAUSTED;
+        return RPC_RESOURCE_EXHAUSTED;
     services[n - 1] = service;
     server->services = services;
     server->n_services = n;
-    return 0;
+    return RPC_OK;
 }
 
 const struct rpc_method *rpc_server_find(

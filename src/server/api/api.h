@@ -11,7 +11,7 @@
 
 #include "common/base/attributes.h"
 #include "common/base/error.h"
-#include "common/rpc/server.h"
+#include "crpc/server.h"
 
 enum {
     /* DaemonStatus.api_revision: grows by one with every addition a client could want to ask for.
@@ -39,8 +39,7 @@ NODISCARD int api_new(
 const struct rpc_service *api_service(const struct api *api, size_t index);
 
 /* For the server: requests are checked against their rules (request_rules.h) before a handler sees
- * them, and the engine's own errors carry an ErrorDetail. `output_ready` is left to the transport.
- */
+ * them, and the engine's own errors carry an ErrorDetail. */
 struct rpc_server_hooks api_hooks(struct api *api);
 
 /* Answers every waiting call with UNAVAILABLE (reason SHUTTING_DOWN). The memory dies later, from

@@ -5,7 +5,7 @@
 
 #include "flocks/v1/types.names.h"
 
-#include "common/rpc/server.h"
+#include "crpc/server.h"
 
 /* The detail of the last refusal. Embedded in struct api; private. */
 struct hooks {

@@ -51,6 +51,11 @@ void connection_note(struct connection *connection)
 
 /* ---- receiving ---- */
 
+static void note_output(void *data)
+{
+    connection_note(data);
+}
+
 /* False: the connection is closed. */
 static bool open_door(struct connection *connection, uint8_t first_byte)
 {
@@ -61,7 +66,7 @@ static bool open_door(struct connection *connection, uint8_t first_byte)
     case DOOR_TTRPC:
         connection->rpc = rpc_connection_new(connection->shared->server, &connection->peer);
         if (connection->rpc) {
-            rpc_connection_set_data(connection->rpc, connection);
+            rpc_connection_on_output(connection->rpc, note_output, connection);
             return true;
         }
         complain(connection, COMPLAINT_CROWD, "no memory for a connection");

@@ -13,7 +13,7 @@
 #include "common/base/attributes.h"
 #include "common/base/error.h"
 #include "common/base/list.h"
-#include "common/rpc/server.h"
+#include "crpc/server.h"
 #include "server/transport/complaints.h"
 #include "server/transport/population.h"
 

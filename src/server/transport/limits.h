@@ -1,6 +1,6 @@
 /* Bounds of the control socket (docs/protocol.md). All of them protect the services from clients,
  * and well-behaved clients from the others; none of them ever stops the listener. The protocol's
- * own bounds (frames, calls in flight, queued bytes) are the engine's: common/rpc/limits.h. */
+ * own bounds (frames, calls in flight, queued bytes) are the engine's: crpc/limits.h. */
 #ifndef FLOCKS_TRANSPORT_LIMITS_H
 #define FLOCKS_TRANSPORT_LIMITS_H
 

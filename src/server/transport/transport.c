@@ -131,15 +131,6 @@ static void on_timer(uv_timer_t *timer)
     settle_all(transport);
 }
 
-static void on_output_ready(void *data, struct rpc_connection *connection)
-{
-    struct connection *owner = rpc_connection_data(connection);
-
-    (void)data;
-    if (owner)
-        connection_note(owner);
-}
-
 /* ---- newcomers ---- */
 
 static void evict(struct transport *transport, struct population_member *member)
@@ -232,18 +223,15 @@ static void on_handle_closed(uv_handle_t *handle)
 static int open_server(
     struct transport *transport, const struct transport_setup *setup, struct error *error)
 {
-    struct rpc_server_hooks hooks = *setup->hooks;
-
-    hooks.output_ready = on_output_ready;
-    transport->shared.server = rpc_server_new(&hooks);
+    transport->shared.server = rpc_server_new(setup->hooks);
     if (!transport->shared.server)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the server");
     for (size_t i = 0; i < setup->n_services; i++) {
-        int result = rpc_server_add(transport->shared.server, setup->services[i]);
+        enum rpc_code code = rpc_server_add(transport->shared.server, setup->services[i]);
 
-        if (result < 0)
+        if (code != RPC_OK)
             return error_set(
-                error, (enum status_code) - result, "cannot serve %s", setup->services[i]->name);
+                error, (enum status_code)code, "cannot serve %s", setup->services[i]->name);
     }
     return 0;
 }

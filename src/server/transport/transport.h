@@ -13,7 +13,7 @@
 
 #include "common/base/attributes.h"
 #include "common/base/error.h"
-#include "common/rpc/server.h"
+#include "crpc/server.h"
 
 struct transport;
 
@@ -30,7 +30,7 @@ struct transport_setup {
     /* The services outlive the transport. */
     const struct rpc_service *const *services;
     size_t n_services;
-    /* `refusal_detail` and `admit` with their `data`; `output_ready` is the transport's own. */
+    /* Of the server; copied. */
     const struct rpc_server_hooks *hooks;
     /* Connections in all; 0: as many as limits.h and the process's descriptor limit allow. */
     size_t connections_max;

@@ -10,7 +10,7 @@
 #include "flocks/v1/supervisor.server.h"
 
 #include "common/base/clock.h"
-#include "common/rpc/server.h"
+#include "crpc/server.h"
 #include "unit.h"
 
 static void get_status(

@@ -4,7 +4,7 @@
 
 #include "flocks/v1/supervisor.server.h"
 
-#include "common/rpc/limits.h"
+#include "crpc/limits.h"
 
 /* Zeroed at first. */
 struct scripted_supervisor {

@@ -7,7 +7,7 @@
 #include "flocks/v1/supervisor.client.h"
 
 #include "common/base/clock.h"
-#include "common/rpc/limits.h"
+#include "crpc/limits.h"
 #include "peer.h"
 #include "unit.h"
 

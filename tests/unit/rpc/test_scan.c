@@ -2,7 +2,7 @@
 #include "flocks/v1/config.pb-c.h"
 #include "flocks/v1/supervisor.pb-c.h"
 
-#include "common/rpc/limits.h"
+#include "crpc/limits.h"
 #include "common/rpc/scan.h"
 #include "hex.h"
 #include "unit.h"

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "common/rpc/frame.h"
-#include "common/rpc/limits.h"
+#include "crpc/limits.h"
 #include "common/rpc/session.h"
 #include "hex.h"
 #include "unit.h"

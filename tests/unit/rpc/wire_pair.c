@@ -13,10 +13,9 @@ static const ProtobufCMessage *describe(void *data, const struct rpc_refusal_fac
     return &detail.base;
 }
 
-static void note_output(void *data, struct rpc_connection *connection)
+static void note_output(void *data)
 {
     struct wire_pair *pair = data;
-    assert_ptr_equal(connection, pair->connection);
     pair->n_output_ready++;
 }
 
@@ -25,7 +24,7 @@ void wire_pair_open(
 {
     memset(pair, 0, sizeof *pair);
     const struct rpc_server_hooks hooks = {
-        .data = pair, .refusal_detail = describe, .output_ready = note_output};
+        .data = pair, .refusal_detail = describe};
     pair->now_ms = 1000;
     pair->server = rpc_server_new(&hooks);
     assert_non_null(pair->server);
@@ -34,6 +33,7 @@ void wire_pair_open(
     pair->connection =
         rpc_connection_new(pair->server, &(struct rpc_peer){.pid = 42, .uid = 7, .gid = 8});
     assert_non_null(pair->connection);
+    rpc_connection_on_output(pair->connection, note_output, pair);
     pair->client = rpc_ttrpc_client_new();
     assert_non_null(pair->client);
 }

@@ -7,7 +7,7 @@
 #include "flocks/v1/supervisor.names.h"
 #include "flocks/v1/supervisor.server.h"
 
-#include "common/rpc/server.h"
+#include "crpc/server.h"
 #include "common/rpc/session.h"
 
 struct wire_pair {

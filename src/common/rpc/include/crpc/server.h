@@ -4,13 +4,13 @@
  * time (CLOCK_MONOTONIC, milliseconds) are arguments. A transport does, per turn of its loop:
  *
  *     rpc_connection_receive(connection, bytes, len, now);     runs handlers of all whole frames
- *     bytes = rpc_connection_output(connection, &len);         one write for all of them
+ *     bytes = rpc_connection_output(connection, &len);         asks streams; one write for all
  *     rpc_connection_sent(connection, written, now);
  *     unsigned wants = rpc_connection_wants(connection);       read on? write on? close?
  *     arm one timer for rpc_server_next_tick(server);          then rpc_server_tick(server, now)
  *
- * Handlers may answer at any later time; the `output_ready`
- * hook then says which connection to write. */
+ * Handlers may answer at any later time; the connection's output hook then tells its transport. For
+ * programs without a transport of their own there is crpc/listener.h. */
 #ifndef CRPC_SERVER_H
 #define CRPC_SERVER_H
 
@@ -60,12 +60,9 @@ struct rpc_server_hooks {
     /* The typed detail of an error that the engine makes,
      * or NULL. Borrowed until the hook's next call. */
     const ProtobufCMessage *(*refusal_detail)(void *data, const struct rpc_refusal_facts *facts);
-    /* Before every handler. False: the hook has ended the
-     * call (rpc_call_fail), the handler is not run. */
+    /* Before every handler; where the client streams with `request` NULL, and then before every
+     * message with it. False: the hook has ended the call (rpc_call_fail), nothing else is run. */
     bool (*admit)(void *data, struct rpc_call *call, const ProtobufCMessage *request);
-    /* A connection that had nothing to write has now, and it is not inside one of its own
-     * functions. Only take a note: nothing of the connection may be called from here. */
-    void (*output_ready)(void *data, struct rpc_connection *connection);
 };
 
 /* `hooks` is copied. NULL without memory. */
@@ -74,9 +71,9 @@ struct rpc_server *rpc_server_new(const struct rpc_server_hooks *hooks);
  * owners must not touch them any more. NULL is fine. */
 void rpc_server_free(struct rpc_server *server);
 
-/* `service` is borrowed and outlives the server. -STATUS_ALREADY_EXISTS when its name is taken,
- * -STATUS_RESOURCE_EXHAUSTED without memory. Only before the first connection. */
-__attribute__((warn_unused_result)) int rpc_server_add(
+/* `service` is borrowed and outlives the server. RPC_ALREADY_EXISTS when its name is taken,
+ * RPC_RESOURCE_EXHAUSTED without memory. Only before the first connection. */
+__attribute__((warn_unused_result)) enum rpc_code rpc_server_add(
     struct rpc_server *server, const struct rpc_service *service);
 
 /* From now on every new call is answered UNAVAILABLE; calls in flight go on. */
@@ -97,9 +94,11 @@ struct rpc_connection *rpc_connection_new(struct rpc_server *server, const struc
 /* The connection is gone: cancel hooks of its calls run; the calls themselves live until their
  * handlers finish them. Not from inside a handler or a hook of this engine. NULL is fine. */
 void rpc_connection_free(struct rpc_connection *connection);
-/* The transport's own pointer. */
-void rpc_connection_set_data(struct rpc_connection *connection, void *data);
-void *rpc_connection_data(const struct rpc_connection *connection);
+/* `ready` runs when the connection had nothing to write and now has, or has a stream to ask, and it
+ * is not inside one of its own functions. It may only take a note: nothing of the connection may be
+ * called from it. NULL: nobody is told. */
+void rpc_connection_on_output(
+    struct rpc_connection *connection, void (*ready)(void *data), void *data);
 
 /* Takes all `len` bytes; frames may be cut anywhere. Runs the handlers of every whole request. */
 void rpc_connection_receive(
@@ -109,14 +108,15 @@ void rpc_connection_receive(
 void rpc_connection_receive_end(struct rpc_connection *connection);
 
 /* What is to be written, borrowed until the next call on this connection or its calls; NULL when
- * *out_len is 0. */
-const uint8_t *rpc_connection_output(const struct rpc_connection *connection, size_t *out_len);
+ * *out_len is 0. First asks the streams that are awake for messages, in turn, while less than
+ * RPC_OUTPUT_SOFT_BYTES wait. Not from inside a handler. */
+const uint8_t *rpc_connection_output(struct rpc_connection *connection, size_t *out_len);
 /* The first `len` bytes of the output have been written. Runs the handlers of requests that had to
  * wait for room. */
 void rpc_connection_sent(struct rpc_connection *connection, size_t len, int64_t now_ms);
 
-enum { RPC_WANTS_READ = 1, RPC_WANTS_WRITE = 2, RPC_WANTS_CLOSE = 4 };
-/* RPC_WANTS_* together. READ is absent while too much output waits. CLOSE: close now. */
+/* RPC_WANTS_* together. READ is absent while too much output waits; WRITE is also there when a
+ * stream is to be asked. CLOSE: close now. */
 unsigned rpc_connection_wants(const struct rpc_connection *connection);
 /* Constant text for the log: why CLOSE is wanted; "" when it is not. */
 const char *rpc_connection_close_reason(const struct rpc_connection *connection);

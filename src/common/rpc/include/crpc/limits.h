@@ -27,6 +27,12 @@ enum {
     RPC_OUTPUT_STALL_MS = 30 * 1000,
     /* Queued output at which the connection ends at once. */
     RPC_OUTPUT_HARD_BYTES = 8 << 20,
+    /* Messages of one stream that have come and were not yet taken, on either side; one more ends
+     * that stream with RESOURCE_EXHAUSTED (ttrpc has no flow control) ... */
+    RPC_INBOUND_MESSAGES_MAX = 16,
+    /* ... and so do this many bytes of them on one connection: the stream ends that brought the
+     * last. One message is always taken, whatever its size. */
+    RPC_INBOUND_BYTES_MAX = 8 << 20,
     /* First byte of a frame to the last; then the connection ends (half-open peers). */
     RPC_FRAME_MS_MAX = 10 * 1000,
     /* What decoding one request may use: this many times its bytes, and
