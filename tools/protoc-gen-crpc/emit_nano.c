@@ -1,6 +1,9 @@
 /* <stem>.nano.{h,c}: the nanopb flavour. Short names, method rows,
  * typed handlers and one dispatch function, typed encoders and decoders
- * for the calling side; unary methods only, in the caller's memory. */
+ * for the calling side; unary methods only, in the caller's memory.
+ * With nano=client nothing of the serving side, which needs to know the
+ * longest encoding of every message: a client's may have fields without
+ * a bound, decoded by callbacks of its own. */
 #include "emit.h"
 #include "naming.h"
 #include "pool.h"
@@ -119,14 +122,20 @@ struct converter {
     const char *name; /* behind the method's: "encode_request" */
     bool encodes;
     bool is_request;
+    bool is_clients;
 };
 
 static const struct converter CONVERTERS[] = {
-    {"encode_request", true, true},
-    {"decode_request", false, true},
-    {"encode_response", true, false},
-    {"decode_response", false, false},
+    {"encode_request", true, true, true},
+    {"decode_request", false, true, false},
+    {"encode_response", true, false, false},
+    {"decode_response", false, false, true},
 };
+
+static bool is_emitted(const struct model *model, const struct converter *converter)
+{
+    return converter->is_clients || !model->options->nano_client;
+}
 
 static const struct model_message *converted(
     const struct model_method *method, const struct converter *converter)
@@ -153,16 +162,36 @@ static void declare_converters(
 {
     text_put(text, "\n");
     text_comment(text, 0,
-        "Messages to payloads and back, for the calling side and for answers given later. False "
-        "as crpc_nano_encode and crpc_nano_decode.");
+        model->options->nano_client
+            ? "Requests to payloads, payloads to responses. False as crpc_nano_encode and "
+              "crpc_nano_decode."
+            : "Messages to payloads and back, for the calling side and for answers given later. "
+              "False as crpc_nano_encode and crpc_nano_decode.");
     for (size_t i = 0; i < service->n_methods; i++) {
         const struct model_method *method = &service->methods[i];
         if (i > 0)
             text_put(text, "\n");
+        if (model->options->nano_client)
+            text_comment(text, 0, method->comment);
         text_printf(text, "#define %s_METHOD \"%s\"\n", method->constant, method->name);
-        for (size_t k = 0; k < ARRAY_LENGTH(CONVERTERS); k++)
-            put_converter(text, model->pool, method, &CONVERTERS[k], ";");
+        for (size_t k = 0; k < ARRAY_LENGTH(CONVERTERS); k++) {
+            if (is_emitted(model, &CONVERTERS[k]))
+                put_converter(text, model->pool, method, &CONVERTERS[k], ";");
+        }
     }
+}
+
+static void declare_server(
+    struct text *text, const struct model *model, const struct model_service *service)
+{
+    text_printf(text, "extern const struct crpc_nano_service %s_service;\n", service->short_name);
+    declare_handlers(text, model, service);
+    declare_scratch(text, service);
+    declare_sizes(text, model, service);
+    text_put(text, "\n");
+    text_comment(text, 0, DISPATCH_CONTRACT);
+    text_call(text, 0, pool_printf(model->pool, "enum rpc_code %s_dispatch", service->short_name),
+        dispatch_arguments(model, service), ";");
 }
 
 void emit_nano_header(struct text *text, const struct model *model, const struct model_file *file)
@@ -180,16 +209,8 @@ void emit_nano_header(struct text *text, const struct model *model, const struct
         emit_section(text, service->full_name);
         text_printf(
             text, "\n#define %s_SERVICE \"%s\"\n", service->short_upper, service->full_name);
-        text_printf(
-            text, "extern const struct crpc_nano_service %s_service;\n", service->short_name);
-        declare_handlers(text, model, service);
-        declare_scratch(text, service);
-        declare_sizes(text, model, service);
-        text_put(text, "\n");
-        text_comment(text, 0, DISPATCH_CONTRACT);
-        text_call(text, 0,
-            pool_printf(model->pool, "enum rpc_code %s_dispatch", service->short_name),
-            dispatch_arguments(model, service), ";");
+        if (!model->options->nano_client)
+            declare_server(text, model, service);
         declare_converters(text, model, service);
     }
     emit_cplusplus_end(text);
@@ -269,22 +290,32 @@ static void define_converter(struct text *text, const struct model *model,
     text_put(text, "}\n");
 }
 
-static void define_service(
+static void define_server(
     struct text *text, const struct model *model, const struct model_service *service)
 {
     for (size_t i = 0; i < service->n_methods; i++)
         define_invoke(text, model, service, &service->methods[i]);
     define_table(text, model, service);
     define_dispatch(text, model, service);
+}
+
+static void define_converters(
+    struct text *text, const struct model *model, const struct model_service *service)
+{
     for (size_t i = 0; i < service->n_methods; i++) {
-        for (size_t k = 0; k < ARRAY_LENGTH(CONVERTERS); k++)
-            define_converter(text, model, &service->methods[i], &CONVERTERS[k]);
+        for (size_t k = 0; k < ARRAY_LENGTH(CONVERTERS); k++) {
+            if (is_emitted(model, &CONVERTERS[k]))
+                define_converter(text, model, &service->methods[i], &CONVERTERS[k]);
+        }
     }
 }
 
 void emit_nano_source(struct text *text, const struct model *model, const struct model_file *file)
 {
     emit_source_begin(text, file, "nano.h", WHAT);
-    for (size_t i = 0; i < file->n_services; i++)
-        define_service(text, model, &file->services[i]);
+    for (size_t i = 0; i < file->n_services; i++) {
+        if (!model->options->nano_client)
+            define_server(text, model, &file->services[i]);
+        define_converters(text, model, &file->services[i]);
+    }
 }

@@ -21,14 +21,16 @@ static const char *parse_one(
         return add_prefix(options, key + 7, value);
     else if (strcmp(key, "nano") == 0 && value == NULL)
         options->nano = true;
+    else if (strcmp(key, "nano") == 0 && strcmp(value, "client") == 0)
+        options->nano = options->nano_client = true;
     else if (strcmp(key, "rules") == 0 && value != NULL)
         options->rules_path = value;
     else if (strcmp(key, "lint") == 0 && value != NULL && strcmp(value, "strict") == 0)
         options->lint_strict = true;
     else
         return pool_printf(pool,
-            "unknown option '%s'; known are prefix=NAME, prefix.PACKAGE=NAME, nano, rules=PATH, "
-            "lint=strict",
+            "unknown option '%s'; known are prefix=NAME, prefix.PACKAGE=NAME, nano, "
+            "nano=client, rules=PATH, lint=strict",
             key);
     return NULL;
 }

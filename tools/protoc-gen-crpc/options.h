@@ -22,6 +22,8 @@ struct options {
     struct option_prefix *prefixes;
     /* `nano`: the nanopb flavour instead of the protobuf-c one. */
     bool nano;
+    /* `nano=client`: of that only what a caller needs (emit_nano.c). */
+    bool nano_client;
     /* `rules=PATH`: only one text of all defaults, limits and rules, for a golden file. */
     const char *rules_path;
     /* `lint=strict`: our own house rules on top of what is always refused. */

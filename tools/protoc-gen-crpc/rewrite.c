@@ -123,6 +123,17 @@ static bool message_uses(const Google__Protobuf__DescriptorProto *message,
     return false;
 }
 
+static bool service_uses(const Google__Protobuf__ServiceDescriptorProto *service,
+    const Google__Protobuf__FileDescriptorProto *import)
+{
+    for (size_t i = 0; i < service->n_method; i++) {
+        if (is_declared_in(import, service->method[i]->input_type) ||
+            is_declared_in(import, service->method[i]->output_type))
+            return true;
+    }
+    return false;
+}
+
 static const Google__Protobuf__FileDescriptorProto *find_file(
     const Google__Protobuf__FileDescriptorSet *set, const char *name)
 {
@@ -141,6 +152,10 @@ static bool uses(const Google__Protobuf__FileDescriptorSet *set,
         if (message_uses(file->message_type[i], import))
             return true;
     }
+    for (size_t i = 0; import != NULL && i < file->n_service; i++) {
+        if (service_uses(file->service[i], import))
+            return true;
+    }
     return false;
 }
 
@@ -154,8 +169,7 @@ static bool is_public(const Google__Protobuf__FileDescriptorProto *file, size_t 
     return false;
 }
 
-/* Imports that served services and options only; protoc-c would include their headers. */
-static void drop_unused_imports(
+void rewrite_drop_unused_imports(
     const Google__Protobuf__FileDescriptorSet *set, Google__Protobuf__FileDescriptorProto *file)
 {
     size_t kept = 0;
@@ -179,7 +193,7 @@ void rewrite_set(Google__Protobuf__FileDescriptorSet *set, struct arena *pool)
         Google__Protobuf__FileDescriptorProto *file = set->file[i];
         file->n_service = 0;
         file->n_extension = 0;
-        drop_unused_imports(set, file);
+        rewrite_drop_unused_imports(set, file);
         for (size_t k = 0; k < file->n_message_type; k++)
             strip_message(file->message_type[k]);
         for (size_t k = 0; k < file->n_enum_type; k++)
