@@ -121,20 +121,31 @@ static bool keep_method(struct selection *selection, const char *wanted)
 
 /* ---- cutting ---- */
 
-/* Where the things of one file went: their new numbers, or GONE. */
-struct moves {
-    int32_t *messages;
-    int32_t *enums;
-    int32_t *services;
-    int32_t **methods; /* by the service's old number */
+/* New numbers by old ones, GONE for what was cut. */
+struct numbers {
+    size_t n;
+    int32_t *by_old;
 };
 
-static int32_t *moves_of(struct arena *pool, size_t n)
+/* Where the things of one file went. */
+struct moves {
+    struct numbers messages;
+    struct numbers enums;
+    struct numbers services;
+    struct numbers *methods; /* by the service's old number */
+};
+
+static struct numbers numbers_of(struct arena *pool, size_t n)
 {
-    int32_t *moves = pool_calloc(pool, n + 1, sizeof(*moves));
+    struct numbers numbers = {.n = n, .by_old = pool_calloc(pool, n + 1, sizeof(*numbers.by_old))};
     for (size_t i = 0; i < n; i++)
-        moves[i] = GONE;
-    return moves;
+        numbers.by_old[i] = GONE;
+    return numbers;
+}
+
+static int32_t moved(const struct numbers *numbers, int32_t old)
+{
+    return old >= 0 && (size_t)old < numbers->n ? numbers->by_old[old] : GONE;
 }
 
 static void drop_extensions(Google__Protobuf__DescriptorProto *message)
@@ -150,21 +161,21 @@ static const struct declaration *cut_types(struct arena *pool,
     struct moves *moves)
 {
     size_t n_messages = 0;
-    moves->messages = moves_of(pool, file->n_message_type);
+    moves->messages = numbers_of(pool, file->n_message_type);
     for (size_t i = 0; i < file->n_message_type; i++, first++) {
         if (!first->is_kept)
             continue;
         drop_extensions(file->message_type[i]);
-        moves->messages[i] = (int32_t)n_messages;
+        moves->messages.by_old[i] = (int32_t)n_messages;
         file->message_type[n_messages++] = file->message_type[i];
     }
     file->n_message_type = n_messages;
     size_t n_enums = 0;
-    moves->enums = moves_of(pool, file->n_enum_type);
+    moves->enums = numbers_of(pool, file->n_enum_type);
     for (size_t i = 0; i < file->n_enum_type; i++, first++) {
         if (!first->is_kept)
             continue;
-        moves->enums[i] = (int32_t)n_enums;
+        moves->enums.by_old[i] = (int32_t)n_enums;
         file->enum_type[n_enums++] = file->enum_type[i];
     }
     file->n_enum_type = n_enums;
@@ -188,22 +199,22 @@ static void cut_services(const struct selection *selection,
     Google__Protobuf__FileDescriptorProto *file, struct moves *moves)
 {
     size_t n_services = 0;
-    moves->services = moves_of(selection->pool, file->n_service);
+    moves->services = numbers_of(selection->pool, file->n_service);
     moves->methods = pool_calloc(selection->pool, file->n_service + 1, sizeof(*moves->methods));
     for (size_t i = 0; i < file->n_service; i++) {
         Google__Protobuf__ServiceDescriptorProto *service = file->service[i];
         size_t n_methods = 0;
-        moves->methods[i] = moves_of(selection->pool, service->n_method);
+        moves->methods[i] = numbers_of(selection->pool, service->n_method);
         for (size_t k = 0; k < service->n_method; k++) {
             if (!is_selected(selection, file, service, service->method[k]))
                 continue;
-            moves->methods[i][k] = (int32_t)n_methods;
+            moves->methods[i].by_old[k] = (int32_t)n_methods;
             service->method[n_methods++] = service->method[k];
         }
         service->n_method = n_methods;
         if (n_methods == 0)
             continue;
-        moves->services[i] = (int32_t)n_services;
+        moves->services.by_old[i] = (int32_t)n_services;
         file->service[n_services++] = service;
     }
     file->n_service = n_services;
@@ -216,24 +227,23 @@ static bool move_location(
     int32_t *path = location->path;
     if (location->n_path < 2)
         return location->n_path == 0 || path[0] != FILE_EXTENSION;
-    const int32_t *numbers = NULL;
+    const struct numbers *numbers = NULL;
     if (path[0] == FILE_MESSAGE)
-        numbers = moves->messages;
+        numbers = &moves->messages;
     else if (path[0] == FILE_ENUM)
-        numbers = moves->enums;
+        numbers = &moves->enums;
     else if (path[0] == FILE_SERVICE)
-        numbers = moves->services;
+        numbers = &moves->services;
     if (numbers == NULL)
         return path[0] != FILE_EXTENSION;
     int32_t old = path[1];
-    path[1] = numbers[old];
+    path[1] = moved(numbers, old);
     if (path[1] == GONE)
         return false;
-    if (path[0] == FILE_SERVICE && location->n_path >= 4 && path[2] == SERVICE_METHOD) {
-        path[3] = moves->methods[old][path[3]];
-        return path[3] != GONE;
-    }
-    return true;
+    if (path[0] != FILE_SERVICE || location->n_path < 4 || path[2] != SERVICE_METHOD)
+        return true;
+    path[3] = moved(&moves->methods[old], path[3]);
+    return path[3] != GONE;
 }
 
 static void move_locations(Google__Protobuf__SourceCodeInfo *info, const struct moves *moves)
