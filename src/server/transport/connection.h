@@ -13,9 +13,9 @@
 #include "common/base/attributes.h"
 #include "common/base/error.h"
 #include "common/base/list.h"
+#include "common/rpc/population.h"
 #include "crpc/server.h"
 #include "server/transport/complaints.h"
-#include "server/transport/population.h"
 
 /* What all connections of a transport share. Embedded in it; outlives every connection. */
 struct connection_shared {

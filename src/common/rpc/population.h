@@ -1,8 +1,8 @@
 /* Which connections exist, by peer process and by activity, and which one has to go.
  *
  * Pure bookkeeping: no descriptor, no clock, no log. */
-#ifndef FLOCKS_TRANSPORT_POPULATION_H
-#define FLOCKS_TRANSPORT_POPULATION_H
+#ifndef CRPC_POPULATION_H
+#define CRPC_POPULATION_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -6,7 +6,7 @@
 /* cmocka wants the four above first. */
 #include <cmocka.h>
 
-#include "server/transport/population.h"
+#include "common/rpc/population.h"
 
 enum { PID_A = 100, PID_B = 200 };
 

@@ -1,4 +1,4 @@
-#include "server/transport/population.h"
+#include "common/rpc/population.h"
 
 #include <assert.h>
 #include <stdlib.h>
