@@ -6,8 +6,11 @@
 #include "extension.h"
 #include "pool.h"
 
+/* NULL: not a text. */
 static char *text_of(const struct rpc_wire_field *field, struct arena *pool)
 {
+    if (field->type != RPC_WIRE_BYTES)
+        return NULL;
     return pool_strndup(pool, (const char *)field->data, field->len);
 }
 
