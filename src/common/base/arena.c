@@ -6,10 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#define HAS_ASAN 1
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#define HAS_ASAN 0
+#endif
+
 enum {
     /* Most calls fit in the first block. */
     FIRST_BLOCK_BYTES = 2048,
-    MAX_BLOCK_BYTES = 64 * 1024
+    MAX_BLOCK_BYTES = 64 * 1024,
+    /* Between two allocations where somebody watches, so that reading or writing past the end of
+     * one is seen. Does not count as used. */
+    GAP_BYTES = HAS_ASAN ? _Alignof(max_align_t) : 0
 };
 
 struct arena_block {
@@ -53,6 +68,7 @@ static struct arena_block *add_block(struct arena *arena, size_t size)
         return NULL;
     *block = (struct arena_block){.older = arena->blocks, .capacity = capacity};
     arena->blocks = block;
+    ASAN_POISON_MEMORY_REGION(block->bytes, capacity);
     return block;
 }
 
@@ -67,14 +83,15 @@ void *arena_alloc(struct arena *arena, size_t size)
         return NULL;
     }
     struct arena_block *block = arena->blocks;
-    if (block == NULL || rounded > block->capacity - block->used)
-        block = add_block(arena, rounded);
+    if (block == NULL || rounded + GAP_BYTES > block->capacity - block->used)
+        block = add_block(arena, rounded + GAP_BYTES);
     if (block == NULL) {
         arena->exhausted = true;
         return NULL;
     }
     void *memory = block->bytes + block->used;
-    block->used += rounded;
+    ASAN_UNPOISON_MEMORY_REGION(memory, size);
+    block->used += rounded + GAP_BYTES;
     arena->used_bytes += rounded;
     return memory;
 }
