@@ -1,5 +1,6 @@
 /* protoc-gen-crpc: without arguments a protoc plugin (CodeGeneratorRequest on stdin, Response on
- * stdout); with --rewrite a filter of descriptor sets for protoc-c. */
+ * stdout); with --rewrite a filter of descriptor sets for protoc-c, with --select one that leaves
+ * only some methods. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,17 +19,36 @@ static bool read_all(FILE *file, struct text *out)
     return ferror(file) == 0;
 }
 
-typedef const char *(*run_fn)(
-    struct arena *pool, const uint8_t *bytes, size_t len, const uint8_t **out, size_t *out_len);
+/* What is asked for: METHODS is what follows --select. */
+struct job {
+    enum { GENERATE, REWRITE, SELECT } kind;
+    const char *const *methods;
+    size_t n_methods;
+};
 
-static int run(run_fn whole_run, struct arena *pool, const struct text *input)
+/* NULL, or what is wrong with the input. */
+static const char *transform(const struct job *job, struct arena *pool, const struct text *input,
+    const uint8_t **out, size_t *out_len)
+{
+    const uint8_t *bytes = (const uint8_t *)text_data(input);
+    switch (job->kind) {
+    case GENERATE:
+        return plugin_generate(pool, bytes, input->length, out, out_len);
+    case REWRITE:
+        return plugin_rewrite(pool, bytes, input->length, out, out_len);
+    case SELECT:
+        break;
+    }
+    return plugin_select(pool, job->methods, job->n_methods, bytes, input->length, out, out_len);
+}
+
+static int run(const struct job *job, struct arena *pool, const struct text *input)
 {
     const uint8_t *answer = NULL;
     size_t len = 0;
-    const char *mistake =
-        whole_run(pool, (const uint8_t *)text_data(input), input->length, &answer, &len);
+    const char *mistake = transform(job, pool, input, &answer, &len);
     if (mistake != NULL) {
-        fprintf(stderr, "protoc-gen-crpc: stdin is not what protoc sends: %s\n", mistake);
+        fprintf(stderr, "protoc-gen-crpc: stdin is not what it should be: %s\n", mistake);
         return EXIT_FAILURE;
     }
     if (fwrite(answer, 1, len, stdout) != len || fflush(stdout) != 0) {
@@ -38,7 +58,7 @@ static int run(run_fn whole_run, struct arena *pool, const struct text *input)
     return EXIT_SUCCESS;
 }
 
-static int run_over_stdin(run_fn whole_run)
+static int run_over_stdin(const struct job *job)
 {
     struct arena pool;
     struct text input;
@@ -46,7 +66,7 @@ static int run_over_stdin(run_fn whole_run)
     arena_init(&pool, POOL_BYTES_MAX);
     text_init(&input);
     if (read_all(stdin, &input))
-        result = run(whole_run, &pool, &input);
+        result = run(job, &pool, &input);
     else
         perror("protoc-gen-crpc: cannot read");
     text_deinit(&input);
@@ -56,12 +76,22 @@ static int run_over_stdin(run_fn whole_run)
 
 int main(int argc, char **argv)
 {
+    struct job job = {.kind = GENERATE};
     if (argc == 1)
-        return run_over_stdin(plugin_generate);
-    if (argc == 2 && strcmp(argv[1], "--rewrite") == 0)
-        return run_over_stdin(plugin_rewrite);
+        return run_over_stdin(&job);
+    if (argc == 2 && strcmp(argv[1], "--rewrite") == 0) {
+        job.kind = REWRITE;
+        return run_over_stdin(&job);
+    }
+    if (argc > 2 && strcmp(argv[1], "--select") == 0) {
+        job.kind = SELECT;
+        job.methods = (const char *const *)argv + 2;
+        job.n_methods = (size_t)argc - 2;
+        return run_over_stdin(&job);
+    }
     fputs("usage: protoc --crpc_out=[prefix=NAME][,...]:DIR FILE.proto\n"
-          "       protoc-gen-crpc --rewrite < descriptor-set > descriptor-set\n",
+          "       protoc-gen-crpc --rewrite < descriptor-set > descriptor-set\n"
+          "       protoc-gen-crpc --select METHOD... < descriptor-set > descriptor-set\n",
         stderr);
     return EXIT_FAILURE;
 }

@@ -9,6 +9,7 @@
 #include "refuse.h"
 #include "rewrite.h"
 #include "rules_file.h"
+#include "select.h"
 #include "sound.h"
 #include "text.h"
 
@@ -166,20 +167,42 @@ const char *plugin_generate(
 
 /* ---- descriptor sets ---- */
 
+/* NULL, or what is wrong with `bytes`. */
+static const char *parse_set(
+    struct arena *pool, const uint8_t *bytes, size_t len, Google__Protobuf__FileDescriptorSet **out)
+{
+    const char *mistake = sound_bytes(bytes, len, SET_FILE);
+    if (mistake != NULL)
+        return mistake;
+    *out = (Google__Protobuf__FileDescriptorSet *)unpack(
+        &google__protobuf__file_descriptor_set__descriptor, pool, bytes, len);
+    if (*out == NULL)
+        return "not a FileDescriptorSet";
+    return sound_files((*out)->file, (*out)->n_file, pool);
+}
+
 const char *plugin_rewrite(
     struct arena *pool, const uint8_t *set, size_t len, const uint8_t **out, size_t *out_len)
 {
-    const char *mistake = sound_bytes(set, len, SET_FILE);
-    if (mistake != NULL)
-        return mistake;
-    Google__Protobuf__FileDescriptorSet *message = (Google__Protobuf__FileDescriptorSet *)unpack(
-        &google__protobuf__file_descriptor_set__descriptor, pool, set, len);
-    if (message == NULL)
-        return "not a FileDescriptorSet";
-    mistake = sound_files(message->file, message->n_file, pool);
+    Google__Protobuf__FileDescriptorSet *message = NULL;
+    const char *mistake = parse_set(pool, set, len, &message);
     if (mistake != NULL)
         return mistake;
     rewrite_set(message, pool);
+    pack(&message->base, pool, out, out_len);
+    return NULL;
+}
+
+const char *plugin_select(struct arena *pool, const char *const *methods, size_t n_methods,
+    const uint8_t *set, size_t len, const uint8_t **out, size_t *out_len)
+{
+    Google__Protobuf__FileDescriptorSet *message = NULL;
+    const char *mistake = parse_set(pool, set, len, &message);
+    if (mistake != NULL)
+        return mistake;
+    const char *unknown = select_methods(message, methods, n_methods, pool);
+    if (unknown != NULL)
+        return pool_printf(pool, "there is no method %s", unknown);
     pack(&message->base, pool, out, out_len);
     return NULL;
 }

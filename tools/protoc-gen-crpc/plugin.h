@@ -19,4 +19,9 @@ NODISCARD const char *plugin_generate(
 NODISCARD const char *plugin_rewrite(
     struct arena *pool, const uint8_t *set, size_t len, const uint8_t **out, size_t *out_len);
 
+/* FileDescriptorSet to FileDescriptorSet, cut down to `methods` (select.h). NULL, or what is wrong
+ * with either. */
+NODISCARD const char *plugin_select(struct arena *pool, const char *const *methods,
+    size_t n_methods, const uint8_t *set, size_t len, const uint8_t **out, size_t *out_len);
+
 #endif
