@@ -127,10 +127,9 @@ int buffer_printf(struct buffer *buffer, const char *format, ...)
     return result;
 }
 
-void buffer_consume(struct buffer *buffer, size_t len)
+/* An emptied one begins again at its front. */
+static void settle(struct buffer *buffer)
 {
-    assert(len <= buffer_length(buffer));
-    buffer->begin += len;
     if (buffer->begin < buffer->end)
         return;
     if (buffer->capacity > MAX_IDLE_CAPACITY) {
@@ -139,4 +138,18 @@ void buffer_consume(struct buffer *buffer, size_t len)
     }
     buffer->begin = 0;
     buffer->end = 0;
+}
+
+void buffer_consume(struct buffer *buffer, size_t len)
+{
+    assert(len <= buffer_length(buffer));
+    buffer->begin += len;
+    settle(buffer);
+}
+
+void buffer_truncate(struct buffer *buffer, size_t len)
+{
+    assert(len <= buffer_length(buffer));
+    buffer->end = buffer->begin + len;
+    settle(buffer);
 }

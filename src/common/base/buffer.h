@@ -33,5 +33,7 @@ NODISCARD uint8_t *buffer_reserve(struct buffer *buffer, size_t len);
 void buffer_commit(struct buffer *buffer, size_t len);
 /* Drops `len` readable bytes from the front. An emptied buffer keeps at most 64 KiB. */
 void buffer_consume(struct buffer *buffer, size_t len);
+/* Drops readable bytes from the end until `len` are left. */
+void buffer_truncate(struct buffer *buffer, size_t len);
 
 #endif

@@ -17,7 +17,7 @@ struct rpc_session *ttrpc_new(bool is_client)
     session->is_client = is_client;
     rpc_frame_reader_init(&session->reader);
     buffer_init(&session->output, RPC_OUTPUT_HARD_BYTES);
-    list_init(&session->calls);
+    list_init(&session->ended);
     return session;
 }
 
@@ -25,7 +25,7 @@ void rpc_session_free(struct rpc_session *session)
 {
     if (session == NULL)
         return;
-    assert(list_is_empty(&session->calls));
+    assert(session->n_calls == 0);
     rpc_frame_reader_deinit(&session->reader);
     buffer_deinit(&session->output);
     free(session->spare);
@@ -33,6 +33,12 @@ void rpc_session_free(struct rpc_session *session)
 }
 
 /* ---- calls ---- */
+
+static struct rpc_session_call **chain_of(struct rpc_session *session, uint32_t id)
+{
+    /* Ids are odd. */
+    return &session->live[id / 2 % TTRPC_CHAINS];
+}
 
 struct rpc_session_call *ttrpc_add_call(struct rpc_session *session, uint32_t id)
 {
@@ -44,44 +50,82 @@ struct rpc_session_call *ttrpc_add_call(struct rpc_session *session, uint32_t id
         session->broken = "no memory for a call";
         return NULL;
     }
-    *call = (struct rpc_session_call){.session = session, .id = id};
-    list_append(&session->calls, &call->in_calls);
+    struct rpc_session_call **chain = chain_of(session, id);
+    *call = (struct rpc_session_call){.session = session, .id = id, .next_in_chain = *chain};
+    *chain = call;
+    list_init(&call->in_ended);
+    session->n_calls++;
     return call;
 }
 
 struct rpc_session_call *ttrpc_find_call(const struct rpc_session *session, uint32_t id)
 {
-    LIST_FOR_EACH(link, &session->calls)
-    {
-        struct rpc_session_call *call = CONTAINER_OF(link, struct rpc_session_call, in_calls);
-        if (call->id == id && !call->is_over)
-            return call;
-    }
-    return NULL;
+    struct rpc_session_call *call = session->live[id / 2 % TTRPC_CHAINS];
+    while (call != NULL && call->id != id)
+        call = call->next_in_chain;
+    return call;
+}
+
+void ttrpc_close_call(struct rpc_session_call *call)
+{
+    assert(!call->is_over);
+    call->is_over = true;
+    struct rpc_session_call **link = chain_of(call->session, call->id);
+    while (*link != call)
+        link = &(*link)->next_in_chain;
+    *link = call->next_in_chain;
+}
+
+void ttrpc_tell_nothing(struct rpc_session *session)
+{
+    session->current = NULL;
+    session->to_tell = 0;
 }
 
 void ttrpc_end_call(struct rpc_session_call *call, enum rpc_code code, const char *text)
 {
-    if (call->is_over)
-        return;
-    call->is_over = true;
-    call->has_end_to_tell = true;
+    struct rpc_session *session = call->session;
+    ttrpc_close_call(call);
+    if (session->current == call)
+        ttrpc_tell_nothing(session);
     call->end_code = code;
     call->end_text = text;
-    call->session->n_ends_to_tell++;
+    list_append(&session->ended, &call->in_ended);
+}
+
+bool ttrpc_count_message(struct rpc_session_call *call, size_t len)
+{
+    struct rpc_session *session = call->session;
+    if (!call->receives_stream)
+        return true;
+    if (call->n_untaken == RPC_INBOUND_MESSAGES_MAX ||
+        len > RPC_INBOUND_BYTES_MAX - session->untaken_len)
+        return false;
+    call->n_untaken++;
+    call->untaken_len += (uint32_t)len;
+    session->untaken_len += len;
+    return true;
+}
+
+void rpc_session_call_taken(struct rpc_session_call *call, size_t len)
+{
+    if (call->n_untaken == 0)
+        return;
+    assert(len <= call->untaken_len);
+    call->n_untaken--;
+    call->untaken_len -= (uint32_t)len;
+    call->session->untaken_len -= len;
 }
 
 void rpc_session_call_release(struct rpc_session_call *call)
 {
     struct rpc_session *session = call->session;
     assert(call->is_over);
-    if (session->current == call) {
-        session->current = NULL;
-        session->to_tell = 0;
-    }
-    if (call->has_end_to_tell)
-        session->n_ends_to_tell--;
-    list_remove(&call->in_calls);
+    if (session->current == call)
+        ttrpc_tell_nothing(session);
+    list_remove(&call->in_ended);
+    session->untaken_len -= call->untaken_len;
+    session->n_calls--;
     if (session->spare == NULL)
         session->spare = call;
     else
@@ -98,65 +142,15 @@ void *rpc_session_call_owner(const struct rpc_session_call *call)
     return call->owner;
 }
 
-/* ---- output ---- */
-
-uint8_t *ttrpc_put_frame(
-    struct rpc_session *session, enum rpc_frame_type type, uint32_t id, size_t body_len)
-{
-    size_t len = RPC_FRAME_HEADER_BYTES + body_len;
-    uint8_t *bytes = buffer_reserve(&session->output, len);
-    if (bytes == NULL) {
-        session->broken = "no room for more output";
-        return NULL;
-    }
-    struct rpc_frame frame = {
-        .body_len = (uint32_t)body_len, .stream_id = id, .type = (uint8_t)type};
-    rpc_frame_encode(&frame, bytes);
-    buffer_commit(&session->output, len);
-    return bytes + RPC_FRAME_HEADER_BYTES;
-}
-
-void ttrpc_put_response(
-    struct rpc_session *session, uint32_t id, enum rpc_code code, const char *text)
-{
-    struct rpc_response_envelope response = {
-        .code = (int32_t)code, .message = RPC_BYTES_OF_TEXT(text)};
-    uint8_t *body = ttrpc_put_frame(session, RPC_FRAME_RESPONSE, id, rpc_response_size(&response));
-    if (body != NULL)
-        (void)rpc_response_encode(&response, body);
-}
-
-const uint8_t *rpc_session_output(const struct rpc_session *session, size_t *out_len)
-{
-    *out_len = buffer_length(&session->output);
-    return *out_len == 0 ? NULL : buffer_data(&session->output);
-}
-
-void rpc_session_sent(struct rpc_session *session, size_t len)
-{
-    buffer_consume(&session->output, len);
-}
-
-static bool is_stalled(const struct rpc_session *session)
-{
-    return buffer_length(&session->output) >= RPC_OUTPUT_STALL_BYTES;
-}
-
-bool rpc_session_wants_read(const struct rpc_session *session)
-{
-    return session->broken == NULL && !session->is_lost &&
-           (session->is_client || !is_stalled(session));
-}
-
 /* ---- events ---- */
 
 void ttrpc_begin_event(struct rpc_session_event *event, enum rpc_session_event_kind kind,
     struct rpc_session_call *call)
 {
-    /* Member by member: the pairs are 2 KiB that nobody reads unless they are counted. */
+    /* Member by member: the pairs are 2 KiB that nobody reads unless they are counted, and the
+     * facts belong to OPENED alone. */
     event->kind = kind;
     event->call = call;
-    event->facts = (struct rpc_session_facts){.method = NULL};
     event->message = (struct rpc_bytes){.data = NULL};
     event->status = (struct rpc_status){.code = RPC_OK};
 }
@@ -166,8 +160,7 @@ void ttrpc_set_status(struct rpc_session_event *event, enum rpc_code code, const
     event->status = (struct rpc_status){.code = code, .message = RPC_BYTES_OF_TEXT(text)};
 }
 
-/* The rest of what the last frame brought. */
-static bool tell_rest(struct rpc_session *session, struct rpc_session_event *out)
+bool ttrpc_tell(struct rpc_session *session, struct rpc_session_event *out)
 {
     struct rpc_session_call *call = session->current;
     if ((session->to_tell & TTRPC_TELL_MESSAGE) != 0) {
@@ -191,21 +184,20 @@ static bool tell_rest(struct rpc_session *session, struct rpc_session_event *out
 
 static bool tell_end(struct rpc_session *session, struct rpc_session_event *out)
 {
-    if (session->n_ends_to_tell == 0)
+    if (list_is_empty(&session->ended))
         return false;
-    LIST_FOR_EACH(link, &session->calls)
-    {
-        struct rpc_session_call *call = CONTAINER_OF(link, struct rpc_session_call, in_calls);
-        if (!call->has_end_to_tell)
-            continue;
-        call->has_end_to_tell = false;
-        session->n_ends_to_tell--;
-        ttrpc_begin_event(out, RPC_EVENT_ENDED, call);
-        ttrpc_set_status(out, call->end_code, call->end_text);
-        out->status.is_local = true;
-        return true;
-    }
-    return false;
+    struct rpc_session_call *call =
+        CONTAINER_OF(session->ended.next, struct rpc_session_call, in_ended);
+    list_remove(&call->in_ended);
+    ttrpc_begin_event(out, RPC_EVENT_ENDED, call);
+    ttrpc_set_status(out, call->end_code, call->end_text);
+    out->status.is_local = true;
+    return true;
+}
+
+bool rpc_session_wants_read(const struct rpc_session *session)
+{
+    return session->broken == NULL && !session->is_lost && !ttrpc_is_stalled(session);
 }
 
 static void accept_reader_result(struct rpc_session *session, enum rpc_frame_result result)
@@ -227,7 +219,7 @@ static bool may_parse(struct rpc_session *session)
 {
     if (session->broken != NULL || session->is_lost)
         return false;
-    if (session->is_client || !is_stalled(session))
+    if (!ttrpc_is_stalled(session))
         return true;
     /* Whole frames stay here until there is room for their answers. */
     accept_reader_result(session, rpc_frame_reader_keep(&session->reader));
@@ -236,7 +228,7 @@ static bool may_parse(struct rpc_session *session)
 
 bool rpc_session_next(struct rpc_session *session, struct rpc_session_event *out)
 {
-    if (tell_rest(session, out))
+    if (session->to_tell != 0 && ttrpc_tell(session, out))
         return true;
     for (;;) {
         if (tell_end(session, out))
@@ -282,8 +274,11 @@ void rpc_session_lose(struct rpc_session *session, enum rpc_code code, const cha
     if (session->is_lost)
         return;
     session->is_lost = true;
-    session->current = NULL;
-    session->to_tell = 0;
-    LIST_FOR_EACH(link, &session->calls)
-    ttrpc_end_call(CONTAINER_OF(link, struct rpc_session_call, in_calls), code, text);
+    /* An answer that has come whole is still told; else nothing is but the end. */
+    if ((session->to_tell & TTRPC_TELL_END_OK) == 0)
+        ttrpc_tell_nothing(session);
+    for (size_t i = 0; i < TTRPC_CHAINS; i++) {
+        while (session->live[i] != NULL)
+            ttrpc_end_call(session->live[i], code, text);
+    }
 }

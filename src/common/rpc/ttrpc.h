@@ -2,6 +2,7 @@
 #ifndef CRPC_TTRPC_H
 #define CRPC_TTRPC_H
 
+#include "common/base/attributes.h"
 #include "common/base/buffer.h"
 #include "common/base/list.h"
 #include "common/rpc/frame_reader.h"
@@ -11,17 +12,39 @@
 #define TTRPC_EXTENSION_KEY "crpc-ext"
 #define TTRPC_EXTENSION_CANCEL "cancel"
 
+enum {
+    /* Chains in which live calls are looked up: at most seven calls each on one connection. */
+    TTRPC_CHAINS = 16,
+    /* Ended calls whose queued frames are still to be dropped; one more, and it is done. */
+    TTRPC_DOOMED_MAX = 32
+};
+
 struct rpc_session_call {
     struct rpc_session *session;
-    struct list in_calls; /* session->calls, until released */
+    struct rpc_session_call *next_in_chain; /* session->live, until it is over */
+    struct list in_ended;                   /* session->ended, while ENDED is to be told */
     void *owner;
     uint32_t id;
+    /* Messages told and not yet taken, and their bytes. */
+    uint16_t n_untaken;
+    /* Whether our side and the peer's send messages in frames of their own. */
+    bool sends_stream;
+    bool receives_stream;
+    /* No further message from us; from the peer. */
+    bool is_out_closed;
+    bool is_in_closed;
+    /* The peer may still say that it closes a side which was closed from the start. */
+    bool may_close_again;
     /* Finished by us, or ENDED is decided: no frame of this id concerns the call any more. */
     bool is_over;
-    /* ENDED is still to be told, with these. */
-    bool has_end_to_tell;
     enum rpc_code end_code;
+    uint32_t untaken_len;
     const char *end_text;
+    /* Where the last of its frames ends that may be dropped when the call ends early, counted as
+     * session->sent_len; later than it is when frames before it were dropped. */
+    uint64_t droppable_end;
+    /* Bytes of all such frames, sent or not. */
+    size_t droppable_len;
 };
 
 /* Events of the frame parsed last that are still to be told. */
@@ -29,46 +52,93 @@ enum { TTRPC_TELL_MESSAGE = 1, TTRPC_TELL_HALF_CLOSED = 2, TTRPC_TELL_END_OK = 4
 
 struct rpc_session {
     bool is_client;
+    bool is_lost;
+    /* Client: the extension was announced, by the request of `announced_by`. */
+    bool cancel_is_negotiated;
+    uint32_t announced_by;
     rpc_find_method_fn find;
     const void *table;
     struct rpc_frame_reader reader;
-    struct buffer output;
-    struct list calls;
-    size_t n_ends_to_tell;
-    /* One released call kept for the next: most connections have one call at a time. */
-    struct rpc_session_call *spare;
     const char *broken;
-    bool is_lost;
     /* Client: the id of the next call. Server: the highest id seen. */
     uint64_t last_id;
-    bool cancel_is_negotiated;
+
+    /* Calls that are not over, by id; those that are, with ENDED to be told; and all that were not
+     * released. */
+    struct rpc_session_call *live[TTRPC_CHAINS];
+    struct list ended;
+    size_t n_calls;
+    /* One released call kept for the next: most connections have one call at a time. */
+    struct rpc_session_call *spare;
+    /* Of all calls. */
+    size_t untaken_len;
+
+    struct buffer output;
+    uint64_t sent_len;
+    /* What is left of a frame at its front that was sent in part. */
+    size_t output_begun_len;
+    uint32_t doomed[TTRPC_DOOMED_MAX];
+    size_t n_doomed;
+    /* At least what their queued frames take. */
+    size_t doomed_len;
+
     struct rpc_session_call *current;
     unsigned to_tell;
     struct rpc_bytes message;
 };
 
-/* False: the frame made no event. Each end has its own. */
+/* ---- each end has its own ---- */
+
+/* False: the frame made no event. */
 bool ttrpc_server_take(struct rpc_session *session, const struct rpc_frame *frame,
     const uint8_t *body, bool is_oversize, struct rpc_session_event *out);
 bool ttrpc_client_take(struct rpc_session *session, const struct rpc_frame *frame,
     const uint8_t *body, bool is_oversize, struct rpc_session_event *out);
 
+/* ---- ttrpc.c ---- */
+
 struct rpc_session *ttrpc_new(bool is_client);
-/* In session->calls; NULL without memory, and the session is broken. */
+/* Live; NULL without memory, and the session is broken. */
 struct rpc_session_call *ttrpc_add_call(struct rpc_session *session, uint32_t id);
 /* The call of this id that is not over, or NULL. */
 struct rpc_session_call *ttrpc_find_call(const struct rpc_session *session, uint32_t id);
-/* The call is over; ENDED will be told. `text` is static. */
+/* The call is over, and nothing is told of it besides what `to_tell` says. */
+void ttrpc_close_call(struct rpc_session_call *call);
+/* The call is over; what was to be told of it is not, but ENDED is. `text` is static. */
 void ttrpc_end_call(struct rpc_session_call *call, enum rpc_code code, const char *text);
-/* Room for a frame's body in the output, its header
- * written; NULL: no room, and the session is broken. */
-uint8_t *ttrpc_put_frame(
-    struct rpc_session *session, enum rpc_frame_type type, uint32_t id, size_t body_len);
-void ttrpc_put_response(
-    struct rpc_session *session, uint32_t id, enum rpc_code code, const char *text);
-/* Fills the kind and the call, empties the rest. */
+/* Counts a message that has come against the bounds of what was not taken; false: beyond them. */
+bool ttrpc_count_message(struct rpc_session_call *call, size_t len);
+/* The next event of `current`; false: there is none. */
+bool ttrpc_tell(struct rpc_session *session, struct rpc_session_event *out);
+/* Forgets the events of `current`. */
+void ttrpc_tell_nothing(struct rpc_session *session);
+/* Fills the kind and the call, empties message and status. */
 void ttrpc_begin_event(struct rpc_session_event *event, enum rpc_session_event_kind kind,
     struct rpc_session_call *call);
 void ttrpc_set_status(struct rpc_session_event *event, enum rpc_code code, const char *text);
+
+/* ---- ttrpc_output.c ---- */
+
+/* Room for a frame's body in the output, its header
+ * written; NULL: no room, and the session is broken. */
+uint8_t *ttrpc_put_frame(struct rpc_session *session, const struct rpc_frame *frame);
+void ttrpc_put_response(
+    struct rpc_session *session, uint32_t id, enum rpc_code code, const char *text);
+/* One of the call's own frames, which its early end may take back. */
+uint8_t *ttrpc_put_droppable(
+    struct rpc_session_call *call, enum rpc_frame_type type, uint8_t flags, size_t body_len);
+/* "No further message from me": a frame of its own, because Go's server refuses a body in it. */
+bool ttrpc_put_close(struct rpc_session_call *call);
+/* The call ended before its queued messages were wanted: they are dropped, now or a little later,
+ * unless their first byte was sent. With its request, if that one is among them and is not needed
+ * to announce the extension, goes its CANCEL. */
+void ttrpc_drop_output(struct rpc_session_call *call);
+/* The id is used anew: what is queued stays. */
+void ttrpc_keep_output(struct rpc_session *session, uint32_t id);
+/* So much waits that a server reads no further. */
+static inline bool ttrpc_is_stalled(const struct rpc_session *session)
+{
+    return !session->is_client && buffer_length(&session->output) >= RPC_OUTPUT_STALL_BYTES;
+}
 
 #endif

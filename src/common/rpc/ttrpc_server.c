@@ -14,6 +14,9 @@ struct rpc_session *rpc_ttrpc_server_new(rpc_find_method_fn find, const void *ta
     return session;
 }
 
+static const char TOO_MANY[] =
+    "the stream brings messages faster than they are taken; those that wait are at their bound";
+
 static bool equals(struct rpc_bytes bytes, const char *text)
 {
     return bytes.len == strlen(text) && memcmp(bytes.data, text, bytes.len) == 0;
@@ -44,8 +47,58 @@ static void take_metadata(struct rpc_session *session, const struct rpc_request_
     }
 }
 
-static void take_request(struct rpc_session *session, const struct rpc_frame *frame,
-    const uint8_t *body, struct rpc_session_event *out)
+static bool streams_to_client(const struct rpc_method *method)
+{
+    return method->kind == RPC_SERVER_STREAM || method->kind == RPC_BIDI;
+}
+
+static bool streams_to_server(const struct rpc_method *method)
+{
+    return method->kind == RPC_CLIENT_STREAM || method->kind == RPC_BIDI;
+}
+
+/* Whether the flags of the request fit the method; else the event says why not. */
+static void judge_flags(
+    const struct rpc_method *method, uint8_t flags, struct rpc_session_event *out)
+{
+    bool is_stream = (flags & (RPC_FRAME_REMOTE_CLOSED | RPC_FRAME_REMOTE_OPEN)) != 0;
+    if (method->kind == RPC_UNARY && (flags & RPC_FRAME_REMOTE_OPEN) != 0)
+        ttrpc_set_status(out, RPC_INVALID_ARGUMENT, "the method is unary and takes no stream");
+    else if (method->kind != RPC_UNARY && !is_stream)
+        ttrpc_set_status(out, RPC_UNIMPLEMENTED,
+            "the method streams, but this client calls it as if it were unary: its stub was made "
+            "by a generator that knows no streams");
+}
+
+/* What the frame of the request says about messages: Go's rule, and ttrpc-rust's NO_DATA. */
+static void take_payload(struct rpc_session *session, struct rpc_session_call *call,
+    const struct rpc_frame *frame, struct rpc_session_event *out)
+{
+    const struct rpc_method *method = out->facts.method;
+    unsigned to_tell = TTRPC_TELL_MESSAGE | TTRPC_TELL_HALF_CLOSED;
+    if (method != NULL && method->kind != RPC_UNARY) {
+        call->sends_stream = streams_to_client(method);
+        call->receives_stream = streams_to_server(method);
+        call->may_close_again = (frame->flags & RPC_FRAME_REMOTE_CLOSED) == 0;
+    }
+    if (call->receives_stream) {
+        bool has_message = session->message.len > 0 && (frame->flags & RPC_FRAME_NO_DATA) == 0;
+        if (!has_message)
+            to_tell &= ~(unsigned)TTRPC_TELL_MESSAGE;
+        if (call->may_close_again)
+            to_tell &= ~(unsigned)TTRPC_TELL_HALF_CLOSED;
+        if (has_message && !ttrpc_count_message(call, session->message.len)) {
+            ttrpc_set_status(out, RPC_RESOURCE_EXHAUSTED, TOO_MANY);
+            return;
+        }
+    }
+    call->is_in_closed = (to_tell & TTRPC_TELL_HALF_CLOSED) != 0;
+    session->current = call;
+    session->to_tell = to_tell;
+}
+
+static void take_request(struct rpc_session *session, struct rpc_session_call *call,
+    const struct rpc_frame *frame, const uint8_t *body, struct rpc_session_event *out)
 {
     struct rpc_request_envelope request;
     if (!rpc_request_decode(body, frame->body_len, out->pairs, RPC_METADATA_PAIRS_MAX, &request)) {
@@ -57,10 +110,11 @@ static void take_request(struct rpc_session *session, const struct rpc_frame *fr
     out->facts.method = session->find(session->table, request.service, request.method);
     out->facts.timeout_nano = request.timeout_nano > 0 ? request.timeout_nano : 0;
     take_metadata(session, &request, out);
-    const struct rpc_method *method = out->facts.method;
-    if (method != NULL && method->kind == RPC_UNARY && (frame->flags & RPC_FRAME_REMOTE_OPEN) != 0)
-        ttrpc_set_status(out, RPC_INVALID_ARGUMENT, "the method is unary and takes no stream");
+    if (out->facts.method != NULL && out->status.code == RPC_OK)
+        judge_flags(out->facts.method, frame->flags, out);
     session->message = request.payload;
+    if (out->status.code == RPC_OK)
+        take_payload(session, call, frame, out);
 }
 
 /* Ids that a client may not use are answered on the same id, as Go's server does. */
@@ -86,41 +140,84 @@ static bool open_call(struct rpc_session *session, const struct rpc_frame *frame
         return false;
     if (frame->stream_id > session->last_id)
         session->last_id = frame->stream_id;
+    else
+        ttrpc_keep_output(session, frame->stream_id);
     ttrpc_begin_event(out, RPC_EVENT_OPENED, call);
+    out->facts = (struct rpc_session_facts){.method = NULL};
     if (is_oversize)
         ttrpc_set_status(out, RPC_RESOURCE_EXHAUSTED, "the request is larger than 4 MiB");
     else
-        take_request(session, frame, body, out);
-    if (out->status.code == RPC_OK) {
-        session->current = call;
-        session->to_tell = TTRPC_TELL_MESSAGE | TTRPC_TELL_HALF_CLOSED;
-    }
+        take_request(session, call, frame, body, out);
     return true;
 }
 
-/* Streams are opened by requests only, and no stream of a method that is served takes data. */
-static void take_data(struct rpc_session *session, uint32_t id)
+/* The peer broke the protocol, a bound, or off: the session answers in the handler's place. */
+static void refuse(struct rpc_session_call *call, enum rpc_code code, const char *text)
 {
-    struct rpc_session_call *call = ttrpc_find_call(session, id);
-    if (call != NULL) {
-        static const char TEXT[] = "data was sent to a unary method";
-        ttrpc_put_response(session, id, RPC_INVALID_ARGUMENT, TEXT);
-        ttrpc_end_call(call, RPC_INVALID_ARGUMENT, TEXT);
-    } else if (id % 2 == 0 || id > session->last_id) {
+    ttrpc_put_response(call->session, call->id, code, text);
+    ttrpc_drop_output(call);
+    ttrpc_end_call(call, code, text);
+}
+
+/* Data on an id without a call. On one of the past it crossed our answer: nothing to say. */
+static void take_stray_data(struct rpc_session *session, uint32_t id)
+{
+    if (id % 2 == 0 || id > session->last_id)
         ttrpc_put_response(
             session, id, RPC_INVALID_ARGUMENT, "data was sent on a stream that is not open");
+}
+
+/* Why a call takes no such data; NULL: it does. */
+static const char *judge_data(const struct rpc_session_call *call, bool is_close)
+{
+    if (!call->receives_stream && !call->sends_stream)
+        return "data was sent to a unary method";
+    if (!call->receives_stream && !is_close)
+        return "data was sent to a method that takes one request";
+    if (call->is_in_closed && !(is_close && call->may_close_again))
+        return "data was sent on a stream that its sender has closed";
+    return NULL;
+}
+
+static bool take_data(struct rpc_session *session, const struct rpc_frame *frame,
+    const uint8_t *body, bool is_oversize, struct rpc_session_event *out)
+{
+    struct rpc_session_call *call = ttrpc_find_call(session, frame->stream_id);
+    if (call == NULL) {
+        take_stray_data(session, frame->stream_id);
+        return false;
     }
-    /* On an id of the past it crossed our answer: nothing to say. */
+    bool has_message = (frame->flags & RPC_FRAME_NO_DATA) == 0;
+    bool is_close = (frame->flags & RPC_FRAME_REMOTE_CLOSED) != 0;
+    const char *objection = judge_data(call, is_close && !has_message);
+    if (objection != NULL) {
+        refuse(call, RPC_INVALID_ARGUMENT, objection);
+        return false;
+    }
+    if (has_message && is_oversize) {
+        refuse(call, RPC_RESOURCE_EXHAUSTED, "the message is larger than 4 MiB");
+        return false;
+    }
+    if (has_message && !ttrpc_count_message(call, frame->body_len)) {
+        refuse(call, RPC_RESOURCE_EXHAUSTED, TOO_MANY);
+        return false;
+    }
+    session->current = call;
+    session->message = (struct rpc_bytes){.data = body, .len = frame->body_len};
+    session->to_tell = has_message ? TTRPC_TELL_MESSAGE : 0;
+    if (is_close) {
+        call->may_close_again = false;
+        session->to_tell |= call->is_in_closed ? 0 : TTRPC_TELL_HALF_CLOSED;
+        call->is_in_closed = true;
+    }
+    return ttrpc_tell(session, out);
 }
 
 static void take_cancel(struct rpc_session *session, uint32_t id)
 {
     struct rpc_session_call *call = ttrpc_find_call(session, id);
-    if (call == NULL || !session->cancel_is_negotiated)
-        return;
-    static const char TEXT[] = "the caller cancelled the call";
-    ttrpc_put_response(session, id, RPC_CANCELLED, TEXT);
-    ttrpc_end_call(call, RPC_CANCELLED, TEXT);
+    if (call != NULL && session->cancel_is_negotiated)
+        refuse(call, RPC_CANCELLED, "the caller cancelled the call");
 }
 
 bool ttrpc_server_take(struct rpc_session *session, const struct rpc_frame *frame,
@@ -130,8 +227,7 @@ bool ttrpc_server_take(struct rpc_session *session, const struct rpc_frame *fram
     case RPC_FRAME_REQUEST:
         return open_call(session, frame, body, is_oversize, out);
     case RPC_FRAME_DATA:
-        take_data(session, frame->stream_id);
-        return false;
+        return take_data(session, frame, body, is_oversize, out);
     case RPC_FRAME_CANCEL:
         take_cancel(session, frame->stream_id);
         return false;
@@ -141,12 +237,12 @@ bool ttrpc_server_take(struct rpc_session *session, const struct rpc_frame *fram
     }
 }
 
-enum rpc_send_result rpc_session_call_finish(struct rpc_session_call *call,
-    const struct rpc_status *status, const struct rpc_payload *answer)
+static enum rpc_send_result put_end(struct rpc_session_call *call, const struct rpc_status *status,
+    const struct rpc_payload *answer)
 {
-    assert(!call->session->is_client);
-    if (call->is_over)
-        return RPC_SEND_GONE;
+    struct rpc_session *session = call->session;
+    if (status->code == RPC_OK && call->sends_stream)
+        return ttrpc_put_close(call) ? RPC_SEND_TAKEN : RPC_SEND_NO_ROOM;
     struct rpc_response_envelope response = {
         .code = (int32_t)status->code,
         .message = status->message,
@@ -158,12 +254,29 @@ enum rpc_send_result rpc_session_call_finish(struct rpc_session_call *call,
     size_t size = rpc_response_size(&response);
     if (size > RPC_MESSAGE_BYTES_MAX)
         return RPC_SEND_TOO_LARGE;
-    uint8_t *body = ttrpc_put_frame(call->session, RPC_FRAME_RESPONSE, call->id, size);
+    const struct rpc_frame frame = {
+        .body_len = (uint32_t)size, .stream_id = call->id, .type = RPC_FRAME_RESPONSE};
+    uint8_t *body = ttrpc_put_frame(session, &frame);
     if (body == NULL)
         return RPC_SEND_NO_ROOM;
     uint8_t *payload = rpc_response_encode(&response, body);
     if (response.payload.len > 0)
         answer->write(answer->source, payload);
-    call->is_over = true;
+    return RPC_SEND_TAKEN;
+}
+
+enum rpc_send_result rpc_session_call_finish(struct rpc_session_call *call,
+    const struct rpc_status *status, const struct rpc_payload *answer)
+{
+    struct rpc_session *session = call->session;
+    assert(!session->is_client);
+    if (call->is_over)
+        return RPC_SEND_GONE;
+    enum rpc_send_result result = put_end(call, status, answer);
+    if (result != RPC_SEND_TAKEN)
+        return result;
+    ttrpc_close_call(call);
+    if (session->current == call)
+        ttrpc_tell_nothing(session);
     return RPC_SEND_TAKEN;
 }

@@ -101,8 +101,8 @@ static void test_client_takes_answers_at_every_cut(void **state)
             "the server's response is not a valid ttrpc message", true},
         {"00000001 00000001 02 00 ff", RPC_INTERNAL,
             "the server's response is not a valid ttrpc message", true},
-        {"00000000 00000001 03 05", RPC_INTERNAL, "the server sent stream data on a unary call",
-            true},
+        {"00000000 00000001 03 05", RPC_INTERNAL,
+            "the server sent stream data on a call with one answer", true},
         {"00400001 00000001 02 00", RPC_RESOURCE_EXHAUSTED, "the response is larger than 4 MiB",
             true},
         /* Not ours, or not known: waits on. */
