@@ -6,9 +6,10 @@ import platform
 from measure import percentile
 
 MS = 1e6
+US = 1e3
 
 
-def _table(title, header, rows):
+def table(title, header, rows):
     widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
 
     def line(cells):
@@ -18,14 +19,15 @@ def _table(title, header, rows):
     return "\n".join([f"### {title}", "", line(header), rule, *map(line, rows), ""])
 
 
-def _pair(times):
-    """p50 / p99 in milliseconds."""
+def pair(times, unit=MS, digits=2):
+    """p50 / p99, in milliseconds unless told."""
     if not times:
         return "-"
-    return f"{percentile(times, 0.5) / MS:.2f} / {percentile(times, 0.99) / MS:.2f}"
+    middle, high = percentile(times, 0.5) / unit, percentile(times, 0.99) / unit
+    return f"{middle:.{digits}f} / {high:.{digits}f}"
 
 
-def _ratio(times, base):
+def ratio(times, base):
     if not times or not base:
         return "-"
     return f"{percentile(times, 0.5) / percentile(base, 0.5):.2f}"
@@ -52,9 +54,9 @@ def command_table(results):
         row = [label]
         for mode in modes:
             _, times, base = results[mode][index]
-            row += [_pair(times), _pair(base), _ratio(times, base)]
+            row += [pair(times), pair(base), ratio(times, base)]
         rows.append(row)
-    return _table("Status of 20 services, whole command", header, rows)
+    return table("Status of 20 services, whole command", header, rows)
 
 
 def respawn_tables(results, names):
@@ -66,7 +68,7 @@ def respawn_tables(results, names):
         for size, _ in columns:
             header += [f"{size} services: p50 / p99 ms", "ratio"]
         rows = [[name, *_respawn_cells(name, names[0], columns)] for name in names]
-        tables.append(_table(f"Service killed, until its replacement runs ({mode})", header, rows))
+        tables.append(table(f"Service killed, until its replacement runs ({mode})", header, rows))
     return "\n".join(tables)
 
 
@@ -75,7 +77,7 @@ def _respawn_cells(name, floor, columns):
     for _, found in columns:
         times, lost = found.get(name, ([], 0))
         base = found.get(floor, ([], 0))[0]
-        cells += [_pair(times) + (f" ({lost} lost)" if lost else ""), _ratio(times, base)]
+        cells += [pair(times) + (f" ({lost} lost)" if lost else ""), ratio(times, base)]
     return cells
 
 
@@ -92,14 +94,14 @@ def footprint_table(results):
             "-" if per_service is None else f"{per_service:.1f} KiB",
             found["wakeups"],
         ])
-    return _table("Memory and rest", header, rows)
+    return table("Memory and rest", header, rows)
 
 
 def takeover_table(after_kill, living, failed, changed):
     rows = [
-        ["of a living flocksd", _pair(living), "1.00"],
-        ["right after kill -9 of flocksd", _pair(after_kill), _ratio(after_kill, living)],
+        ["of a living flocksd", pair(living), "1.00"],
+        ["right after kill -9 of flocksd", pair(after_kill), ratio(after_kill, living)],
     ]
-    table = _table("`flocks status` answered, 20 services", ["when", "p50 / p99 ms", "ratio"], rows)
+    text = table("`flocks status` answered, 20 services", ["when", "p50 / p99 ms", "ratio"], rows)
     codes = "all answers exit 0" if not failed else f"exit codes {sorted(failed)}"
-    return table + f"\n{len(after_kill)} kills: {codes}; {changed} services touched.\n"
+    return text + f"\n{len(after_kill)} kills: {codes}; {changed} services touched.\n"

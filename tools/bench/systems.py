@@ -138,6 +138,9 @@ class Flocks(System):
     def end(self):
         subprocess.run(self.cli("stop"), capture_output=True, timeout=60)
 
+    def socket(self):
+        return self.root / "run" / "flocksd.sock"
+
     def daemon_pid(self):
         """The living flocksd, which is another one after each kill."""
         pids = [pid for pid, name in procfs.descendants().items() if name == "flocksd"]

@@ -1,0 +1,10 @@
+/* bench.v1.EchoService as the typed handlers of a C program serve it. */
+#ifndef FLOCKS_BENCH_ECHO_SERVICE_H
+#define FLOCKS_BENCH_ECHO_SERVICE_H
+
+#include "crpc/call.h"
+
+/* Static; for rpc_server_add. */
+const struct rpc_service *echo_service(void);
+
+#endif
