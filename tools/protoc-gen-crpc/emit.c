@@ -106,3 +106,30 @@ void emit_section(struct text *text, const char *title)
 {
     text_printf(text, "\n/* ---- %s ---- */\n", title);
 }
+
+static const char *kind_of(const struct model_method *method)
+{
+    if (method->client_streams)
+        return method->server_streams ? "bidirectional stream" : "client stream";
+    return "server stream";
+}
+
+void emit_method_section(
+    struct text *text, const struct model *model, const struct model_method *method)
+{
+    const char *title = method->name;
+    if (!method->is_unary)
+        title = pool_printf(model->pool, "%s: %s", method->name, kind_of(method));
+    emit_section(text, title);
+}
+
+bool emit_has_stream(const struct model_file *file)
+{
+    for (size_t i = 0; i < file->n_services; i++) {
+        for (size_t k = 0; k < file->services[i].n_methods; k++) {
+            if (!file->services[i].methods[k].is_unary)
+                return true;
+        }
+    }
+    return false;
+}

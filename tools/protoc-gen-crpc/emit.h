@@ -55,5 +55,12 @@ void emit_cplusplus_begin(struct text *text);
 void emit_cplusplus_end(struct text *text);
 /* "/" "* ---- GetStatus ---- *" "/" */
 void emit_section(struct text *text, const char *title);
+/* The same with name and kind of a method: "Watch: server stream". */
+void emit_method_section(
+    struct text *text, const struct model *model, const struct model_method *method);
+/* Whether any method of the file streams. */
+bool emit_has_stream(const struct model_file *file);
+/* "struct flocks_watch_call *call" */
+const char *emit_server_call(const struct model *model, const struct model_method *method);
 
 #endif

@@ -36,9 +36,9 @@ void emit_methods_header(
 
 static const char *kind_of(const struct model_method *method)
 {
-    if (method->proto->client_streaming)
-        return method->proto->server_streaming ? "RPC_BIDI" : "RPC_CLIENT_STREAM";
-    return method->proto->server_streaming ? "RPC_SERVER_STREAM" : "RPC_UNARY";
+    if (method->client_streams)
+        return method->server_streams ? "RPC_BIDI" : "RPC_CLIENT_STREAM";
+    return method->server_streams ? "RPC_SERVER_STREAM" : "RPC_UNARY";
 }
 
 static void put_row(

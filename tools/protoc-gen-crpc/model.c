@@ -254,9 +254,13 @@ static void fill_method(struct model *model, struct model_service *service, size
         .rule = rules_of_method((const ProtobufCMessage *)proto->options, model->pool),
         .input = find_type(model, proto->input_type)->message,
         .output = find_type(model, proto->output_type)->message,
+        .client_streams = proto->client_streaming,
+        .server_streams = proto->server_streaming,
         .is_unary = !proto->client_streaming && !proto->server_streaming,
     };
     method->constant = naming_upper(model->pool, method->client_name);
+    method->row =
+        pool_printf(model->pool, "&%s_methods[%s]", service->short_name, method->constant);
     method->comment = comments_text(service->file->proto, &method->path, model->pool);
 }
 

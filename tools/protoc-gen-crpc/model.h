@@ -83,11 +83,14 @@ struct model_method {
     const char *call_name;   /* "flocks_get_status": of the handle type and its functions */
     const char *client_name; /* "flocks_supervisor_get_status" */
     const char *constant;    /* "FLOCKS_SUPERVISOR_GET_STATUS" */
+    const char *row;         /* "&flocks_supervisor_methods[FLOCKS_SUPERVISOR_GET_STATUS]" */
     const char *comment;
     struct method_rule rule;
     const struct model_message *input;
     const struct model_message *output;
-    bool is_unary;
+    bool client_streams;
+    bool server_streams;
+    bool is_unary; /* neither */
 };
 
 struct model_service {

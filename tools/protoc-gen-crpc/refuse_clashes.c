@@ -76,25 +76,61 @@ static void add_enum(struct symbols *symbols, const struct model_enum *enumerati
             enumeration->values[i].constant);
 }
 
+/* The names that a method gives to functions and types, behind `stem`. */
+static void add_suffixes(struct symbols *symbols, const struct model_service *service,
+    const struct model_method *method, const char *stem, const char *const *suffixes)
+{
+    const char *origin =
+        pool_printf(symbols->pool, "method %s.%s", service->full_name, method->name);
+    for (; *suffixes != NULL; suffixes++)
+        add(symbols, service->file, &method->path, origin,
+            pool_printf(symbols->pool, "%s%s", stem, *suffixes));
+}
+
+/* Server and client names differ behind the stem, because the two stems are one where the service
+ * is named like the prefix. */
+static void add_stubs(
+    struct symbols *symbols, const struct model_service *service, const struct model_method *method)
+{
+    static const char *const SERVER[] = {"_call", "_base", NULL};
+    static const char *const SERVER_REPLY[] = {"_reply", NULL};
+    static const char *const SERVER_STREAM[] = {"_stream", "_begin", "_wake", NULL};
+    static const char *const SERVER_SEND[] = {"_send", NULL};
+    static const char *const CLIENT_UNARY[] = {"", "_begin", "_done_fn", NULL};
+    static const char *const CLIENT_STREAM[] = {
+        "", "_client_stream", "_rpc_stream", "_close", "_hooks", "_watch", NULL};
+    static const char *const CLIENT_WRITE[] = {"_write", "_half_close", NULL};
+    static const char *const CLIENT_NEXT[] = {"_next", NULL};
+    static const char *const CLIENT_FINISH[] = {"_finish", NULL};
+    const char *server = method->call_name;
+    const char *client = method->client_name;
+    add_suffixes(symbols, service, method, server, SERVER);
+    add_suffixes(symbols, service, method, client, method->is_unary ? CLIENT_UNARY : CLIENT_STREAM);
+    if (!method->is_unary)
+        add_suffixes(symbols, service, method, server, SERVER_STREAM);
+    if (!method->server_streams)
+        add_suffixes(symbols, service, method, server, SERVER_REPLY);
+    if (method->server_streams)
+        add_suffixes(symbols, service, method, server, SERVER_SEND);
+    if (method->client_streams)
+        add_suffixes(symbols, service, method, client, CLIENT_WRITE);
+    if (!method->is_unary)
+        add_suffixes(
+            symbols, service, method, client, method->server_streams ? CLIENT_NEXT : CLIENT_FINISH);
+}
+
 static void add_method(struct symbols *symbols, const struct model_service *service,
     const struct model_method *method, bool is_nano)
 {
-    static const char *const SERVER[] = {"_call", "_base", "_reply"};
+    static const char *const CONSTANT[] = {"", NULL};
+    static const char *const NANO_CONSTANT[] = {"_METHOD", NULL};
     static const char *const NANO[] = {
-        "_encode_request", "_decode_request", "_encode_response", "_decode_response"};
-    struct arena *pool = symbols->pool;
-    const char *origin = pool_printf(pool, "method %s.%s", service->full_name, method->name);
-    const char *constant =
-        is_nano ? pool_printf(pool, "%s_METHOD", method->constant) : method->constant;
-    add(symbols, service->file, &method->path, origin, constant);
-    if (!is_nano)
-        add(symbols, service->file, &method->path, origin, method->client_name);
-    for (size_t i = 0; is_nano && i < ARRAY_LENGTH(NANO); i++)
-        add(symbols, service->file, &method->path, origin,
-            pool_printf(pool, "%s%s", method->client_name, NANO[i]));
-    for (size_t i = 0; !is_nano && i < ARRAY_LENGTH(SERVER); i++)
-        add(symbols, service->file, &method->path, origin,
-            pool_printf(pool, "%s%s", method->call_name, SERVER[i]));
+        "_encode_request", "_decode_request", "_encode_response", "_decode_response", NULL};
+    add_suffixes(symbols, service, method, method->constant, is_nano ? NANO_CONSTANT : CONSTANT);
+    if (is_nano)
+        add_suffixes(symbols, service, method, method->client_name, NANO);
+    else
+        add_stubs(symbols, service, method);
 }
 
 static void add_service(struct symbols *symbols, const struct model_service *service, bool is_nano)

@@ -207,6 +207,26 @@ void text_call(
     text_printf(text, ")%s\n", tail);
 }
 
+void text_assign_call(
+    struct text *text, size_t indent, const char *left, const char *head, const char *arguments)
+{
+    size_t call = strlen(head) + 1 + strlen(arguments) + 2;
+    bool fits_behind = indent + strlen(left) + 3 + call <= TEXT_COLUMNS;
+    bool fits_below = indent + TEXT_INDENT + call <= TEXT_COLUMNS;
+    struct text whole;
+    text_init(&whole);
+    if (!fits_behind && fits_below) {
+        put_indent(text, indent);
+        text_printf(text, "%s =\n", left);
+        indent += TEXT_INDENT;
+    } else {
+        text_printf(&whole, "%s = ", left);
+    }
+    text_put(&whole, head);
+    text_call(text, indent, text_data(&whole), arguments, ";");
+    text_deinit(&whole);
+}
+
 void text_pair(struct text *text, size_t indent, const char *left, const char *right, char end)
 {
     put_indent(text, indent);

@@ -41,6 +41,10 @@ void text_comment(struct text *text, size_t indent, const char *comment);
 void text_call(
     struct text *text, size_t indent, const char *head, const char *arguments, const char *tail);
 
+/* "left = head(arguments);" on one line, or with the call below, or with its arguments below. */
+void text_assign_call(
+    struct text *text, size_t indent, const char *left, const char *head, const char *arguments);
+
 /* "left right" and `end` on one line or two: a typedef, an assignment, a row. */
 void text_pair(struct text *text, size_t indent, const char *left, const char *right, char end);
 

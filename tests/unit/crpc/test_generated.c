@@ -1,4 +1,5 @@
-/* Generated names, side tables and server stubs at work, with a fake engine underneath. */
+/* Generated names, side tables and server stubs at work, with an engine underneath that only takes
+ * notes. */
 #include <string.h>
 
 #include "flocks/v1/supervisor.methods.h"
@@ -8,46 +9,8 @@
 #include "crpc/nasty/v1/nasty.info.h"
 #include "crpc/nasty/v1/nasty.server.h"
 #include "crpc/nasty/v1/parts.info.h"
+#include "fake_engine.h"
 #include "unit.h"
-
-/* ---- a fake engine (ld --wrap): what the stubs asked of it ---- */
-
-struct rpc_call {
-    const ProtobufCMessageDescriptor *replied;
-    bool is_not_implemented;
-};
-
-void __wrap_rpc_call_reply_message(struct rpc_call *call, const ProtobufCMessage *response);
-void __wrap_rpc_call_not_implemented(struct rpc_call *call);
-enum rpc_result __wrap_rpc_client_call(struct rpc_client *client, const struct rpc_method *method,
-    const struct rpc_options *options, const ProtobufCMessage *request,
-    const ProtobufCMessage **out, struct rpc_error **error);
-
-void __wrap_rpc_call_reply_message(struct rpc_call *call, const ProtobufCMessage *response)
-{
-    call->replied = response->descriptor;
-}
-
-void __wrap_rpc_call_not_implemented(struct rpc_call *call)
-{
-    call->is_not_implemented = true;
-}
-
-static const struct rpc_method *called;
-static nasty_empty canned = NASTY_EMPTY_INIT;
-
-enum rpc_result __wrap_rpc_client_call(struct rpc_client *client, const struct rpc_method *method,
-    const struct rpc_options *options, const ProtobufCMessage *request,
-    const ProtobufCMessage **out, struct rpc_error **error)
-{
-    (void)client;
-    (void)options;
-    (void)error;
-    assert_ptr_equal(request->descriptor, method->request->descriptor);
-    called = method;
-    *out = &canned.base;
-    return RPC_DONE;
-}
 
 /* ---- names ---- */
 
@@ -203,10 +166,10 @@ static void test_server_invoke_reaches_the_typed_handler(void **state)
     assert_int_equal(service.n_methods, NASTY_METHOD_COUNT);
     nasty_everything request = NASTY_EVERYTHING_INIT;
     request.first = 1.5;
-    struct rpc_call call = {0};
-    service.invoke[NASTY_GET_URL](service.handlers, service.self, &call, &request.base);
+    service.invoke[NASTY_GET_URL](service.handlers, service.self, fake_call(), &request.base);
     assert_true(seen > 1.4 && seen < 1.6);
-    assert_ptr_equal(call.replied, nasty_empty_info.descriptor);
+    assert_string_equal(fake_engine.function, "rpc_call_reply_message");
+    assert_ptr_equal(fake_engine.call, fake_call());
 }
 
 static void test_server_without_handler_answers_unimplemented(void **state)
@@ -215,20 +178,20 @@ static void test_server_without_handler_answers_unimplemented(void **state)
     const struct nasty_handlers handlers = {0};
     struct rpc_service service = nasty_service(&handlers, NULL);
     nasty_empty request = NASTY_EMPTY_INIT;
-    struct rpc_call call = {0};
-    service.invoke[NASTY_NOTHING](service.handlers, service.self, &call, &request.base);
-    assert_true(call.is_not_implemented);
-    assert_null(service.invoke[NASTY_DOWN]);
+    service.invoke[NASTY_NOTHING](service.handlers, service.self, fake_call(), &request.base);
+    assert_string_equal(fake_engine.function, "rpc_call_not_implemented");
 }
 
 static void test_client_calls_its_own_row(void **state)
 {
     (void)state;
     nasty_everything request = NASTY_EVERYTHING_INIT;
+    nasty_empty canned = NASTY_EMPTY_INIT;
+    fake_engine.canned = &canned.base;
     const nasty_empty *response = NULL;
     struct rpc_error *error = NULL;
     assert_int_equal(nasty_get_url(NULL, NULL, &request, &response, &error), RPC_DONE);
-    assert_ptr_equal(called, &nasty_methods[NASTY_GET_URL]);
+    assert_ptr_equal(fake_engine.method, &nasty_methods[NASTY_GET_URL]);
     assert_ptr_equal(response, &canned);
 }
 

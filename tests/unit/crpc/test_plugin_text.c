@@ -89,6 +89,24 @@ static void test_call_that_fits_nowhere_is_filled(void **state)
         "    const struct cccccccccccccccc *third, int fourth);\n");
 }
 
+static void test_assigned_call_that_fits_below_moves_below_as_a_whole(void **state)
+{
+    text_assign_call(*state, 4, "struct rpc_stream *stream", "rpc_client_watch",
+        "client, method, options, NULL, &hooks_nasty_up, hooks, data, error");
+    assert_string_equal(text_data(*state),
+        "    struct rpc_stream *stream =\n        rpc_client_watch(client, method, options, NULL, "
+        "&hooks_nasty_up, hooks, data, error);\n");
+}
+
+static void test_assigned_call_that_is_too_long_breaks_behind_its_name(void **state)
+{
+    text_assign_call(*state, 4, "struct rpc_stream *stream", "rpc_client_watch",
+        "client, method, options, &request->base, &hooks_nasty_down, hooks, data, error");
+    assert_string_equal(text_data(*state),
+        "    struct rpc_stream *stream = rpc_client_watch(\n        client, method, options, "
+        "&request->base, &hooks_nasty_down, hooks, data, error);\n");
+}
+
 static void test_literal_escapes_what_c_would_misread(void **state)
 {
     text_literal(*state, "a\"b\\c\nd\te?\?/?");
@@ -107,6 +125,8 @@ int main(void)
         TEST(test_call_short_stays_on_one_line),
         TEST(test_call_that_fits_below_moves_below),
         TEST(test_call_that_fits_nowhere_is_filled),
+        TEST(test_assigned_call_that_fits_below_moves_below_as_a_whole),
+        TEST(test_assigned_call_that_is_too_long_breaks_behind_its_name),
         TEST(test_literal_escapes_what_c_would_misread),
     };
 #undef TEST

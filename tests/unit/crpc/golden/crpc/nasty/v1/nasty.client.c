@@ -3,6 +3,8 @@
  * Client side. */
 #include "crpc/nasty/v1/nasty.client.h"
 
+/* ---- GetURL ---- */
+
 enum rpc_result nasty_get_url(struct rpc_client *client, const struct rpc_options *options,
     const nasty_everything *request, const nasty_empty **out, struct rpc_error **error)
 {
@@ -13,6 +15,24 @@ enum rpc_result nasty_get_url(struct rpc_client *client, const struct rpc_option
     *out = (const nasty_empty *)response;
     return result;
 }
+
+static void deliver_nasty_get_url(
+    rpc_typed_fn typed, void *data, const struct rpc_error *error, const ProtobufCMessage *response)
+{
+    nasty_get_url_done_fn done = (nasty_get_url_done_fn)typed;
+    done(data, error, (const nasty_empty *)response);
+}
+
+struct rpc_pending *nasty_get_url_begin(struct rpc_client *client,
+    const struct rpc_options *options, const nasty_everything *request, nasty_get_url_done_fn done,
+    void *data, struct rpc_error **error)
+{
+    const struct rpc_method *method = &nasty_methods[NASTY_GET_URL];
+    return rpc_client_begin(client, method, options, &request->base, deliver_nasty_get_url,
+        (rpc_typed_fn)done, data, error);
+}
+
+/* ---- Nothing ---- */
 
 enum rpc_result nasty_nothing(struct rpc_client *client, const struct rpc_options *options,
     const nasty_empty *request, const nasty_empty **out, struct rpc_error **error)
@@ -25,6 +45,249 @@ enum rpc_result nasty_nothing(struct rpc_client *client, const struct rpc_option
     return result;
 }
 
+static void deliver_nasty_nothing(
+    rpc_typed_fn typed, void *data, const struct rpc_error *error, const ProtobufCMessage *response)
+{
+    nasty_nothing_done_fn done = (nasty_nothing_done_fn)typed;
+    done(data, error, (const nasty_empty *)response);
+}
+
+struct rpc_pending *nasty_nothing_begin(struct rpc_client *client,
+    const struct rpc_options *options, const nasty_empty *request, nasty_nothing_done_fn done,
+    void *data, struct rpc_error **error)
+{
+    const struct rpc_method *method = &nasty_methods[NASTY_NOTHING];
+    return rpc_client_begin(client, method, options, &request->base, deliver_nasty_nothing,
+        (rpc_typed_fn)done, data, error);
+}
+
+/* ---- Down: server stream ---- */
+
+struct rpc_stream *nasty_down_rpc_stream(struct nasty_down_client_stream *stream)
+{
+    return (struct rpc_stream *)(void *)stream;
+}
+
+struct nasty_down_client_stream *nasty_down(struct rpc_client *client,
+    const struct rpc_options *options, const nasty_empty *request, struct rpc_error **error)
+{
+    const struct rpc_method *method = &nasty_methods[NASTY_DOWN];
+    struct rpc_stream *stream = rpc_client_open(client, method, options, &request->base, error);
+    return (struct nasty_down_client_stream *)(void *)stream;
+}
+
+enum rpc_result nasty_down_next(
+    struct nasty_down_client_stream *stream, const nasty_everything **out, struct rpc_error **error)
+{
+    const ProtobufCMessage *message = NULL;
+    enum rpc_result result = rpc_stream_next(nasty_down_rpc_stream(stream), &message, error);
+    *out = (const nasty_everything *)message;
+    return result;
+}
+
+void nasty_down_close(struct nasty_down_client_stream *stream)
+{
+    rpc_stream_close(nasty_down_rpc_stream(stream));
+}
+
+static enum rpc_take message_nasty_down(
+    const void *source, void *data, struct rpc_stream *stream, const ProtobufCMessage *message)
+{
+    const struct nasty_down_hooks *typed = source;
+    if (typed->message == NULL)
+        return RPC_TAKE_DONE;
+    return typed->message(
+        data, (struct nasty_down_client_stream *)(void *)stream, (const nasty_everything *)message);
+}
+
+static void ended_nasty_down(
+    const void *source, void *data, struct rpc_stream *stream, const struct rpc_error *error)
+{
+    const struct nasty_down_hooks *typed = source;
+    if (typed->ended != NULL)
+        typed->ended(data, (struct nasty_down_client_stream *)(void *)stream, error);
+}
+
+static const struct rpc_watch_hooks hooks_nasty_down = {
+    .message = message_nasty_down,
+    .ended = ended_nasty_down,
+};
+
+struct nasty_down_client_stream *nasty_down_watch(struct rpc_client *client,
+    const struct rpc_options *options, const nasty_empty *request,
+    const struct nasty_down_hooks *hooks, void *data, struct rpc_error **error)
+{
+    const struct rpc_method *method = &nasty_methods[NASTY_DOWN];
+    struct rpc_stream *stream = rpc_client_watch(
+        client, method, options, &request->base, &hooks_nasty_down, hooks, data, error);
+    return (struct nasty_down_client_stream *)(void *)stream;
+}
+
+/* ---- Up: client stream ---- */
+
+struct rpc_stream *nasty_up_rpc_stream(struct nasty_up_client_stream *stream)
+{
+    return (struct rpc_stream *)(void *)stream;
+}
+
+struct nasty_up_client_stream *nasty_up(
+    struct rpc_client *client, const struct rpc_options *options, struct rpc_error **error)
+{
+    const struct rpc_method *method = &nasty_methods[NASTY_UP];
+    struct rpc_stream *stream = rpc_client_open(client, method, options, NULL, error);
+    return (struct nasty_up_client_stream *)(void *)stream;
+}
+
+enum rpc_result nasty_up_write(struct nasty_up_client_stream *stream,
+    const nasty_everything *message, struct rpc_error **error)
+{
+    return rpc_stream_send(nasty_up_rpc_stream(stream), &message->base, error);
+}
+
+enum rpc_result nasty_up_half_close(struct nasty_up_client_stream *stream, struct rpc_error **error)
+{
+    return rpc_stream_half_close(nasty_up_rpc_stream(stream), error);
+}
+
+enum rpc_result nasty_up_finish(
+    struct nasty_up_client_stream *stream, const nasty_empty **out, struct rpc_error **error)
+{
+    const ProtobufCMessage *message = NULL;
+    enum rpc_result result = rpc_stream_finish(nasty_up_rpc_stream(stream), &message, error);
+    *out = (const nasty_empty *)message;
+    return result;
+}
+
+void nasty_up_close(struct nasty_up_client_stream *stream)
+{
+    rpc_stream_close(nasty_up_rpc_stream(stream));
+}
+
+static enum rpc_take message_nasty_up(
+    const void *source, void *data, struct rpc_stream *stream, const ProtobufCMessage *message)
+{
+    const struct nasty_up_hooks *typed = source;
+    if (typed->message == NULL)
+        return RPC_TAKE_DONE;
+    return typed->message(
+        data, (struct nasty_up_client_stream *)(void *)stream, (const nasty_empty *)message);
+}
+
+static void writable_nasty_up(const void *source, void *data, struct rpc_stream *stream)
+{
+    const struct nasty_up_hooks *typed = source;
+    if (typed->writable != NULL)
+        typed->writable(data, (struct nasty_up_client_stream *)(void *)stream);
+}
+
+static void ended_nasty_up(
+    const void *source, void *data, struct rpc_stream *stream, const struct rpc_error *error)
+{
+    const struct nasty_up_hooks *typed = source;
+    if (typed->ended != NULL)
+        typed->ended(data, (struct nasty_up_client_stream *)(void *)stream, error);
+}
+
+static const struct rpc_watch_hooks hooks_nasty_up = {
+    .message = message_nasty_up,
+    .writable = writable_nasty_up,
+    .ended = ended_nasty_up,
+};
+
+struct nasty_up_client_stream *nasty_up_watch(struct rpc_client *client,
+    const struct rpc_options *options, const struct nasty_up_hooks *hooks, void *data,
+    struct rpc_error **error)
+{
+    const struct rpc_method *method = &nasty_methods[NASTY_UP];
+    struct rpc_stream *stream =
+        rpc_client_watch(client, method, options, NULL, &hooks_nasty_up, hooks, data, error);
+    return (struct nasty_up_client_stream *)(void *)stream;
+}
+
+/* ---- Both: bidirectional stream ---- */
+
+struct rpc_stream *nasty_both_rpc_stream(struct nasty_both_client_stream *stream)
+{
+    return (struct rpc_stream *)(void *)stream;
+}
+
+struct nasty_both_client_stream *nasty_both(
+    struct rpc_client *client, const struct rpc_options *options, struct rpc_error **error)
+{
+    const struct rpc_method *method = &nasty_methods[NASTY_BOTH];
+    struct rpc_stream *stream = rpc_client_open(client, method, options, NULL, error);
+    return (struct nasty_both_client_stream *)(void *)stream;
+}
+
+enum rpc_result nasty_both_write(
+    struct nasty_both_client_stream *stream, const nasty_empty *message, struct rpc_error **error)
+{
+    return rpc_stream_send(nasty_both_rpc_stream(stream), &message->base, error);
+}
+
+enum rpc_result nasty_both_half_close(
+    struct nasty_both_client_stream *stream, struct rpc_error **error)
+{
+    return rpc_stream_half_close(nasty_both_rpc_stream(stream), error);
+}
+
+enum rpc_result nasty_both_next(
+    struct nasty_both_client_stream *stream, const nasty_empty **out, struct rpc_error **error)
+{
+    const ProtobufCMessage *message = NULL;
+    enum rpc_result result = rpc_stream_next(nasty_both_rpc_stream(stream), &message, error);
+    *out = (const nasty_empty *)message;
+    return result;
+}
+
+void nasty_both_close(struct nasty_both_client_stream *stream)
+{
+    rpc_stream_close(nasty_both_rpc_stream(stream));
+}
+
+static enum rpc_take message_nasty_both(
+    const void *source, void *data, struct rpc_stream *stream, const ProtobufCMessage *message)
+{
+    const struct nasty_both_hooks *typed = source;
+    if (typed->message == NULL)
+        return RPC_TAKE_DONE;
+    return typed->message(
+        data, (struct nasty_both_client_stream *)(void *)stream, (const nasty_empty *)message);
+}
+
+static void writable_nasty_both(const void *source, void *data, struct rpc_stream *stream)
+{
+    const struct nasty_both_hooks *typed = source;
+    if (typed->writable != NULL)
+        typed->writable(data, (struct nasty_both_client_stream *)(void *)stream);
+}
+
+static void ended_nasty_both(
+    const void *source, void *data, struct rpc_stream *stream, const struct rpc_error *error)
+{
+    const struct nasty_both_hooks *typed = source;
+    if (typed->ended != NULL)
+        typed->ended(data, (struct nasty_both_client_stream *)(void *)stream, error);
+}
+
+static const struct rpc_watch_hooks hooks_nasty_both = {
+    .message = message_nasty_both,
+    .writable = writable_nasty_both,
+    .ended = ended_nasty_both,
+};
+
+struct nasty_both_client_stream *nasty_both_watch(struct rpc_client *client,
+    const struct rpc_options *options, const struct nasty_both_hooks *hooks, void *data,
+    struct rpc_error **error)
+{
+    const struct rpc_method *method = &nasty_methods[NASTY_BOTH];
+    struct rpc_stream *stream =
+        rpc_client_watch(client, method, options, NULL, &hooks_nasty_both, hooks, data, error);
+    return (struct nasty_both_client_stream *)(void *)stream;
+}
+
+/* ---- RestartEveryThingThatRunsAtOnce ---- */
+
 enum rpc_result nasty_second_restart_every_thing_that_runs_at_once(struct rpc_client *client,
     const struct rpc_options *options, const nasty_everything *request,
     const nasty_everything **out, struct rpc_error **error)
@@ -36,4 +299,24 @@ enum rpc_result nasty_second_restart_every_thing_that_runs_at_once(struct rpc_cl
         rpc_client_call(client, method, options, &request->base, &response, error);
     *out = (const nasty_everything *)response;
     return result;
+}
+
+static void deliver_nasty_second_restart_every_thing_that_runs_at_once(
+    rpc_typed_fn typed, void *data, const struct rpc_error *error, const ProtobufCMessage *response)
+{
+    nasty_second_restart_every_thing_that_runs_at_once_done_fn done =
+        (nasty_second_restart_every_thing_that_runs_at_once_done_fn)typed;
+    done(data, error, (const nasty_everything *)response);
+}
+
+struct rpc_pending *nasty_second_restart_every_thing_that_runs_at_once_begin(
+    struct rpc_client *client, const struct rpc_options *options, const nasty_everything *request,
+    nasty_second_restart_every_thing_that_runs_at_once_done_fn done, void *data,
+    struct rpc_error **error)
+{
+    const struct rpc_method *method =
+        &nasty_second_methods[NASTY_SECOND_RESTART_EVERY_THING_THAT_RUNS_AT_ONCE];
+    return rpc_client_begin(client, method, options, &request->base,
+        deliver_nasty_second_restart_every_thing_that_runs_at_once, (rpc_typed_fn)done, data,
+        error);
 }

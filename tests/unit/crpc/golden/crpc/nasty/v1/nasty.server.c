@@ -50,14 +50,198 @@ static void invoke_nasty_nothing(
     typed->nothing(self, (struct nasty_nothing_call *)(void *)call, (const nasty_empty *)request);
 }
 
+/* ---- Down: server stream ---- */
+
+struct rpc_call *nasty_down_base(struct nasty_down_call *call)
+{
+    return (struct rpc_call *)(void *)call;
+}
+
+static enum rpc_pull next_nasty_down(const void *source, void *state, struct rpc_call *call)
+{
+    const struct nasty_down_stream *typed = source;
+    return typed->next(state, (struct nasty_down_call *)(void *)call);
+}
+
+static void closed_nasty_down(const void *source, void *state, enum rpc_code code)
+{
+    const struct nasty_down_stream *typed = source;
+    if (typed->closed != NULL)
+        typed->closed(state, code);
+}
+
+static const struct rpc_stream_hooks hooks_nasty_down = {
+    .next = next_nasty_down,
+    .closed = closed_nasty_down,
+};
+
+void nasty_down_begin(
+    struct nasty_down_call *call, const struct nasty_down_stream *stream, void *state)
+{
+    rpc_call_begin_stream(nasty_down_base(call), &hooks_nasty_down, stream, state);
+}
+
+enum rpc_code nasty_down_send(struct nasty_down_call *call, const nasty_everything *message)
+{
+    return rpc_call_send_message(nasty_down_base(call), &message->base);
+}
+
+void nasty_down_wake(struct nasty_down_call *call)
+{
+    rpc_call_wake(nasty_down_base(call));
+}
+
+static void invoke_nasty_down(
+    const void *handlers, void *self, struct rpc_call *call, const ProtobufCMessage *request)
+{
+    const struct nasty_handlers *typed = handlers;
+    if (typed->down == NULL) {
+        rpc_call_not_implemented(call);
+        return;
+    }
+    typed->down(self, (struct nasty_down_call *)(void *)call, (const nasty_empty *)request);
+}
+
+/* ---- Up: client stream ---- */
+
+struct rpc_call *nasty_up_base(struct nasty_up_call *call)
+{
+    return (struct rpc_call *)(void *)call;
+}
+
+static enum rpc_take message_nasty_up(
+    const void *source, void *state, struct rpc_call *call, const ProtobufCMessage *message)
+{
+    const struct nasty_up_stream *typed = source;
+    return typed->message(
+        state, (struct nasty_up_call *)(void *)call, (const nasty_everything *)message);
+}
+
+static void half_closed_nasty_up(const void *source, void *state, struct rpc_call *call)
+{
+    const struct nasty_up_stream *typed = source;
+    if (typed->half_closed != NULL)
+        typed->half_closed(state, (struct nasty_up_call *)(void *)call);
+}
+
+static void closed_nasty_up(const void *source, void *state, enum rpc_code code)
+{
+    const struct nasty_up_stream *typed = source;
+    if (typed->closed != NULL)
+        typed->closed(state, code);
+}
+
+static const struct rpc_stream_hooks hooks_nasty_up = {
+    .message = message_nasty_up,
+    .half_closed = half_closed_nasty_up,
+    .closed = closed_nasty_up,
+};
+
+void nasty_up_begin(struct nasty_up_call *call, const struct nasty_up_stream *stream, void *state)
+{
+    rpc_call_begin_stream(nasty_up_base(call), &hooks_nasty_up, stream, state);
+}
+
+void nasty_up_wake(struct nasty_up_call *call)
+{
+    rpc_call_wake(nasty_up_base(call));
+}
+
+void nasty_up_reply(struct nasty_up_call *call, const nasty_empty *response)
+{
+    rpc_call_reply_message(nasty_up_base(call), &response->base);
+}
+
+static void invoke_nasty_up(
+    const void *handlers, void *self, struct rpc_call *call, const ProtobufCMessage *request)
+{
+    const struct nasty_handlers *typed = handlers;
+    (void)request;
+    if (typed->up == NULL) {
+        rpc_call_not_implemented(call);
+        return;
+    }
+    typed->up(self, (struct nasty_up_call *)(void *)call);
+}
+
+/* ---- Both: bidirectional stream ---- */
+
+struct rpc_call *nasty_both_base(struct nasty_both_call *call)
+{
+    return (struct rpc_call *)(void *)call;
+}
+
+static enum rpc_pull next_nasty_both(const void *source, void *state, struct rpc_call *call)
+{
+    const struct nasty_both_stream *typed = source;
+    return typed->next(state, (struct nasty_both_call *)(void *)call);
+}
+
+static enum rpc_take message_nasty_both(
+    const void *source, void *state, struct rpc_call *call, const ProtobufCMessage *message)
+{
+    const struct nasty_both_stream *typed = source;
+    return typed->message(
+        state, (struct nasty_both_call *)(void *)call, (const nasty_empty *)message);
+}
+
+static void half_closed_nasty_both(const void *source, void *state, struct rpc_call *call)
+{
+    const struct nasty_both_stream *typed = source;
+    if (typed->half_closed != NULL)
+        typed->half_closed(state, (struct nasty_both_call *)(void *)call);
+}
+
+static void closed_nasty_both(const void *source, void *state, enum rpc_code code)
+{
+    const struct nasty_both_stream *typed = source;
+    if (typed->closed != NULL)
+        typed->closed(state, code);
+}
+
+static const struct rpc_stream_hooks hooks_nasty_both = {
+    .next = next_nasty_both,
+    .message = message_nasty_both,
+    .half_closed = half_closed_nasty_both,
+    .closed = closed_nasty_both,
+};
+
+void nasty_both_begin(
+    struct nasty_both_call *call, const struct nasty_both_stream *stream, void *state)
+{
+    rpc_call_begin_stream(nasty_both_base(call), &hooks_nasty_both, stream, state);
+}
+
+enum rpc_code nasty_both_send(struct nasty_both_call *call, const nasty_empty *message)
+{
+    return rpc_call_send_message(nasty_both_base(call), &message->base);
+}
+
+void nasty_both_wake(struct nasty_both_call *call)
+{
+    rpc_call_wake(nasty_both_base(call));
+}
+
+static void invoke_nasty_both(
+    const void *handlers, void *self, struct rpc_call *call, const ProtobufCMessage *request)
+{
+    const struct nasty_handlers *typed = handlers;
+    (void)request;
+    if (typed->both == NULL) {
+        rpc_call_not_implemented(call);
+        return;
+    }
+    typed->both(self, (struct nasty_both_call *)(void *)call);
+}
+
 /* ---- crpc.nasty.v1.Nasty ---- */
 
 static const rpc_invoke_fn nasty_invoke[NASTY_METHOD_COUNT] = {
     [NASTY_GET_URL] = invoke_nasty_get_url,
     [NASTY_NOTHING] = invoke_nasty_nothing,
-    [NASTY_DOWN] = NULL,
-    [NASTY_UP] = NULL,
-    [NASTY_BOTH] = NULL,
+    [NASTY_DOWN] = invoke_nasty_down,
+    [NASTY_UP] = invoke_nasty_up,
+    [NASTY_BOTH] = invoke_nasty_both,
 };
 
 struct rpc_service nasty_service(const struct nasty_handlers *handlers, void *self)
