@@ -50,7 +50,36 @@ enum {
      * how far it came, arrives before the client gives up by itself. */
     RPC_CLIENT_MARGIN_MS = 50,
     /* Text of a status; longer ones are cut between characters. */
-    RPC_STATUS_TEXT_MAX = 1024
+    RPC_STATUS_TEXT_MAX = 1024,
+
+    /* ---- crpc/listener.h; the first four can be set there ---- */
+
+    /* Connections in all. Beyond, the least recently active one without a call is closed, of the
+     * process that holds most; where all of them have calls, one of a process that holds more than
+     * the newcomer's, else the new one. */
+    RPC_LISTENER_CONNECTIONS_MAX = 1024,
+    /* Connections of one process. Beyond, its own least recently active one without a call is
+     * closed; where all of them wait for an answer, the new one is. */
+    RPC_LISTENER_CONNECTIONS_PER_PID = 256,
+    /* Without a call and without a byte for this long, a connection is closed. */
+    RPC_LISTENER_IDLE_MS = 60 * 60 * 1000,
+    /* After a stop calls in flight may go on for this long; then they are cancelled. */
+    RPC_LISTENER_SHUT_MS = 5 * 1000,
+    /* Descriptors of the process that connections never use up. */
+    RPC_LISTENER_DESCRIPTORS_RESERVED = 64,
+    /* One read of one connection in one turn: what one client may cost before the next is looked
+     * at. */
+    RPC_LISTENER_READ_BYTES = 64 << 10,
+    /* Accepted in one turn; the kernel keeps the rest ... */
+    RPC_LISTENER_ACCEPTS_PER_TURN = 32,
+    /* ... this many at most; then connecting blocks, or answers EAGAIN. */
+    RPC_LISTENER_BACKLOG = 128,
+    /* When accepting fails for want of memory, it is tried again after this time. */
+    RPC_LISTENER_PAUSE_MS = 100,
+    /* Another process makes a socket in the same directory: how long to wait for it. */
+    RPC_LISTENER_BIND_MS = 2 * 1000,
+    /* What fits a socket address besides its NUL (unix(7)); a longer path is refused. */
+    RPC_LISTENER_PATH_MAX = 107
 };
 
 #endif

@@ -20,6 +20,10 @@
 
 #include "crpc/crpc.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct rpc_server;
 struct rpc_connection;
 
@@ -127,4 +131,7 @@ int64_t rpc_connection_tick(struct rpc_connection *connection, int64_t now_ms);
 /* Calls in flight on this connection. */
 size_t rpc_connection_n_calls(const struct rpc_connection *connection);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
