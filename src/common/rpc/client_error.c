@@ -22,7 +22,7 @@ void rpc_error_free(struct rpc_error *error)
     free(error);
 }
 
-static enum rpc_result hand_over(struct rpc_error **out, struct rpc_error *error)
+enum rpc_result rpc_error_hand_over(struct rpc_error *error, struct rpc_error **out)
 {
     if (out == NULL)
         rpc_error_free(error);
@@ -76,16 +76,16 @@ enum rpc_result rpc_error_from_status(
 {
     struct rpc_error *error = calloc(1, sizeof *error);
     if (error == NULL)
-        return hand_over(out, &no_memory);
+        return rpc_error_hand_over(&no_memory, out);
     error->code = status->code;
     error->from_server = !status->is_local;
     error->system_error = system_error;
     error->message = copy_text(status->message);
     if (error->message == NULL || !copy_details(error, status)) {
         rpc_error_free(error);
-        return hand_over(out, &no_memory);
+        return rpc_error_hand_over(&no_memory, out);
     }
-    return hand_over(out, error);
+    return rpc_error_hand_over(error, out);
 }
 
 enum rpc_result rpc_error_make(
@@ -99,4 +99,24 @@ enum rpc_result rpc_error_make(
     const struct rpc_status status = {
         .code = code, .is_local = true, .message = RPC_BYTES_OF_TEXT(text)};
     return rpc_error_from_status(out, &status, system_error);
+}
+
+enum rpc_result rpc_error_copy(const struct rpc_error *error, struct rpc_error **out)
+{
+    struct rpc_envelope_pair details[RPC_METADATA_PAIRS_MAX];
+    for (size_t i = 0; i < error->n_details; i++) {
+        const struct rpc_error_detail *detail = &error->details[i];
+        details[i] = (struct rpc_envelope_pair){
+            .key = RPC_BYTES_OF_TEXT(detail->type_name),
+            .value = {.data = detail->value, .len = detail->value_len},
+        };
+    }
+    const struct rpc_status status = {
+        .code = error->code,
+        .is_local = !error->from_server,
+        .message = RPC_BYTES_OF_TEXT(error->message),
+        .details = details,
+        .n_details = error->n_details,
+    };
+    return rpc_error_from_status(out, &status, error->system_error);
 }

@@ -11,5 +11,9 @@ enum rpc_result rpc_error_make(struct rpc_error **out, enum rpc_code code, int s
     const char *format, ...) __attribute__((format(printf, 4, 5)));
 enum rpc_result rpc_error_from_status(
     struct rpc_error **out, const struct rpc_status *status, int system_error);
+/* Gives `error` to the caller, who may not want it (`out` NULL). Answers RPC_ERROR. */
+enum rpc_result rpc_error_hand_over(struct rpc_error *error, struct rpc_error **out);
+/* RPC_ERROR with a copy. */
+enum rpc_result rpc_error_copy(const struct rpc_error *error, struct rpc_error **out);
 
 #endif
