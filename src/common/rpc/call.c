@@ -1,16 +1,10 @@
 /* One call: its memory, its handler, its one end. */
 #include <assert.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "common/base/utf8.h"
 #include "common/rpc/engine.h"
-#include "common/rpc/scan.h"
-
-static const char TYPE_URL_PREFIX[] = "type.googleapis.com/";
 
 /* ---- life ---- */
 
@@ -60,30 +54,52 @@ void rpc_call_destroy(struct rpc_call *call)
     list_remove(&call->in_owner);
     list_remove(&call->in_deadlines);
     call->server->n_calls--;
+    rpc_call_stream_free(call->stream);
+    free(call->metadata);
     arena_deinit(&call->arena);
     free(call);
 }
 
-/* The one place where a call ends for its handler. */
-static void conclude(struct rpc_call *call)
+/* Nobody knows the call any more but the hooks of its stream. */
+static void bury(struct rpc_call *call)
 {
-    assert(!call->is_finished);
-    call->is_finished = true;
-    list_remove(&call->in_deadlines);
-    release_session_call(call);
-    leave_connection(call);
-    if (!call->is_held)
-        rpc_call_destroy(call);
+    if (call->stream != NULL)
+        rpc_call_stream_close(call->stream, call->end_code);
+    rpc_call_destroy(call);
+}
+
+void rpc_call_hold(struct rpc_call *call)
+{
+    assert(!call->is_held);
+    call->is_held = true;
+}
+
+bool rpc_call_unhold(struct rpc_call *call)
+{
+    call->is_held = false;
+    if (!call->is_finished)
+        return true;
+    bury(call);
+    return false;
 }
 
 /* ---- ending ---- */
 
-static void write_message(const void *source, uint8_t *out)
+void rpc_call_conclude(struct rpc_call *call, enum rpc_code code)
 {
-    (void)protobuf_c_message_pack(source, out);
+    assert(!call->is_finished);
+    call->is_finished = true;
+    call->end_code = code;
+    list_remove(&call->in_deadlines);
+    if (call->stream != NULL)
+        rpc_call_stream_stop(call->stream);
+    release_session_call(call);
+    leave_connection(call);
+    if (!call->is_held)
+        bury(call);
 }
 
-static enum rpc_send_result send_end(
+enum rpc_send_result rpc_call_send_end(
     struct rpc_call *call, const struct rpc_status *status, const struct rpc_payload *answer)
 {
     if (call->session_call == NULL)
@@ -95,115 +111,24 @@ static enum rpc_send_result send_end(
     return result;
 }
 
-/* Packs the detail into `pair` with memory of the
- * arena; without memory the error goes without it. */
-static size_t pack_detail(
-    struct arena *arena, const ProtobufCMessage *detail, struct rpc_envelope_pair *pair)
+static void write_message(const void *source, uint8_t *out)
 {
-    if (detail == NULL)
-        return 0;
-    size_t len = protobuf_c_message_get_packed_size(detail);
-    uint8_t *value = arena_alloc(arena, len);
-    const char *url = arena_printf(arena, "%s%s", TYPE_URL_PREFIX, detail->descriptor->name);
-    if (value == NULL || url == NULL)
-        return 0;
-    (void)protobuf_c_message_pack(detail, value);
-    *pair = (struct rpc_envelope_pair){
-        .key = RPC_BYTES_OF_TEXT(url), .value = {.data = value, .len = len}};
-    return 1;
-}
-
-/* Sends the error; the call itself stays as it is. */
-static void send_error(
-    struct rpc_call *call, enum rpc_code code, const ProtobufCMessage *detail, const char *text)
-{
-    /* Not the call's arena: that one may be what has run out. Its cap also keeps the detail so
-     * small that the error is never too large to be sent. */
-    struct arena arena;
-    arena_init(&arena, RPC_ARENA_EXTRA_BYTES);
-    struct rpc_envelope_pair pair;
-    const struct rpc_status status = {
-        .code = code,
-        .message = {.data = (const uint8_t *)text,
-            .len = utf8_cut(text, strlen(text), RPC_STATUS_TEXT_MAX)},
-        .details = &pair,
-        .n_details = pack_detail(&arena, detail, &pair),
-    };
-    if (send_end(call, &status, NULL) == RPC_SEND_NO_ROOM)
-        rpc_session_lose(call->connection->session, RPC_UNAVAILABLE, "no room for an answer");
-    arena_deinit(&arena);
-}
-
-static enum rpc_code code_of(enum rpc_refusal refusal)
-{
-    switch (refusal) {
-    case RPC_REFUSAL_NOT_IMPLEMENTED:
-    case RPC_REFUSAL_UNKNOWN_FIELD:
-        return RPC_UNIMPLEMENTED;
-    case RPC_REFUSAL_BAD_TEXT:
-    case RPC_REFUSAL_MALFORMED:
-    case RPC_REFUSAL_UNKNOWN_VALUE:
-        return RPC_INVALID_ARGUMENT;
-    case RPC_REFUSAL_LIMIT:
-        return RPC_RESOURCE_EXHAUSTED;
-    case RPC_REFUSAL_DEADLINE:
-        return RPC_DEADLINE_EXCEEDED;
-    case RPC_REFUSAL_SHUTTING_DOWN:
-        return RPC_UNAVAILABLE;
-    case RPC_REFUSAL_INTERNAL:
-        return RPC_INTERNAL;
-    }
-    return RPC_INTERNAL;
-}
-
-static void send_refusal(struct rpc_call *call, enum rpc_refusal refusal, const char *text)
-{
-    struct rpc_refusal_facts facts = {
-        .refusal = refusal, .code = code_of(refusal), .message = text, .method = call->method};
-    const struct rpc_server_hooks *hooks = &call->server->hooks;
-    const ProtobufCMessage *detail = NULL;
-    if (hooks->refusal_detail != NULL)
-        detail = hooks->refusal_detail(hooks->data, &facts);
-    send_error(call, facts.code, detail, text);
-}
-
-void rpc_call_refuse(struct rpc_call *call, enum rpc_refusal refusal, const char *format, ...)
-{
-    char text[RPC_STATUS_TEXT_MAX + 1];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    send_refusal(call, refusal, text);
-    conclude(call);
-}
-
-void rpc_call_fail(struct rpc_call *call, enum rpc_code code, const ProtobufCMessage *detail,
-    const char *format, ...)
-{
-    assert(code != RPC_OK);
-    /* One more than is sent, so that a text that was cut here is cut between characters there. */
-    char text[RPC_STATUS_TEXT_MAX + 2];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    send_error(call, code, detail, text);
-    conclude(call);
+    (void)protobuf_c_message_pack(source, out);
 }
 
 void rpc_call_reply_message(struct rpc_call *call, const ProtobufCMessage *response)
 {
     assert(call->method == NULL || response->descriptor == call->method->response->descriptor);
+    assert(call->method == NULL || !rpc_method_gives_stream(call->method));
     const struct rpc_payload answer = {
         .len = call->session_call == NULL ? 0 : protobuf_c_message_get_packed_size(response),
         .write = write_message,
         .source = response,
     };
-    switch (send_end(call, &(struct rpc_status){.code = RPC_OK}, &answer)) {
+    switch (rpc_call_send_end(call, &(struct rpc_status){.code = RPC_OK}, &answer)) {
     case RPC_SEND_TAKEN:
     case RPC_SEND_GONE:
-        conclude(call);
+        rpc_call_conclude(call, RPC_OK);
         return;
     case RPC_SEND_TOO_LARGE:
         rpc_call_refuse(
@@ -217,97 +142,20 @@ void rpc_call_reply_message(struct rpc_call *call, const ProtobufCMessage *respo
 
 /* ---- running ---- */
 
-static void *allocate(void *arena, size_t size)
-{
-    return arena_alloc(arena, size);
-}
-
-static void release(void *arena, void *memory)
-{
-    /* Dies with the call. */
-    (void)arena;
-    (void)memory;
-}
-
-static const char *shown(const char *name)
-{
-    return name == NULL ? "?" : name;
-}
-
-static void refuse_scanned(
-    struct rpc_call *call, enum rpc_scan_result result, const struct rpc_scan_place *place)
-{
-    const char *message = place->message;
-    switch (result) {
-    case RPC_SCAN_UNKNOWN_FIELD:
-        rpc_call_refuse(call, RPC_REFUSAL_UNKNOWN_FIELD,
-            "field %u of %s is unknown to this server; nothing was done", place->number, message);
-        return;
-    case RPC_SCAN_UNKNOWN_VALUE:
-        rpc_call_refuse(call, RPC_REFUSAL_UNKNOWN_VALUE, "value %d of field %s of %s is unknown",
-            place->value, shown(place->field), message);
-        return;
-    case RPC_SCAN_BAD_TEXT:
-        rpc_call_refuse(call, RPC_REFUSAL_BAD_TEXT,
-            "field %s of %s is not text: not UTF-8, or it has a NUL in it", shown(place->field),
-            message);
-        return;
-    case RPC_SCAN_TOO_DEEP:
-        rpc_call_refuse(call, RPC_REFUSAL_MALFORMED, "the request is nested deeper than %d levels",
-            RPC_NESTING_MAX);
-        return;
-    case RPC_SCAN_GOOD:
-    case RPC_SCAN_MALFORMED:
-        break;
-    }
-    rpc_call_refuse(call, RPC_REFUSAL_MALFORMED, "the request is not a valid %s", message);
-}
-
-/* The decoded request in the call's arena; NULL: refused. */
-static const ProtobufCMessage *decode(struct rpc_call *call, struct rpc_bytes message)
-{
-    const ProtobufCMessageDescriptor *descriptor = call->method->request->descriptor;
-    const struct rpc_scan_rules rules = {
-        .refuse_unknown_fields = call->method->mutates, .refuse_unknown_values = true};
-    struct rpc_scan_place place;
-    enum rpc_scan_result result = rpc_scan(descriptor, &rules, message.data, message.len, &place);
-    if (result != RPC_SCAN_GOOD) {
-        refuse_scanned(call, result, &place);
-        return NULL;
-    }
-    arena_init(&call->arena, message.len * RPC_ARENA_FACTOR + RPC_ARENA_EXTRA_BYTES);
-    ProtobufCAllocator allocator = {
-        .alloc = allocate, .free = release, .allocator_data = &call->arena};
-    const ProtobufCMessage *request =
-        protobuf_c_message_unpack(descriptor, &allocator, message.len, message.data);
-    if (request == NULL && arena_is_exhausted(&call->arena))
-        rpc_call_refuse(call, RPC_REFUSAL_LIMIT, "decoding the request takes too much memory");
-    else if (request == NULL)
-        rpc_call_refuse(
-            call, RPC_REFUSAL_MALFORMED, "the request is not a valid %s", descriptor->name);
-    return request;
-}
-
-void rpc_call_not_implemented(struct rpc_call *call)
-{
-    rpc_call_refuse(call, RPC_REFUSAL_NOT_IMPLEMENTED,
-        "method %s of service %s is not implemented by this server", call->method->name,
-        call->method->service);
-}
-
-static void invoke(struct rpc_call *call, struct rpc_bytes message)
+static void invoke(struct rpc_call *call, const struct rpc_bytes *message)
 {
     const struct rpc_service *service = call->service;
     rpc_invoke_fn handler = service->invoke[call->method - service->methods];
-    if (handler == NULL || call->method->kind != RPC_UNARY) {
+    if (handler == NULL) {
         rpc_call_not_implemented(call);
         return;
     }
-    const ProtobufCMessage *request = decode(call, message);
-    if (request == NULL)
+    const ProtobufCMessage *request = NULL;
+    if (message != NULL)
+        request = rpc_call_decode(call, &call->arena, *message);
+    if (message != NULL && request == NULL)
         return;
-    const struct rpc_server_hooks *hooks = &call->server->hooks;
-    if (hooks->admit == NULL || hooks->admit(hooks->data, call, request))
+    if (rpc_call_admit(call, request))
         handler(service->handlers, service->self, call, request);
 }
 
@@ -324,18 +172,20 @@ static void await_deadline(struct rpc_call *call)
     list_append(before->next, &call->in_deadlines);
 }
 
-void rpc_call_run(struct rpc_call *call, struct rpc_bytes message)
+void rpc_call_run(struct rpc_call *call, const struct rpc_bytes *message)
 {
-    call->is_held = true;
+    rpc_call_hold(call);
     invoke(call, message);
-    call->is_held = false;
-    if (call->is_finished)
-        rpc_call_destroy(call);
-    else
+    if (rpc_call_unhold(call))
         await_deadline(call);
 }
 
-/* ---- cancellation ---- */
+/* ---- ends that the handler did not choose ---- */
+
+static bool is_streaming(const struct rpc_call *call)
+{
+    return call->stream != NULL && rpc_call_stream_has_begun(call->stream);
+}
 
 static void run_cancel_hook(struct rpc_call *call)
 {
@@ -346,32 +196,51 @@ static void run_cancel_hook(struct rpc_call *call)
 }
 
 /* Nobody waits for the answer any more; the handler goes on. */
-static void let_go(struct rpc_call *call)
+static void let_go(struct rpc_call *call, enum rpc_code code)
 {
+    call->end_code = code;
     list_remove(&call->in_deadlines);
+    if (call->stream != NULL)
+        rpc_call_stream_stop(call->stream);
     release_session_call(call);
     leave_connection(call);
     list_append(&call->server->orphans, &call->in_owner);
 }
 
-void rpc_call_abandon(struct rpc_call *call)
+void rpc_call_abandon(struct rpc_call *call, enum rpc_code code)
 {
-    let_go(call);
+    if (is_streaming(call)) {
+        rpc_call_conclude(call, code);
+        return;
+    }
+    let_go(call, code);
+    run_cancel_hook(call);
+}
+
+void rpc_call_starve(struct rpc_call *call)
+{
+    static const char TEXT[] = "no memory for a message";
+    if (is_streaming(call)) {
+        rpc_call_refuse(call, RPC_REFUSAL_LIMIT, TEXT);
+        return;
+    }
+    let_go(call, rpc_call_send_refusal(call, RPC_REFUSAL_LIMIT, TEXT));
     run_cancel_hook(call);
 }
 
 void rpc_call_expire(struct rpc_call *call)
 {
-    call->is_held = true;
-    run_cancel_hook(call);
-    call->is_held = false;
-    if (call->is_finished) {
-        rpc_call_destroy(call);
+    static const char TEXT[] = "the deadline passed while the server worked on the request";
+    if (is_streaming(call)) {
+        rpc_call_refuse(call, RPC_REFUSAL_DEADLINE, TEXT);
         return;
     }
-    send_refusal(
-        call, RPC_REFUSAL_DEADLINE, "the deadline passed while the server worked on the request");
-    let_go(call);
+    /* A stream that is begun from the hook comes too late. */
+    call->end_code = RPC_DEADLINE_EXCEEDED;
+    rpc_call_hold(call);
+    run_cancel_hook(call);
+    if (rpc_call_unhold(call))
+        let_go(call, rpc_call_send_refusal(call, RPC_REFUSAL_DEADLINE, TEXT));
 }
 
 /* ---- what handlers ask ---- */
@@ -400,4 +269,21 @@ const struct rpc_peer *rpc_call_peer(const struct rpc_call *call)
 const struct rpc_method *rpc_call_method(const struct rpc_call *call)
 {
     return call->method;
+}
+
+const struct rpc_metadata *rpc_call_metadata(const struct rpc_call *call, size_t *out_n)
+{
+    *out_n = call->metadata == NULL ? 0 : call->metadata->n;
+    return call->metadata == NULL ? NULL : call->metadata->pairs;
+}
+
+const char *rpc_call_metadata_value(const struct rpc_call *call, const char *key)
+{
+    size_t n_pairs = 0;
+    const struct rpc_metadata *pairs = rpc_call_metadata(call, &n_pairs);
+    for (size_t i = 0; i < n_pairs; i++) {
+        if (strcmp(pairs[i].key, key) == 0)
+            return pairs[i].value;
+    }
+    return NULL;
 }

@@ -20,6 +20,7 @@ struct rpc_connection *rpc_connection_new(struct rpc_server *server, const struc
     connection->peer = *peer;
     connection->stalled_since = CLOCK_NEVER;
     list_init(&connection->calls);
+    list_init(&connection->awake);
     return connection;
 }
 
@@ -27,7 +28,8 @@ struct rpc_connection *rpc_connection_new(struct rpc_server *server, const struc
 static void abandon_calls(struct rpc_connection *connection)
 {
     while (!list_is_empty(&connection->calls))
-        rpc_call_abandon(CONTAINER_OF(connection->calls.next, struct rpc_call, in_owner));
+        rpc_call_abandon(
+            CONTAINER_OF(connection->calls.next, struct rpc_call, in_owner), RPC_CANCELLED);
 }
 
 void rpc_connection_free(struct rpc_connection *connection)
@@ -82,8 +84,11 @@ static void refuse_unknown(struct rpc_call *call, const struct rpc_session_facts
 
 static void refuse_judged(struct rpc_call *call, const struct rpc_status *status)
 {
-    enum rpc_refusal refusal =
-        status->code == RPC_RESOURCE_EXHAUSTED ? RPC_REFUSAL_LIMIT : RPC_REFUSAL_MALFORMED;
+    enum rpc_refusal refusal = RPC_REFUSAL_MALFORMED;
+    if (status->code == RPC_RESOURCE_EXHAUSTED)
+        refusal = RPC_REFUSAL_LIMIT;
+    else if (status->code == RPC_UNIMPLEMENTED)
+        refusal = RPC_REFUSAL_NOT_IMPLEMENTED;
     rpc_call_refuse(
         call, refusal, "%.*s", (int)status->message.len, (const char *)status->message.data);
 }
@@ -111,27 +116,65 @@ static bool admit_call(struct rpc_call *call, const struct rpc_session_event *ev
     return false;
 }
 
+/* What is allocated for a call besides itself. False: refused, and gone. */
+static bool furnish_call(struct rpc_call *call, const struct rpc_session_facts *facts)
+{
+    enum rpc_metadata_result result = RPC_METADATA_COPIED;
+    if (facts->n_metadata > 0)
+        result = rpc_metadata_copy(facts->metadata, facts->n_metadata, &call->metadata);
+    if (result == RPC_METADATA_BAD_TEXT) {
+        rpc_call_refuse(call, RPC_REFUSAL_BAD_TEXT,
+            "the metadata is not text: not UTF-8, or it has a NUL in it");
+        return false;
+    }
+    if (call->method->kind != RPC_UNARY)
+        call->stream = rpc_call_stream_new(call);
+    if (result == RPC_METADATA_NO_MEMORY ||
+        (call->method->kind != RPC_UNARY && call->stream == NULL)) {
+        rpc_call_refuse(call, RPC_REFUSAL_LIMIT, "no memory for the call");
+        return false;
+    }
+    return true;
+}
+
 static void open_call(struct rpc_connection *connection, const struct rpc_session_event *event)
 {
     struct rpc_call *call = rpc_call_new(connection, event->call);
     if (call == NULL) {
         connection->close_reason = "no memory for a call";
-        rpc_session_lose(connection->session, RPC_UNAVAILABLE, connection->close_reason);
+        rpc_session_lose(connection->session, RPC_CANCELLED, connection->close_reason);
         return;
     }
-    if (!admit_call(call, event))
+    if (!admit_call(call, event) || !furnish_call(call, &event->facts))
         return;
     call->service = rpc_server_service_of(call->server, call->method);
     call->deadline_at = deadline_of(&event->facts, connection->now_ms);
+    if (rpc_method_takes_stream(call->method))
+        rpc_call_run(call, NULL);
 }
 
 /* ---- events ---- */
+
+static void take_message(struct rpc_call *call, struct rpc_bytes message)
+{
+    if (rpc_method_takes_stream(call->method))
+        rpc_call_stream_take_message(call->stream, message);
+    else
+        rpc_call_run(call, &message);
+}
+
+static void take_half_close(struct rpc_call *call)
+{
+    /* Otherwise the message was the request, and its handler is at work. */
+    if (rpc_method_takes_stream(call->method))
+        rpc_call_stream_take_half_close(call->stream);
+}
 
 static void end_call(const struct rpc_session_event *event)
 {
     struct rpc_call *call = rpc_session_call_owner(event->call);
     if (call != NULL)
-        rpc_call_abandon(call);
+        rpc_call_abandon(call, event->status.code);
     else
         rpc_session_call_release(event->call);
 }
@@ -145,10 +188,10 @@ static void pump(struct rpc_connection *connection)
             open_call(connection, &event);
             break;
         case RPC_EVENT_MESSAGE:
-            rpc_call_run(rpc_session_call_owner(event.call), event.message);
+            take_message(rpc_session_call_owner(event.call), event.message);
             break;
         case RPC_EVENT_HALF_CLOSED:
-            /* Unary: the message was the request, and its handler is at work. */
+            take_half_close(rpc_session_call_owner(event.call));
             break;
         case RPC_EVENT_ENDED:
             end_call(&event);
@@ -192,8 +235,20 @@ void rpc_connection_receive_end(struct rpc_connection *connection)
 
 /* ---- output ---- */
 
+static void ask_streams(struct rpc_connection *connection)
+{
+    assert(!connection->is_active);
+    connection->is_active = true;
+    rpc_call_streams_ask(&connection->awake);
+    connection->is_active = false;
+    watch_stall(connection);
+}
+
 const uint8_t *rpc_connection_output(struct rpc_connection *connection, size_t *out_len)
 {
+    connection->has_told_awake = false;
+    if (!list_is_empty(&connection->awake))
+        ask_streams(connection);
     return rpc_session_output(connection->session, out_len);
 }
 
@@ -214,7 +269,25 @@ void rpc_connection_note_output(struct rpc_connection *connection, bool had_outp
         connection->output_ready(connection->output_data);
 }
 
+void rpc_connection_note_awake(struct rpc_connection *connection)
+{
+    if (connection->is_active || connection->has_told_awake || connection->output_ready == NULL)
+        return;
+    connection->has_told_awake = true;
+    connection->output_ready(connection->output_data);
+}
+
 /* ---- what the transport should do ---- */
+
+static bool has_stream_to_ask(const struct rpc_connection *connection)
+{
+    LIST_FOR_EACH(link, &connection->awake)
+    {
+        if (rpc_call_stream_is_ready(CONTAINER_OF(link, struct rpc_call_stream, in_awake)))
+            return true;
+    }
+    return false;
+}
 
 const char *rpc_connection_close_reason(const struct rpc_connection *connection)
 {
@@ -235,7 +308,7 @@ unsigned rpc_connection_wants(const struct rpc_connection *connection)
     unsigned wants = 0;
     size_t len = 0;
     (void)rpc_session_output(connection->session, &len);
-    if (len > 0)
+    if (len > 0 || has_stream_to_ask(connection))
         wants |= RPC_WANTS_WRITE;
     if (rpc_session_wants_read(connection->session))
         wants |= RPC_WANTS_READ;

@@ -2,8 +2,8 @@
 #include "flocks/v1/config.pb-c.h"
 #include "flocks/v1/supervisor.pb-c.h"
 
-#include "crpc/limits.h"
 #include "common/rpc/scan.h"
+#include "crpc/limits.h"
 #include "hex.h"
 #include "unit.h"
 

@@ -13,6 +13,12 @@ static const ProtobufCMessage *describe(void *data, const struct rpc_refusal_fac
     return &detail.base;
 }
 
+static bool admit(void *data, struct rpc_call *call, const ProtobufCMessage *request)
+{
+    const struct wire_pair *pair = data;
+    return pair->admit == NULL || pair->admit(pair->admit_data, call, request);
+}
+
 static void note_output(void *data)
 {
     struct wire_pair *pair = data;
@@ -22,13 +28,19 @@ static void note_output(void *data)
 void wire_pair_open(
     struct wire_pair *pair, const struct flocks_supervisor_handlers *handlers, void *self)
 {
+    const struct rpc_service service = flocks_supervisor_service(handlers, self);
+    wire_pair_open_service(pair, &service);
+}
+
+void wire_pair_open_service(struct wire_pair *pair, const struct rpc_service *service)
+{
     memset(pair, 0, sizeof *pair);
     const struct rpc_server_hooks hooks = {
-        .data = pair, .refusal_detail = describe};
+        .data = pair, .refusal_detail = describe, .admit = admit};
     pair->now_ms = 1000;
     pair->server = rpc_server_new(&hooks);
     assert_non_null(pair->server);
-    pair->service = flocks_supervisor_service(handlers, self);
+    pair->service = *service;
     assert_int_equal(rpc_server_add(pair->server, &pair->service), 0);
     pair->connection =
         rpc_connection_new(pair->server, &(struct rpc_peer){.pid = 42, .uid = 7, .gid = 8});
@@ -63,11 +75,19 @@ struct rpc_session_call *wire_pair_call(struct wire_pair *pair, const struct rpc
     memset(end, 0, sizeof *end);
     struct rpc_bytes message = {.data = bytes, .len = len};
     struct rpc_payload payload = {.len = len, .write = write_bytes, .source = &message};
-    struct rpc_session_call *call =
-        rpc_session_open(pair->client, method, timeout_ms * 1000000, NULL, 0, &payload);
+    bool is_client_stream = method->kind == RPC_CLIENT_STREAM || method->kind == RPC_BIDI;
+    struct rpc_session_call *call = rpc_session_open(
+        pair->client, method, timeout_ms * 1000000, NULL, 0, is_client_stream ? NULL : &payload);
     assert_non_null(call);
     rpc_session_call_set_owner(call, end);
     return call;
+}
+
+void wire_pair_send(struct rpc_session_call *call, const void *bytes, size_t len)
+{
+    struct rpc_bytes message = {.data = bytes, .len = len};
+    struct rpc_payload payload = {.len = len, .write = write_bytes, .source = &message};
+    assert_int_equal(rpc_session_call_send(call, &payload), RPC_SEND_TAKEN);
 }
 
 static void take_end(struct wire_end *end, const struct rpc_status *status)
@@ -91,8 +111,11 @@ static void take_answers(struct wire_pair *pair)
     static struct rpc_session_event event;
     while (rpc_session_next(pair->client, &event)) {
         struct wire_end *end = rpc_session_call_owner(event.call);
-        if (event.kind == RPC_EVENT_MESSAGE)
+        if (event.kind == RPC_EVENT_MESSAGE) {
             end->message_len = event.message.len;
+            end->n_messages++;
+            rpc_session_call_taken(event.call, event.message.len);
+        }
         if (event.kind != RPC_EVENT_ENDED)
             continue;
         take_end(end, &event.status);
@@ -100,22 +123,35 @@ static void take_answers(struct wire_pair *pair)
     }
 }
 
+void wire_pair_push(struct wire_pair *pair)
+{
+    size_t len = 0;
+    const uint8_t *bytes = rpc_session_output(pair->client, &len);
+    if (len > 0)
+        rpc_connection_receive(pair->connection, bytes, len, pair->now_ms);
+    rpc_session_sent(pair->client, len);
+}
+
+size_t wire_pair_pull(struct wire_pair *pair, size_t max_len)
+{
+    size_t len = 0;
+    const uint8_t *bytes = rpc_connection_output(pair->connection, &len);
+    len = len < max_len ? len : max_len;
+    if (len == 0)
+        return 0;
+    rpc_session_receive(pair->client, bytes, len, pair->now_ms);
+    take_answers(pair);
+    rpc_connection_sent(pair->connection, len, pair->now_ms);
+    return len;
+}
+
 void wire_pair_move(struct wire_pair *pair)
 {
     for (bool has_moved = true; has_moved;) {
         size_t len = 0;
-        const uint8_t *bytes = rpc_session_output(pair->client, &len);
-        has_moved = len > 0;
-        if (len > 0)
-            rpc_connection_receive(pair->connection, bytes, len, pair->now_ms);
-        rpc_session_sent(pair->client, len);
-        bytes = rpc_connection_output(pair->connection, &len);
-        has_moved = has_moved || len > 0;
-        if (len > 0) {
-            rpc_session_receive(pair->client, bytes, len, pair->now_ms);
-            take_answers(pair);
-            rpc_connection_sent(pair->connection, len, pair->now_ms);
-        }
+        (void)rpc_session_output(pair->client, &len);
+        wire_pair_push(pair);
+        has_moved = wire_pair_pull(pair, SIZE_MAX) > 0 || len > 0;
     }
 }
 

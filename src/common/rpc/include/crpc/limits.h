@@ -27,6 +27,9 @@ enum {
     RPC_OUTPUT_STALL_MS = 30 * 1000,
     /* Queued output at which the connection ends at once. */
     RPC_OUTPUT_HARD_BYTES = 8 << 20,
+    /* Messages that the streams of one connection are asked for before it is written to: what one
+     * reader may cost before the next connection is looked at. */
+    RPC_TURN_MESSAGES_MAX = 256,
     /* Messages of one stream that have come and were not yet taken, on either side; one more ends
      * that stream with RESOURCE_EXHAUSTED (ttrpc has no flow control) ... */
     RPC_INBOUND_MESSAGES_MAX = 16,
