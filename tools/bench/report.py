@@ -27,10 +27,11 @@ def pair(times, unit=MS, digits=2):
     return f"{middle:.{digits}f} / {high:.{digits}f}"
 
 
-def ratio(times, base):
+def ratio(times, base, share=0.5):
+    """Of the medians, unless another percentile is wanted."""
     if not times or not base:
         return "-"
-    return f"{percentile(times, 0.5) / percentile(base, 0.5):.2f}"
+    return f"{percentile(times, share) / percentile(base, share):.2f}"
 
 
 def machine():

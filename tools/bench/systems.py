@@ -113,11 +113,14 @@ class Floor(System):
 
 class Flocks(System):
     name = "flocks"
+    # More of each service's configuration, as YAML's flow style.
+    options = ""
 
     def prepare(self):
         lines = ["services:"]
         for index in range(self.count):
-            lines.append(f'  s{index:04}: {{command: ["{self.service}", "{self.slots}", "{index}"]}}')
+            command = f'command: ["{self.service}", "{self.slots}", "{index}"]'
+            lines.append(f"  s{index:04}: {{{command}{self.options}}}")
         (self.root / "flocks.yaml").write_text("\n".join(lines) + "\n")
         self.root.chmod(0o700)
 
@@ -145,6 +148,9 @@ class Flocks(System):
         """The living flocksd, which is another one after each kill."""
         pids = [pid for pid, name in procfs.descendants().items() if name == "flocksd"]
         return pids[0] if pids else None
+
+    def daemon_pss_kib(self):
+        return procfs.pss_kib([self.daemon_pid()])
 
 
 class ServiceDirectories(System):
