@@ -88,6 +88,11 @@ static void skip_discarded(struct rpc_frame_reader *reader)
  * next frame and remembers since when it waits. */
 static enum rpc_frame_result wait_for_more(struct rpc_frame_reader *reader)
 {
+    /* Mostly all that came was whole. */
+    if (reader->len == 0 && reader->discard_len == 0 && buffer_length(&reader->kept) == 0) {
+        reader->incomplete_since = INT64_MAX;
+        return RPC_FRAME_NONE;
+    }
     enum rpc_frame_result result = rpc_frame_reader_keep(reader);
     bool is_incomplete = buffer_length(&reader->kept) > 0 || reader->discard_len > 0;
     if (!is_incomplete)

@@ -14,7 +14,7 @@ struct rpc_wire_reader rpc_wire_reader(const uint8_t *bytes, size_t len)
     return (struct rpc_wire_reader){.next = bytes, .end = bytes + len};
 }
 
-bool rpc_wire_read_varint(struct rpc_wire_reader *reader, uint64_t *out)
+static bool read_long_varint(struct rpc_wire_reader *reader, uint64_t *out)
 {
     uint64_t value = 0;
     for (unsigned i = 0; i < MAX_VARINT_BYTES && reader->next < reader->end; i++) {
@@ -26,6 +26,21 @@ bool rpc_wire_read_varint(struct rpc_wire_reader *reader, uint64_t *out)
         }
     }
     return false;
+}
+
+static inline bool read_varint(struct rpc_wire_reader *reader, uint64_t *out)
+{
+    /* Nearly all tags and lengths have one byte. */
+    if (reader->next < reader->end && (*reader->next & 0x80U) == 0) {
+        *out = *reader->next++;
+        return true;
+    }
+    return read_long_varint(reader, out);
+}
+
+bool rpc_wire_read_varint(struct rpc_wire_reader *reader, uint64_t *out)
+{
+    return read_varint(reader, out);
 }
 
 static bool take(struct rpc_wire_reader *reader, uint64_t len, const uint8_t **out)
@@ -53,14 +68,14 @@ static bool read_value(struct rpc_wire_reader *reader, struct rpc_wire_field *fi
 {
     switch (field->type) {
     case RPC_WIRE_VARINT:
-        return rpc_wire_read_varint(reader, &field->value);
+        return read_varint(reader, &field->value);
     case RPC_WIRE_FIXED64:
         return read_fixed(reader, 8, &field->value);
     case RPC_WIRE_FIXED32:
         return read_fixed(reader, 4, &field->value);
     case RPC_WIRE_BYTES: {
         uint64_t len = 0;
-        if (!rpc_wire_read_varint(reader, &len) || !take(reader, len, &field->data))
+        if (!read_varint(reader, &len) || !take(reader, len, &field->data))
             return false;
         field->len = (size_t)len;
         return true;
@@ -74,7 +89,7 @@ int rpc_wire_next(struct rpc_wire_reader *reader, struct rpc_wire_field *out)
     if (reader->next == reader->end)
         return 0;
     uint64_t tag = 0;
-    if (!rpc_wire_read_varint(reader, &tag) || tag > UINT32_MAX || tag >> TYPE_BITS == 0)
+    if (!read_varint(reader, &tag) || tag > UINT32_MAX || tag >> TYPE_BITS == 0)
         return -1;
     uint32_t type = (uint32_t)tag & TYPE_MASK;
     if (type != RPC_WIRE_VARINT && type != RPC_WIRE_FIXED64 && type != RPC_WIRE_BYTES &&
