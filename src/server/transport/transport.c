@@ -101,13 +101,17 @@ static void wake_at(struct transport *transport, int64_t at_ms, int64_t now_ms)
 
 static void settle_all(struct transport *transport)
 {
-    struct list *unsettled = &transport->shared.unsettled;
     int64_t now_ms = clock_monotonic_ms();
+    /* What streams note while they are asked waits for the next turn: two that wake each other
+     * must not keep the loop for themselves. */
+    struct list due;
 
-    while (!list_is_empty(unsettled))
-        wake_at(
-            transport, connection_settle(connection_of_unsettled(unsettled->next), now_ms), now_ms);
-    (void)uv_idle_stop(&transport->idle);
+    list_init(&due);
+    list_move_all(&due, &transport->shared.unsettled);
+    while (!list_is_empty(&due))
+        wake_at(transport, connection_settle(connection_of_unsettled(due.next), now_ms), now_ms);
+    if (list_is_empty(&transport->shared.unsettled))
+        (void)uv_idle_stop(&transport->idle);
     wake_at(transport, rpc_server_next_tick(transport->shared.server), now_ms);
 }
 
@@ -117,6 +121,9 @@ static void on_prepare(uv_prepare_t *prepare)
 
     if (!list_is_empty(&transport->shared.unsettled))
         settle_all(transport);
+    else
+        /* What was noted has been closed since: nothing keeps the loop from waiting. */
+        (void)uv_idle_stop(&transport->idle);
 }
 
 static void on_timer(uv_timer_t *timer)

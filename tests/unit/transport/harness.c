@@ -13,8 +13,6 @@
 /* cmocka wants setjmp.h, stdarg.h, stddef.h and stdint.h first. */
 #include <cmocka.h>
 
-#include "flocks/v1/supervisor.server.h"
-
 #include "common/base/clock.h"
 
 enum { DEADLINE_MS = 10 * 1000, FRAME_HEADER = 10, RESPONSE_TYPE = 2 };
@@ -105,7 +103,8 @@ static void listen_privately(struct harness *harness)
     assert_int_equal(listen(harness->listen_fd, 128), 0);
 }
 
-void harness_open(struct harness *harness, size_t connections_max)
+static void open_transport(struct harness *harness,
+    const struct flocks_supervisor_handlers *handlers_used, size_t connections_max)
 {
     struct rpc_service service;
     static struct rpc_service kept;
@@ -118,7 +117,7 @@ void harness_open(struct harness *harness, size_t connections_max)
     listen_privately(harness);
     assert_int_equal(uv_loop_init(&harness->loop), 0);
     open_late_prepare(harness);
-    service = flocks_supervisor_service(&handlers, harness);
+    service = flocks_supervisor_service(handlers_used, harness);
     kept = service;
     setup = (struct transport_setup){
         .loop = &harness->loop,
@@ -134,6 +133,17 @@ void harness_open(struct harness *harness, size_t connections_max)
         fail_msg("%s", error.text);
 }
 
+void harness_open(struct harness *harness, size_t connections_max)
+{
+    open_transport(harness, &handlers, connections_max);
+}
+
+void harness_open_with(
+    struct harness *harness, const struct flocks_supervisor_handlers *handlers_used)
+{
+    open_transport(harness, handlers_used, 0);
+}
+
 void harness_close(struct harness *harness)
 {
     transport_close(harness->transport);
@@ -145,19 +155,24 @@ void harness_close(struct harness *harness)
     (void)rmdir(harness->directory);
 }
 
-static void turn(struct harness *harness, int64_t deadline_at)
+void harness_turn(struct harness *harness, int64_t deadline_at)
 {
     (void)uv_run(&harness->loop, UV_RUN_NOWAIT);
     if (clock_monotonic_ms() > deadline_at)
         fail_msg("nothing happened in time");
 }
 
+int64_t harness_deadline(void)
+{
+    return clock_monotonic_ms() + DEADLINE_MS;
+}
+
 void harness_run_until(struct harness *harness, const int *flag)
 {
-    int64_t deadline_at = clock_monotonic_ms() + DEADLINE_MS;
+    int64_t deadline_at = harness_deadline();
 
     while (!*flag)
-        turn(harness, deadline_at);
+        harness_turn(harness, deadline_at);
 }
 
 int client_socket(void)
@@ -213,7 +228,7 @@ void client_send(int fd, const void *bytes, size_t len)
 
 size_t client_receive(struct harness *harness, int fd, uint8_t *out, size_t size)
 {
-    int64_t deadline_at = clock_monotonic_ms() + DEADLINE_MS;
+    int64_t deadline_at = harness_deadline();
 
     for (;;) {
         ssize_t len = recv(fd, out, size, MSG_DONTWAIT);
@@ -223,7 +238,7 @@ size_t client_receive(struct harness *harness, int fd, uint8_t *out, size_t size
         if (errno == ECONNRESET)
             return 0;
         assert_int_equal(errno, EAGAIN);
-        turn(harness, deadline_at);
+        harness_turn(harness, deadline_at);
     }
 }
 

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "flocks/v1/supervisor.server.h"
+
 #include "crpc/crpc.h"
 #include "server/transport/transport.h"
 
@@ -27,9 +29,15 @@ struct harness {
 
 /* `connections_max` as in transport_setup. */
 void harness_open(struct harness *harness, size_t connections_max);
+/* The same with the test's own handlers, whose `self` is the harness. */
+void harness_open_with(struct harness *harness, const struct flocks_supervisor_handlers *handlers);
 void harness_close(struct harness *harness);
 /* Answers the held call. */
 void harness_release(struct harness *harness);
+/* One turn of the loop, without waiting; fails the test when `deadline_at` has passed. */
+void harness_turn(struct harness *harness, int64_t deadline_at);
+/* When what has begun now must have happened. */
+int64_t harness_deadline(void);
 /* Turns the loop until *flag is not 0. Fails the test after some seconds. */
 void harness_run_until(struct harness *harness, const int *flag);
 
