@@ -1,4 +1,4 @@
-/* bench.v1.EchoService as the typed handlers of a C program serve it. */
+/* bench.v1 as the typed handlers of a C program serve it. */
 #ifndef FLOCKS_BENCH_ECHO_SERVICE_H
 #define FLOCKS_BENCH_ECHO_SERVICE_H
 
@@ -6,5 +6,6 @@
 
 /* Static; for rpc_server_add. */
 const struct rpc_service *echo_service(void);
+const struct rpc_service *stream_service(void);
 
 #endif

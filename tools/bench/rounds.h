@@ -8,7 +8,9 @@ enum {
     /* Not measured, before the others. */
     ROUNDS_WARM_UP = 200,
     /* Largest message: ttrpc's frame. */
-    ROUNDS_BYTES_MAX = 4 << 20
+    ROUNDS_BYTES_MAX = 4 << 20,
+    /* Largest message of a stream that sends back. */
+    ROUNDS_BOUNCE_MAX = 64 << 10
 };
 
 /* Does round 0 and so on, prints one time a line, in nanoseconds. Not 0: a round has failed, with

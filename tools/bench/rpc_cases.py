@@ -13,7 +13,7 @@ from measure import percentile
 from report import US
 from rpc_peers import Server, numbers, run
 
-ROUNDS = 5
+ROUNDS = 8
 SETTLE_S = 0.2
 
 
@@ -74,11 +74,11 @@ class Latency(Case):
         """{label: function(calls, cpus) -> nanoseconds}; the first is the floor."""
         found = {
             "floor: bytes through a socketpair": self.floor,
-            "C client, C server (epoll)": lambda n, cpus: self.ours("epoll", n, cpus),
+            "C client, C server (crpc listener)": lambda n, cpus: self.ours("listener", n, cpus),
             "C client, C server (flocksd's transport)": lambda n, cpus: self.ours("flocksd", n, cpus),
         }
         if self.has("gopeer"):
-            found["Go client, C server (epoll)"] = self.go_to_ours
+            found["Go client, C server (crpc listener)"] = self.go_to_ours
             found["C client, Go server"] = self.ours_to_go
             found["Go client, Go server"] = self.go_to_go
         if self.has("bench-echo-sdbus"):
@@ -107,7 +107,7 @@ class Latency(Case):
             return self._c_client(server, calls, cpus)
 
     def go_to_ours(self, calls, cpus):
-        with self.echo_server("epoll", cpus) as server:
+        with self.echo_server("listener", cpus) as server:
             return self._go_client(server, calls, cpus)
 
     def go_to_go(self, calls, cpus):
@@ -175,10 +175,10 @@ class Rate(Case):
     def rows(self):
         """{label: (server, function(server, in_flight) -> (calls, ns))}"""
         found = {
-            "C server (epoll), one connection": (
-                lambda: self.echo_server("epoll", one_cpu()), self.load_one),
-            "C server (epoll), 4 connections": (
-                lambda: self.echo_server("epoll", one_cpu()), self.load_many),
+            "C server (crpc listener), one connection": (
+                lambda: self.echo_server("listener", one_cpu()), self.load_one),
+            "C server (crpc listener), 4 connections": (
+                lambda: self.echo_server("listener", one_cpu()), self.load_many),
             "C server (flocksd's transport), one connection": (
                 lambda: self.echo_server("flocksd", one_cpu()), self.load_one),
             "C server (flocksd's transport), 4 connections": (
@@ -187,8 +187,8 @@ class Rate(Case):
         if self.has("gopeer"):
             found["Go server, one connection"] = (lambda: self.go_server(one_cpu()), self.load_slowly)
             found["Go client, Go server"] = (lambda: self.go_server(one_cpu()), self.go_load)
-            found["Go client, C server (epoll)"] = (
-                lambda: self.echo_server("epoll", one_cpu()), self.go_load)
+            found["Go client, C server (crpc listener)"] = (
+                lambda: self.echo_server("listener", one_cpu()), self.go_load)
         return found
 
     def _load(self, server, calls, in_flight, connections):
@@ -230,7 +230,7 @@ class Rate(Case):
         return {"in memory": self.alone, **self.results}
 
     @staticmethod
-    def _rates(found):
+    def rates(found):
         """Medians of calls a second, by the clock and by the server's processor time."""
         by_clock = [one["calls"] / one["ns"] * 1e9 for one in found]
         by_server = [one["calls"] / one["server_ns"] * 1e9 for one in found]
@@ -239,7 +239,7 @@ class Rate(Case):
     def table(self):
         header = ["thousand calls a second: by the clock / of server processor time"]
         header += [f"{n} in flight" for n in self.IN_FLIGHT]
-        rows = [[label, *(self._rates(found[n]) for n in self.IN_FLIGHT)]
+        rows = [[label, *(self.rates(found[n]) for n in self.IN_FLIGHT)]
                 for label, found in self.results.items()]
         text = report.table("Many calls in flight, the server on one processor, 16 bytes each way",
                             header, rows)
@@ -257,7 +257,7 @@ class Sizes(Latency):
     def rows(self):
         found = {
             "floor: bytes through a socketpair": self.floor,
-            "C client, C server (epoll)": lambda n, cpus: self.ours("epoll", n, cpus),
+            "C client, C server (crpc listener)": lambda n, cpus: self.ours("listener", n, cpus),
         }
         if self.has("gopeer"):
             found["Go client, Go server"] = self.go_to_go
@@ -304,7 +304,7 @@ class Connections(Case):
     BYTES = 16
 
     def servers(self):
-        found = {"C server (epoll)": lambda: self.echo_server("epoll", one_cpu())}
+        found = {"C server (crpc listener)": lambda: self.echo_server("listener", one_cpu())}
         if self.has("gopeer"):
             found["Go server"] = lambda: self.go_server(one_cpu())
         return found
@@ -334,4 +334,70 @@ class Connections(Case):
         return text + f"\nMost memory a connection at {most:,} (PSS, after they were closed): {kept}.\n"
 
 
-ALL = (Latency, Rate, Sizes, Connections)
+class Streams(Latency):
+    """Messages of streams; a floor that writes as many bytes as a message has payload."""
+
+    name = "streams"
+    MESSAGES = 400000
+    PAYLOADS = (16, 1024)
+
+    def rows(self):
+        return {
+            "floor: bytes through a socketpair": self.floor,
+            "unary call": lambda n, cpus: self.ours("listener", n, cpus),
+            "message of an open stream": self.bounce,
+        }
+
+    def _stream_client(self, server, what, number, size, cpus):
+        command = [self.tools["bench-stream-client"], what, server.path, number, size]
+        return run(command, cpus)
+
+    def bounce(self, calls, cpus):
+        with self.echo_server("listener", cpus) as server:
+            return [int(line) for line in
+                    self._stream_client(server, "bounce", calls, self.BYTES, cpus).split()]
+
+    def count(self, shell, size):
+        with self.echo_server(shell, one_cpu()) as server:
+            words = self._stream_client(server, "count", self.calls(self.MESSAGES), size, other_cpus())
+            done, took = (int(word) for word in words.split())
+            return {"calls": done, "ns": took, "server_ns": server.cpu_ns()}
+
+    def measure(self):
+        self.results = {}
+        self.rates = {}
+        for _ in range(ROUNDS):
+            for mode, cpus in MODES.items():
+                for label, measured in self.rows().items():
+                    times = measured(self.calls(self.CALLS // ROUNDS), cpus())
+                    self.results.setdefault(mode, {}).setdefault(label, []).extend(times)
+            for shell in ("listener", "flocksd"):
+                for size in self.PAYLOADS:
+                    self.rates.setdefault(shell, {}).setdefault(size, []).append(self.count(shell, size))
+        return {"rates": self.rates, **{
+            mode: {label: summary(times) for label, times in found.items()}
+            for mode, found in self.results.items()}}
+
+    def table(self):
+        header = ["16 bytes there and back"]
+        for mode in MODES:
+            header += [f"{mode}: p50 / p99 us", "ratio"]
+        rows = []
+        for label in self.rows():
+            row = [label]
+            for found in self.results.values():
+                floor = next(iter(found.values()))
+                row += [report.pair(found[label], US, 1), report.ratio(found[label], floor)]
+            rows.append(row)
+        text = report.table("One message at a time", header, rows)
+        labels = {"listener": "crpc listener", "flocksd": "flocksd's transport"}
+        header = ["thousand messages a second: by the clock / of server processor time"]
+        header += [f"{size} bytes each" for size in self.PAYLOADS]
+        rows = [[f"one stream, C server ({labels[shell]}), blocking C client",
+                 *(Rate.rates(found[size]) for size in self.PAYLOADS)]
+                for shell, found in self.rates.items()]
+        return text + "\n" + report.table("A server stream as fast as it is taken, typed at both ends, "
+                                          "the server on one processor", header, rows)
+
+
+ALL = (Latency, Rate, Sizes, Connections, Streams)

@@ -1,15 +1,15 @@
-/* flocksd's own transport around the echo service. */
+#include "echo_transport.h"
+
 #include <stdio.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "echo_service.h"
-#include "echo_shells.h"
 #include "server/transport/transport.h"
 
-int echo_serve_flocksd(int listen_fd, const char *path)
+int echo_transport_serve(int listen_fd, const char *path)
 {
-    const struct rpc_service *services[] = {echo_service()};
+    const struct rpc_service *services[] = {echo_service(), stream_service()};
     const struct rpc_server_hooks hooks = {.data = NULL};
     const struct transport_setup setup = {
         .loop = uv_default_loop(),
@@ -17,7 +17,7 @@ int echo_serve_flocksd(int listen_fd, const char *path)
         .path = path,
         .owner = getuid(),
         .services = services,
-        .n_services = 1,
+        .n_services = 2,
         .hooks = &hooks,
     };
     struct error error = ERROR_INIT;
