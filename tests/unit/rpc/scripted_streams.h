@@ -64,6 +64,6 @@ extern const struct rpc_method scripted_methods[SCRIPTED_METHODS];
 struct rpc_service scripted_service(struct scripted_streams *streams);
 
 void scripted_begin(struct scripted_stream *stream);
-void scripted_reply(struct scripted_stream *stream, const char *text);
+void scripted_answer(struct scripted_stream *stream, const char *text);
 
 #endif

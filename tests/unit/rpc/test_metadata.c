@@ -64,7 +64,7 @@ static void test_handlers_see_every_pair_but_the_engines_own(void **state)
     assert_string_equal(rpc_call_metadata_value(call, "empty"), "");
     assert_null(rpc_call_metadata_value(call, "Who"));
     assert_null(rpc_call_metadata_value(call, "crpc-ext"));
-    scripted_reply(&streams.calls[0], "");
+    scripted_answer(&streams.calls[0], "");
 }
 
 static void test_call_without_metadata_has_none(void **state)
@@ -75,7 +75,7 @@ static void test_call_without_metadata_has_none(void **state)
     assert_null(rpc_call_metadata(streams.calls[0].call, &n));
     assert_int_equal(n, 0);
     assert_null(rpc_call_metadata_value(streams.calls[0].call, "who"));
-    scripted_reply(&streams.calls[0], "");
+    scripted_answer(&streams.calls[0], "");
 }
 
 static void test_metadata_that_is_not_text_is_refused(void **state)

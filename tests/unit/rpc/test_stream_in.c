@@ -130,7 +130,7 @@ static void test_later_gives_the_same_message_again_after_a_wake(void **state)
     assert_int_equal(pair.n_output_ready, 2);
     wire_pair_move(&pair);
     assert_string_equal(stream_of(0)->log, "open msg:1 msg:1 msg:1 msg:2 half ");
-    scripted_reply(stream_of(0), "at last");
+    scripted_answer(stream_of(0), "at last");
     wire_pair_move(&pair);
     assert_int_equal(end.code, RPC_OK);
     assert_true(end.has_ended);
@@ -169,7 +169,7 @@ static void test_messages_not_taken_are_bounded(void **state)
     wire_pair_push(&pair);
     assert_int_equal(stream_of(0)->n_closed, 1);
     assert_int_equal(stream_of(0)->code, RPC_RESOURCE_EXHAUSTED);
-    scripted_reply(stream_of(1), "goes on");
+    scripted_answer(stream_of(1), "goes on");
     wire_pair_move(&pair);
     assert_int_equal(end.code, RPC_RESOURCE_EXHAUSTED);
     assert_int_equal(other.code, RPC_OK);
@@ -199,7 +199,7 @@ static void test_answer_before_the_half_close_ends_it(void **state)
     struct rpc_session_call *call = open_stream(SCRIPTED_COLLECT);
     say(call, '1');
     wire_pair_push(&pair);
-    scripted_reply(stream_of(0), "enough");
+    scripted_answer(stream_of(0), "enough");
     assert_string_equal(stream_of(0)->log, "open msg:1 closed:0 ");
     say(call, '2');
     wire_pair_move(&pair);
@@ -215,7 +215,7 @@ static void test_answer_without_a_stream_ends_it_too(void **state)
     struct rpc_session_call *call = open_stream(SCRIPTED_COLLECT);
     say(call, '1');
     wire_pair_push(&pair);
-    scripted_reply(stream_of(0), "not interested");
+    scripted_answer(stream_of(0), "not interested");
     wire_pair_move(&pair);
     assert_int_equal(end.code, RPC_OK);
     assert_true(end.has_ended);

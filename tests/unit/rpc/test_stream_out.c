@@ -209,7 +209,7 @@ static void test_stalled_reader_gets_unary_answers_behind_what_waits(void **stat
     (void)rpc_connection_output(pair.connection, &len);
     (void)wire_pair_call(&pair, &scripted_methods[SCRIPTED_ASK], 0, NULL, 0, &ends[1]);
     wire_pair_push(&pair);
-    scripted_reply(stream_of(1), "now");
+    scripted_answer(stream_of(1), "now");
     streams.calls[0].n_to_send = 0;
     wire_pair_move(&pair);
     assert_int_equal(ends[1].code, RPC_OK);
