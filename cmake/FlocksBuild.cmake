@@ -56,13 +56,20 @@ target_compile_options(flocks_warnings INTERFACE
   $<$<C_COMPILER_ID:Clang>:-Wmissing-variable-declarations>
   $<$<BOOL:${FLOCKS_WERROR}>:-Werror>)
 
+# No path of this machine in what is installed: not in assert()'s texts, not in debugging information.
+set(FLOCKS_REPRODUCIBLE_OPTIONS "-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=")
+
 add_library(flocks_flags INTERFACE)
+target_compile_options(flocks_flags INTERFACE ${FLOCKS_REPRODUCIBLE_OPTIONS})
 target_compile_definitions(flocks_flags INTERFACE
   _GNU_SOURCE FLOCKS_VERSION="${PROJECT_VERSION}"
   $<$<CONFIG:Release,RelWithDebInfo>:_FORTIFY_SOURCE=2>)
-target_compile_options(flocks_flags INTERFACE -fno-common -fstack-protector-strong
-  -fvisibility=hidden)
+target_compile_options(flocks_flags INTERFACE -fno-common -fstack-protector-strong)
 target_link_options(flocks_flags INTERFACE -Wl,-z,relro,-z,now)
+
+# Of everything but what becomes a part of an installed library (packaging/).
+add_library(flocks_hidden INTERFACE)
+target_compile_options(flocks_hidden INTERFACE -fvisibility=hidden)
 
 # flocks_library(NAME SOURCES a.c ... [LIBRARIES ...]): one room, a static library whose headers are
 # named from src/ ("common/base/error.h").
@@ -70,7 +77,7 @@ function(flocks_library name)
   cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES" ${ARGN})
   add_library(${name} STATIC ${arg_SOURCES})
   target_include_directories(${name} PUBLIC "${PROJECT_SOURCE_DIR}/src")
-  target_link_libraries(${name} PRIVATE flocks_flags flocks_warnings PUBLIC ${arg_LIBRARIES})
+  target_link_libraries(${name} PRIVATE flocks_flags flocks_hidden flocks_warnings PUBLIC ${arg_LIBRARIES})
 endfunction()
 
 # flocks_executable(NAME SOURCES ... [LIBRARIES ...])
@@ -78,7 +85,7 @@ function(flocks_executable name)
   cmake_parse_arguments(arg "" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/src")
-  target_link_libraries(${name} PRIVATE flocks_flags flocks_warnings ${arg_LIBRARIES})
+  target_link_libraries(${name} PRIVATE flocks_flags flocks_hidden flocks_warnings ${arg_LIBRARIES})
 endfunction()
 
 # flocks_link_statically(NAME): without a dynamic loader, where every library has its archive. Never with

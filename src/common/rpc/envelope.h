@@ -6,6 +6,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* Borrowed bytes; not NUL-terminated. `data` may be NULL when `len` is 0. */
 struct rpc_bytes {
@@ -62,4 +67,7 @@ bool rpc_request_decode(const uint8_t *bytes, size_t len, struct rpc_envelope_pa
 bool rpc_response_decode(const uint8_t *bytes, size_t len, struct rpc_envelope_pair *details,
     size_t max_details, struct rpc_response_envelope *out);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -5,6 +5,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { RPC_FRAME_HEADER_BYTES = 10 };
 
 enum rpc_frame_type {
@@ -38,4 +42,7 @@ void rpc_frame_encode(const struct rpc_frame *frame, uint8_t out[RPC_FRAME_HEADE
 /* Every ten bytes are a header; what they ask for is judged by the session. */
 void rpc_frame_decode(const uint8_t bytes[RPC_FRAME_HEADER_BYTES], struct rpc_frame *out);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
