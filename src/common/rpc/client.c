@@ -120,7 +120,7 @@ void rpc_client_close(struct rpc_client *client)
 
 bool rpc_client_is_alive(const struct rpc_client *client)
 {
-    return !client->is_gone && !client->is_used_up;
+    return !client->is_gone && !client->is_mute && !client->is_used_up;
 }
 
 /* ---- bytes ---- */
@@ -171,6 +171,7 @@ void client_send(struct rpc_client *client)
             return;
         if (n < 0 && is_peer_gone(errno)) {
             client->is_mute = true;
+            client->system_error = errno;
             break;
         }
         if (n < 0) {

@@ -115,7 +115,7 @@ static enum rpc_result await_room(struct client_call *call, size_t len, struct r
                 "calling %s: the server has not read what was sent before within %lld ms",
                 call->method->name, (long long)patience_ms);
     }
-    return client->is_gone ? refuse_gone(client, error) : RPC_DONE;
+    return client->is_gone || client->is_mute ? refuse_gone(client, error) : RPC_DONE;
 }
 
 /* ---- beginning ---- */
@@ -124,7 +124,7 @@ static enum rpc_result check(const struct client_call *call, const struct rpc_op
     const ProtobufCMessage *request, struct rpc_error **error)
 {
     const struct rpc_client *client = call->client;
-    if (client->is_gone)
+    if (client->is_gone || client->is_mute)
         return refuse_gone(client, error);
     if (has_one_request(call->method) != (request != NULL))
         return rpc_error_make(error, RPC_INVALID_ARGUMENT, 0, "calling %s: %s", call->method->name,

@@ -260,6 +260,8 @@ enum rpc_result rpc_stream_finish(
     struct rpc_stream *stream, const ProtobufCMessage **out, struct rpc_error **error)
 {
     *out = NULL;
+    if (stream->hooks != NULL)
+        return refuse_attached(stream, error);
     if (stream->call.method->kind != RPC_CLIENT_STREAM)
         return rpc_error_make(error, RPC_FAILED_PRECONDITION, 0,
             "%s: only a client stream has one answer", stream->call.method->name);

@@ -155,7 +155,8 @@ static void test_client_reads_what_the_server_said_before_writing_failed(void **
     assert_true(error->from_server);
     forget_error();
     assert_int_equal(ask(0, NULL), RPC_ERROR);
-    assert_int_equal(error->system_error, ECONNRESET);
+    assert_int_equal(error->system_error, EPIPE);
+    assert_false(rpc_client_is_alive(client));
 }
 
 static void test_client_refuses_metadata_that_no_server_takes(void **state)

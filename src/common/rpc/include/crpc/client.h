@@ -69,6 +69,8 @@ struct rpc_options {
     /* Relative, for the whole call. <= 0: RPC_CLIENT_TIMEOUT_MS for calls with one answer, none for
      * those that stream answers. */
     int64_t timeout_ms;
+    /* RPC_METADATA_PAIRS_MAX - 1 pairs and RPC_METADATA_BYTES_MAX bytes at most, UTF-8; else
+     * RPC_INVALID_ARGUMENT. */
     const struct rpc_pair *metadata;
     size_t n_metadata;
 };
@@ -87,7 +89,8 @@ struct rpc_client *rpc_client_take_fd(int fd, struct rpc_error **error);
 /* Streams must have been closed before. Pending calls of an attached client are dropped: their
  * callbacks do not run. Not from inside a callback. NULL is fine. */
 void rpc_client_close(struct rpc_client *client);
-/* False: the connection is gone, and every call answers RPC_UNAVAILABLE. */
+/* False: no call can be begun here any more, each answers RPC_UNAVAILABLE, and a new connection is
+ * needed: this one is gone, or its 2^31 call ids are used up. Calls in flight end by themselves. */
 bool rpc_client_is_alive(const struct rpc_client *client);
 
 /* ---- blocking calls; on an attached client they fail with RPC_FAILED_PRECONDITION ---- */
@@ -106,12 +109,14 @@ struct rpc_stream *rpc_client_open(struct rpc_client *client, const struct rpc_m
  * the call's own deadline allows. */
 void rpc_stream_set_patience(struct rpc_stream *stream, int64_t patience_ms);
 /* The next message, the caller's. RPC_END: there is none, the call ended well. RPC_ERROR: it did
- * not, or the deadline passed. The end, once seen, is answered again. */
+ * not, or the deadline passed. What came before the end is given before it; the end, once seen, is
+ * answered again. */
 enum rpc_result rpc_stream_next(
     struct rpc_stream *stream, const ProtobufCMessage **out, struct rpc_error **error);
-/* Waits for room, then sends. RPC_END: not sent, the server has ended the call; rpc_stream_next or
- * rpc_stream_finish say how. RPC_AGAIN: not sent. RPC_ERROR: not sent; a message too large leaves
- * the stream as it was. */
+/* Waits for room, then sends; what the socket does not take at once is written by whatever function
+ * of the client follows. RPC_END: not sent, the server has ended the call; rpc_stream_next or
+ * rpc_stream_finish say how. RPC_AGAIN: not sent. RPC_ERROR: not sent; a message too large, or one
+ * for which there is no room, leaves the stream as it was. */
 enum rpc_result rpc_stream_send(
     struct rpc_stream *stream, const ProtobufCMessage *message, struct rpc_error **error);
 /* No further message from us. Idempotent. */
@@ -129,13 +134,14 @@ void rpc_client_attach(struct rpc_client *client);
 /* The descriptor to watch. Owned by the client. */
 int rpc_client_fd(const struct rpc_client *client);
 /* What to watch it for, RPC_WANTS_* together; changes with every function of this client. CLOSE:
- * the connection is gone, and all callbacks have run. */
+ * the connection is gone, and all callbacks have run but those of streams that answered
+ * RPC_TAKE_LATER: what these hold can still be had by waking them. */
 unsigned rpc_client_wants(const struct rpc_client *client);
 /* When rpc_client_process has to be called even if nothing is ready: CLOCK_MONOTONIC milliseconds,
  * INT64_MAX for never. */
 int64_t rpc_client_next_at(const struct rpc_client *client);
-/* Reads, writes and runs the callbacks that are due. Callbacks may begin, cancel, send and close
- * anything of this client but the client itself. */
+/* Reads (64 KiB at most), writes and runs the callbacks that are due. Callbacks may begin, cancel,
+ * send and close anything of this client but the client itself; from inside one it does nothing. */
 void rpc_client_process(struct rpc_client *client);
 
 /* `typed` is the caller's own function; the generated thunk `deliver` knows its type. */
@@ -159,7 +165,8 @@ struct rpc_watch_hooks {
         const void *typed, void *data, struct rpc_stream *stream, const ProtobufCMessage *message);
     /* After RPC_AGAIN: there is room again. */
     void (*writable)(const void *typed, void *data, struct rpc_stream *stream);
-    /* Once, last: NULL for an end with OK. The stream must still be closed, now or later. */
+    /* Once, after the last message was taken: NULL for an end with OK. Borrowed. The stream must
+     * still be closed, now or later. */
     void (*ended)(
         const void *typed, void *data, struct rpc_stream *stream, const struct rpc_error *error);
 };
