@@ -46,7 +46,7 @@ static const char *without_margin(const char *comment, struct arena *pool)
         size_t line_len = strcspn(line, "\n");
         size_t margin = line[0] == ' ' ? 1 : 0;
         size_t end = line_len;
-        while (end > margin && line[end - 1] == ' ')
+        while (end > margin && (line[end - 1] == ' ' || line[end - 1] == '\r'))
             end--;
         if (len > 0)
             text[len++] = '\n';

@@ -5,10 +5,11 @@
 #include "naming.h"
 #include "pool.h"
 
-static const char *guard_of(
-    const struct model *model, const struct model_file *file, const char *suffix)
+static char *guard_of(const struct model *model, const struct model_file *file, const char *suffix)
 {
     char *guard = naming_upper(model->pool, pool_printf(model->pool, "%s.%s", file->stem, suffix));
+    if (guard[0] >= '0' && guard[0] <= '9')
+        guard = pool_printf(model->pool, "FILE_%s", guard);
     for (char *c = guard; *c != '\0'; c++) {
         if ((*c < 'A' || *c > 'Z') && (*c < '0' || *c > '9'))
             *c = '_';
@@ -90,6 +91,17 @@ const char *emit_case_name(
         return NULL;
     const char *oneof = naming_upper(pool, message->oneofs[field->oneof].name);
     return pool_printf(pool, "%s_%s", oneof, naming_upper(pool, field->name));
+}
+
+bool emit_is_long(const char *comment)
+{
+    enum { LITERAL_MAX = 4095 }; /* C11 5.2.4.1 */
+    return strlen(comment) > LITERAL_MAX;
+}
+
+void emit_allow_long_literals(struct text *text)
+{
+    text_put(text, "\n#pragma GCC diagnostic ignored \"-Woverlength-strings\"\n");
 }
 
 void emit_cplusplus_begin(struct text *text)

@@ -51,6 +51,10 @@ const char *emit_case_name(
     struct arena *pool, const struct model_message *message, const struct model_field *field);
 /* What both a server's and a client's header stand on. */
 void emit_stub_includes(struct text *text, const struct model_file *file);
+/* Before literals one of which is longer than ISO C promises: -Wpedantic is not to say so. */
+void emit_allow_long_literals(struct text *text);
+/* Whether a comment is that long. */
+bool emit_is_long(const char *comment);
 void emit_cplusplus_begin(struct text *text);
 void emit_cplusplus_end(struct text *text);
 /* "/" "* ---- GetStatus ---- *" "/" */

@@ -127,11 +127,34 @@ static void define_message(
     text_put(text, "};\n");
 }
 
+static bool has_long_comment(const struct model_file *file)
+{
+    for (size_t i = 0; i < file->n_enums; i++) {
+        const struct model_enum *enumeration = &file->enums[i];
+        bool is_long = emit_is_long(enumeration->comment);
+        for (size_t k = 0; k < enumeration->n_values; k++)
+            is_long = is_long || emit_is_long(enumeration->values[k].comment);
+        if (is_long)
+            return true;
+    }
+    for (size_t i = 0; i < file->n_messages; i++) {
+        const struct model_message *message = &file->messages[i];
+        bool is_long = emit_is_long(message->comment);
+        for (size_t k = 0; k < message->n_fields; k++)
+            is_long = is_long || emit_is_long(message->fields[k].comment);
+        if (is_long)
+            return true;
+    }
+    return false;
+}
+
 void emit_info_source(struct text *text, const struct model *model, const struct model_file *file)
 {
     emit_source_begin(text, file, "info.h", WHAT);
     text_put(text, "\n");
     emit_includes(text, file, "pb-c.h", "info.h");
+    if (has_long_comment(file))
+        emit_allow_long_literals(text);
     text_put(text, "\n/* clang-format off */\n");
     for (size_t i = 0; i < file->n_enums; i++)
         define_enum(text, &file->enums[i]);

@@ -17,6 +17,8 @@ static void declare_service(struct text *text, const struct model_service *servi
     }
     text_printf(text, "    %s_METHOD_COUNT\n};\n", service->short_upper);
     text_printf(text, "#define %s_SERVICE \"%s\"\n", service->short_upper, service->full_name);
+    if (service->n_methods == 0)
+        return;
     text_printf(text, "/* By enum %s_method. */\n", service->short_name);
     text_printf(text, "extern const struct rpc_method %s_methods[%s_METHOD_COUNT];\n",
         service->short_name, service->short_upper);
@@ -61,6 +63,28 @@ static void put_row(
     text_printf(text, "        .response = &%s_info,\n    },\n", method->output->short_name);
 }
 
+static bool has_long_comment(const struct model_file *file)
+{
+    for (size_t i = 0; i < file->n_services; i++) {
+        for (size_t k = 0; k < file->services[i].n_methods; k++) {
+            if (emit_is_long(file->services[i].methods[k].comment))
+                return true;
+        }
+    }
+    return false;
+}
+
+static void define_table(struct text *text, const struct model_service *service)
+{
+    if (service->n_methods == 0)
+        return;
+    text_printf(text, "\nconst struct rpc_method %s_methods[%s_METHOD_COUNT] = {\n",
+        service->short_name, service->short_upper);
+    for (size_t i = 0; i < service->n_methods; i++)
+        put_row(text, service, &service->methods[i]);
+    text_put(text, "};\n");
+}
+
 void emit_methods_source(
     struct text *text, const struct model *model, const struct model_file *file)
 {
@@ -68,14 +92,10 @@ void emit_methods_source(
     emit_source_begin(text, file, "methods.h", WHAT);
     text_put(text, "\n");
     emit_includes(text, file, "info.h", "info.h");
+    if (has_long_comment(file))
+        emit_allow_long_literals(text);
     text_put(text, "\n/* clang-format off */\n");
-    for (size_t i = 0; i < file->n_services; i++) {
-        const struct model_service *service = &file->services[i];
-        text_printf(text, "%sconst struct rpc_method %s_methods[%s_METHOD_COUNT] = {\n",
-            i > 0 ? "\n" : "", service->short_name, service->short_upper);
-        for (size_t k = 0; k < service->n_methods; k++)
-            put_row(text, service, &service->methods[k]);
-        text_put(text, "};\n");
-    }
-    text_put(text, "/* clang-format on */\n");
+    for (size_t i = 0; i < file->n_services; i++)
+        define_table(text, &file->services[i]);
+    text_put(text, "\n/* clang-format on */\n");
 }

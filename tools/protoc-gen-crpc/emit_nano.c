@@ -194,6 +194,22 @@ static void declare_server(
         dispatch_arguments(model, service), ";");
 }
 
+static void declare_service(
+    struct text *text, const struct model *model, const struct model_service *service)
+{
+    emit_section(text, service->full_name);
+    text_printf(text, "\n#define %s_SERVICE \"%s\"\n", service->short_upper, service->full_name);
+    if (service->left_out[0] != '\0')
+        text_comment(text, 0,
+            pool_printf(model->pool, "Left out, because there are no streams without a heap: %s.",
+                service->left_out));
+    if (service->n_methods == 0)
+        return;
+    if (!model->options->nano_client)
+        declare_server(text, model, service);
+    declare_converters(text, model, service);
+}
+
 void emit_nano_header(struct text *text, const struct model *model, const struct model_file *file)
 {
     emit_header_begin(text, model, file, "nano.h", WHAT);
@@ -204,15 +220,8 @@ void emit_nano_header(struct text *text, const struct model *model, const struct
         name_enum(text, model, &file->enums[i]);
     for (size_t i = 0; i < file->n_messages; i++)
         name_message(text, model, &file->messages[i]);
-    for (size_t i = 0; i < file->n_services; i++) {
-        const struct model_service *service = &file->services[i];
-        emit_section(text, service->full_name);
-        text_printf(
-            text, "\n#define %s_SERVICE \"%s\"\n", service->short_upper, service->full_name);
-        if (!model->options->nano_client)
-            declare_server(text, model, service);
-        declare_converters(text, model, service);
-    }
+    for (size_t i = 0; i < file->n_services; i++)
+        declare_service(text, model, &file->services[i]);
     emit_cplusplus_end(text);
     emit_header_end(text, model, file, "nano.h");
 }
@@ -314,7 +323,7 @@ void emit_nano_source(struct text *text, const struct model *model, const struct
 {
     emit_source_begin(text, file, "nano.h", WHAT);
     for (size_t i = 0; i < file->n_services; i++) {
-        if (!model->options->nano_client)
+        if (!model->options->nano_client && file->services[i].n_methods > 0)
             define_server(text, model, &file->services[i]);
         define_converters(text, model, &file->services[i]);
     }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model_calls.h"
 #include "naming.h"
 #include "pool.h"
 
@@ -183,7 +184,8 @@ static void fill_file(struct model *model, struct model_file *file,
         .messages = &model->messages[model->n_messages],
         .enums = &model->enums[model->n_enums],
     };
-    file->prefix = options_prefix(model->options, file->package, is_generated, model->pool);
+    file->prefix =
+        options_prefix(model->options, file->package, file->stem, is_generated, model->pool);
     size_t first_message = model->n_messages;
     size_t first_enum = model->n_enums;
     for (size_t i = 0; i < proto->n_enum_type; i++)
@@ -239,24 +241,28 @@ static void link_field(const struct model *model, struct model_field *field)
     field->is_map = field->is_repeated && field->message != NULL && field->message->is_map_entry;
 }
 
-static void fill_method(struct model *model, struct model_service *service, size_t index,
+static bool is_unary(const Google__Protobuf__MethodDescriptorProto *proto)
+{
+    return !proto->client_streaming && !proto->server_streaming;
+}
+
+static void add_method(struct model *model, struct model_service *service, size_t index,
     const Google__Protobuf__MethodDescriptorProto *proto)
 {
-    struct model_method *method = &service->methods[index];
+    struct model_method *method = &service->methods[service->n_methods++];
     const char *snake = naming_snake(model->pool, proto->name);
     *method = (struct model_method){
         .proto = proto,
         .path = comment_path_in(&service->path, SERVICE_METHOD, (int32_t)index),
         .name = proto->name,
         .snake = snake,
-        .call_name = join(model, service->file->prefix, snake),
         .client_name = join(model, service->short_name, snake),
         .rule = rules_of_method((const ProtobufCMessage *)proto->options, model->pool),
         .input = find_type(model, proto->input_type)->message,
         .output = find_type(model, proto->output_type)->message,
         .client_streams = proto->client_streaming,
         .server_streams = proto->server_streaming,
-        .is_unary = !proto->client_streaming && !proto->server_streaming,
+        .is_unary = is_unary(proto),
     };
     method->constant = naming_upper(model->pool, method->client_name);
     method->row =
@@ -276,13 +282,20 @@ static void fill_service(struct model *model, struct model_file *file, size_t in
         .path = comment_path_in(&root, FILE_SERVICE, (int32_t)index),
         .full_name = full_name_in(model, file->package, proto->name),
         .short_name = says_the_same ? stem : join(model, file->prefix, stem),
-        .n_methods = proto->n_method,
+        .left_out = "",
         .methods = pool_calloc(model->pool, proto->n_method, sizeof(*service->methods)),
     };
     service->short_upper = naming_upper(model->pool, service->short_name);
     service->comment = comments_text(file->proto, &service->path, model->pool);
-    for (size_t i = 0; i < proto->n_method; i++)
-        fill_method(model, service, i, proto->method[i]);
+    for (size_t i = 0; i < proto->n_method; i++) {
+        if (is_unary(proto->method[i]) || !model->options->nano)
+            add_method(model, service, i, proto->method[i]);
+        else
+            service->left_out =
+                service->left_out[0] == '\0'
+                    ? proto->method[i]->name
+                    : pool_printf(model->pool, "%s, %s", service->left_out, proto->method[i]->name);
+    }
 }
 
 static void link_services(struct model *model, struct model_file *file)
@@ -360,5 +373,6 @@ struct model *model_new(const Google__Protobuf__Compiler__CodeGeneratorRequest *
         link_services(model, &model->files[i]);
     for (size_t i = 0; i < model->n_files; i++)
         link_imports(model, &model->files[i]);
+    model_name_calls(model);
     return model;
 }

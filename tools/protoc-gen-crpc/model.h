@@ -78,9 +78,12 @@ struct model_enum {
 struct model_method {
     const Google__Protobuf__MethodDescriptorProto *proto;
     struct comment_path path;
-    const char *name;        /* "GetStatus" */
-    const char *snake;       /* "get_status" */
-    const char *call_name;   /* "flocks_get_status": of the handle type and its functions */
+    const char *name;  /* "GetStatus" */
+    const char *snake; /* "get_status" */
+    /* "flocks_get_status", of the handle type and its functions; the same as `client_name` where
+     * another service of the file has a method of this name, where a type has one of the names that
+     * would come of it, and with calls=long. */
+    const char *call_name;
     const char *client_name; /* "flocks_supervisor_get_status" */
     const char *constant;    /* "FLOCKS_SUPERVISOR_GET_STATUS" */
     const char *row;         /* "&flocks_supervisor_methods[FLOCKS_SUPERVISOR_GET_STATUS]" */
@@ -102,6 +105,9 @@ struct model_service {
     const char *comment;
     size_t n_methods;
     struct model_method *methods;
+    /* Names of those that stream, ", " between them, where the flavour has no streams and they are
+     * not among the methods; else "". */
+    const char *left_out;
 };
 
 struct model_import {

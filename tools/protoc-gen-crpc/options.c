@@ -19,6 +19,8 @@ static const char *parse_one(
         options->prefix = value;
     else if (strncmp(key, "prefix.", 7) == 0 && value != NULL)
         return add_prefix(options, key + 7, value);
+    else if (strcmp(key, "calls") == 0 && value != NULL && strcmp(value, "long") == 0)
+        options->long_calls = true;
     else if (strcmp(key, "nano") == 0 && value == NULL)
         options->nano = true;
     else if (strcmp(key, "nano") == 0 && strcmp(value, "client") == 0)
@@ -29,7 +31,7 @@ static const char *parse_one(
         options->lint_strict = true;
     else
         return pool_printf(pool,
-            "unknown option '%s'; known are prefix=NAME, prefix.PACKAGE=NAME, nano, "
+            "unknown option '%s'; known are prefix=NAME, prefix.PACKAGE=NAME, calls=long, nano, "
             "nano=client, rules=PATH, lint=strict",
             key);
     return NULL;
@@ -55,8 +57,22 @@ const char *options_parse(struct options *options, const char *parameter, struct
     return NULL;
 }
 
-const char *options_prefix(
-    const struct options *options, const char *package, bool is_generated, struct arena *pool)
+/* "dir/my-file" -> "my_file" */
+static const char *name_of_file(const char *stem, struct arena *pool)
+{
+    const char *slash = strrchr(stem, '/');
+    char *name = pool_strdup(pool, slash != NULL ? slash + 1 : stem);
+    for (char *c = name; *c != '\0'; c++) {
+        bool is_in_name =
+            (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9');
+        if (!is_in_name)
+            *c = '_';
+    }
+    return name[0] >= '0' && name[0] <= '9' ? pool_printf(pool, "file_%s", name) : name;
+}
+
+const char *options_prefix(const struct options *options, const char *package, const char *stem,
+    bool is_generated, struct arena *pool)
 {
     for (size_t i = 0; i < options->n_prefixes; i++) {
         if (strcmp(options->prefixes[i].package, package) == 0)
@@ -64,5 +80,5 @@ const char *options_prefix(
     }
     if (is_generated && options->prefix != NULL)
         return options->prefix;
-    return naming_replace(pool, package, '.', '_');
+    return package[0] != '\0' ? naming_replace(pool, package, '.', '_') : name_of_file(stem, pool);
 }

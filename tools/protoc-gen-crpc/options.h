@@ -16,10 +16,13 @@ struct option_prefix {
 };
 
 struct options {
-    /* `prefix=NAME`: of the packages that are generated; NULL: the package with underscores. */
+    /* `prefix=NAME`: of the packages that are generated; NULL: the package with underscores,
+     * or where there is none the name of the file. */
     const char *prefix;
     size_t n_prefixes;
     struct option_prefix *prefixes;
+    /* `calls=long`: handles and replies are named after the service, too. */
+    bool long_calls;
     /* `nano`: the nanopb flavour instead of the protobuf-c one. */
     bool nano;
     /* `nano=client`: of that only what a caller needs (emit_nano.c). */
@@ -33,8 +36,9 @@ struct options {
 /* NULL, or what is wrong with `parameter` (in `pool`). */
 NODISCARD const char *options_parse(
     struct options *options, const char *parameter, struct arena *pool);
-/* Never NULL; `is_generated` says whether `prefix=` applies. */
-const char *options_prefix(
-    const struct options *options, const char *package, bool is_generated, struct arena *pool);
+/* Of the names of a file "dir/STEM.proto". Never NULL; `is_generated` says whether `prefix=`
+ * applies. Without a package the file's own name stands in for it. */
+const char *options_prefix(const struct options *options, const char *package, const char *stem,
+    bool is_generated, struct arena *pool);
 
 #endif

@@ -14,7 +14,7 @@ struct symbol {
     const struct model_file *file;
     const struct comment_path *path;
     size_t order;
-    bool is_refused;
+    const struct symbol *clash; /* the first of the same name; only of what is refused */
 };
 
 struct symbols {
@@ -162,28 +162,53 @@ static int compare(const void *a, const void *b)
     return order != 0 ? order : (left->order > right->order) - (left->order < right->order);
 }
 
-/* One thing usually has several names that clash: one line says it. */
-static bool is_refused(const struct symbols *symbols, const struct comment_path *path)
+static int compare_order(const void *a, const void *b)
 {
-    for (size_t i = 0; i < symbols->n; i++) {
-        if (symbols->rows[i].is_refused && symbols->rows[i].path == path)
-            return true;
-    }
-    return false;
+    const struct symbol *const *left = a;
+    const struct symbol *const *right = b;
+    return ((*left)->order > (*right)->order) - ((*left)->order < (*right)->order);
 }
 
-static void find_clashes(struct symbols *symbols, struct text *mistakes)
+/* Those of generated files whose name somebody had before them, in the order of the files. */
+static size_t find_clashes(struct symbols *symbols, const struct symbol **out)
 {
+    size_t n = 0;
     for (size_t i = 1; i < symbols->n; i++) {
-        const struct symbol *first = &symbols->rows[i - 1];
-        struct symbol *second = &symbols->rows[i];
-        bool is_clash = strcmp(first->name, second->name) == 0 && second->file->is_generated;
-        if (!is_clash || is_refused(symbols, second->path))
+        struct symbol *symbol = &symbols->rows[i];
+        const struct symbol *before = &symbols->rows[i - 1];
+        if (strcmp(before->name, symbol->name) != 0)
             continue;
-        second->is_refused = true;
-        refuse_at(mistakes, second->file, second->path,
-            "%s: its C name '%s' is also that of %s; rename one", second->origin, second->name,
-            first->origin);
+        symbol->clash = before->clash != NULL ? before->clash : before;
+        if (symbol->file->is_generated)
+            out[n++] = symbol;
+    }
+    if (n > 0)
+        qsort(out, n, sizeof(*out), compare_order);
+    return n;
+}
+
+/* The handle of a method, whose name need not lack that of its service. */
+static bool is_call(const struct symbol *symbol)
+{
+    static const char SUFFIX[] = "_call";
+    size_t len = strlen(symbol->name);
+    return strncmp(symbol->origin, "method ", strlen("method ")) == 0 &&
+           len >= sizeof(SUFFIX) - 1 &&
+           strcmp(symbol->name + len - (sizeof(SUFFIX) - 1), SUFFIX) == 0;
+}
+
+static void tell_clashes(struct symbols *symbols, struct text *mistakes)
+{
+    const struct symbol **clashes = pool_calloc(symbols->pool, symbols->n, sizeof(*clashes));
+    size_t n = find_clashes(symbols, clashes);
+    for (size_t i = 0; i < n; i++) {
+        /* One thing usually has several names that clash: one line says it. */
+        if (i > 0 && clashes[i]->path == clashes[i - 1]->path)
+            continue;
+        bool are_calls = is_call(clashes[i]) && is_call(clashes[i]->clash);
+        refuse_at(mistakes, clashes[i]->file, clashes[i]->path,
+            "%s: its C name '%s' is also that of %s; rename one%s", clashes[i]->origin,
+            clashes[i]->name, clashes[i]->clash->origin, are_calls ? ", or give calls=long" : "");
     }
 }
 
@@ -201,5 +226,5 @@ void refuse_clashes(const struct model *model, struct text *mistakes)
     }
     if (symbols.n > 0)
         qsort(symbols.rows, symbols.n, sizeof(*symbols.rows), compare);
-    find_clashes(&symbols, mistakes);
+    tell_clashes(&symbols, mistakes);
 }

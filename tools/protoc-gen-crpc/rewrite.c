@@ -134,31 +134,6 @@ static bool service_uses(const Google__Protobuf__ServiceDescriptorProto *service
     return false;
 }
 
-static const Google__Protobuf__FileDescriptorProto *find_file(
-    const Google__Protobuf__FileDescriptorSet *set, const char *name)
-{
-    for (size_t i = 0; i < set->n_file; i++) {
-        if (strcmp(set->file[i]->name, name) == 0)
-            return set->file[i];
-    }
-    return NULL;
-}
-
-static bool uses(const Google__Protobuf__FileDescriptorSet *set,
-    const Google__Protobuf__FileDescriptorProto *file, const char *import_name)
-{
-    const Google__Protobuf__FileDescriptorProto *import = find_file(set, import_name);
-    for (size_t i = 0; import != NULL && i < file->n_message_type; i++) {
-        if (message_uses(file->message_type[i], import))
-            return true;
-    }
-    for (size_t i = 0; import != NULL && i < file->n_service; i++) {
-        if (service_uses(file->service[i], import))
-            return true;
-    }
-    return false;
-}
-
 /* A public import is kept: another file may see its types through this one. */
 static bool is_public(const Google__Protobuf__FileDescriptorProto *file, size_t index)
 {
@@ -169,14 +144,63 @@ static bool is_public(const Google__Protobuf__FileDescriptorProto *file, size_t 
     return false;
 }
 
-void rewrite_drop_unused_imports(
-    const Google__Protobuf__FileDescriptorSet *set, Google__Protobuf__FileDescriptorProto *file)
+/* The search for one import's types; a file is looked at once, however many ways lead to it. */
+struct search {
+    const Google__Protobuf__FileDescriptorSet *set;
+    const Google__Protobuf__FileDescriptorProto *user;
+    bool *is_seen; /* by index of set->file */
+};
+
+static bool uses_types_of(const Google__Protobuf__FileDescriptorProto *user,
+    const Google__Protobuf__FileDescriptorProto *import)
+{
+    for (size_t i = 0; i < user->n_message_type; i++) {
+        if (message_uses(user->message_type[i], import))
+            return true;
+    }
+    for (size_t i = 0; i < user->n_service; i++) {
+        if (service_uses(user->service[i], import))
+            return true;
+    }
+    return false;
+}
+
+/* An import also lends the types of what it imports publicly. */
+static bool uses(const struct search *search, const char *import_name)
+{
+    const Google__Protobuf__FileDescriptorSet *set = search->set;
+    size_t index = 0;
+    while (index < set->n_file && strcmp(set->file[index]->name, import_name) != 0)
+        index++;
+    if (index == set->n_file || search->is_seen[index])
+        return false;
+    search->is_seen[index] = true;
+    const Google__Protobuf__FileDescriptorProto *import = set->file[index];
+    if (uses_types_of(search->user, import))
+        return true;
+    for (size_t i = 0; i < import->n_dependency; i++) {
+        if (is_public(import, i) && uses(search, import->dependency[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool is_used(const Google__Protobuf__FileDescriptorSet *set,
+    const Google__Protobuf__FileDescriptorProto *user, const char *import_name, struct arena *pool)
+{
+    const struct search search = {
+        .set = set, .user = user, .is_seen = pool_calloc(pool, set->n_file, sizeof(bool))};
+    return uses(&search, import_name);
+}
+
+void rewrite_drop_unused_imports(const Google__Protobuf__FileDescriptorSet *set,
+    Google__Protobuf__FileDescriptorProto *file, struct arena *pool)
 {
     size_t kept = 0;
     size_t n_public = 0;
     for (size_t i = 0; i < file->n_dependency; i++) {
         bool stays_public = is_public(file, i);
-        if (!stays_public && !uses(set, file, file->dependency[i]))
+        if (!stays_public && !is_used(set, file, file->dependency[i], pool))
             continue;
         if (stays_public)
             file->public_dependency[n_public++] = (int32_t)kept;
@@ -193,7 +217,7 @@ void rewrite_set(Google__Protobuf__FileDescriptorSet *set, struct arena *pool)
         Google__Protobuf__FileDescriptorProto *file = set->file[i];
         file->n_service = 0;
         file->n_extension = 0;
-        rewrite_drop_unused_imports(set, file);
+        rewrite_drop_unused_imports(set, file, pool);
         for (size_t k = 0; k < file->n_message_type; k++)
             strip_message(file->message_type[k]);
         for (size_t k = 0; k < file->n_enum_type; k++)

@@ -10,8 +10,9 @@
 /* Changes `set` in place; what is added lives in `pool`, which must be the set's own memory. */
 void rewrite_set(Google__Protobuf__FileDescriptorSet *set, struct arena *pool);
 /* Takes imports out of `file` of which it uses no type: those that served options, or what was cut.
- * Whoever reads the set would include their headers. Public ones stay. */
-void rewrite_drop_unused_imports(
-    const Google__Protobuf__FileDescriptorSet *set, Google__Protobuf__FileDescriptorProto *file);
+ * Whoever reads the set would include their headers. Public ones stay, and so does what lends a
+ * type by a public import of its own. `pool` as above. */
+void rewrite_drop_unused_imports(const Google__Protobuf__FileDescriptorSet *set,
+    Google__Protobuf__FileDescriptorProto *file, struct arena *pool);
 
 #endif

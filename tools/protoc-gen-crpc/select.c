@@ -275,6 +275,6 @@ const char *select_methods(Google__Protobuf__FileDescriptorSet *set, const char 
         move_locations(set->file[i]->source_code_info, &moves);
     }
     for (size_t i = 0; i < set->n_file; i++)
-        rewrite_drop_unused_imports(set, set->file[i]);
+        rewrite_drop_unused_imports(set, set->file[i], pool);
     return NULL;
 }

@@ -77,6 +77,21 @@ static void put_indent(struct text *text, size_t indent)
     text_printf(text, "%*s", (int)indent, "");
 }
 
+/* Bytes of a mark that reorders text (U+202A to U+202E, U+2066 to U+2069), 0: none. Left as it is,
+ * one could make code look like something else, and compilers warn of it. */
+static size_t reordering_mark(const char *c)
+{
+    static const char *const MARKS[] = {"\342\200\252", "\342\200\253", "\342\200\254",
+        "\342\200\255", "\342\200\256", "\342\201\246", "\342\201\247", "\342\201\250",
+        "\342\201\251"};
+    enum { MARK_BYTES = 3 };
+    for (size_t i = 0; i < ARRAY_LENGTH(MARKS); i++) {
+        if (strncmp(c, MARKS[i], MARK_BYTES) == 0)
+            return MARK_BYTES;
+    }
+    return 0;
+}
+
 /* ---- comments ---- */
 
 /* Where the filling of a comment stands. */
@@ -94,10 +109,11 @@ static void begin_line(struct filler *filler)
     filler->column = filler->indent + 2;
 }
 
-/* "*" and "/" side by side, in either order, would end the comment or seem to begin another. */
-static bool is_comment_mark(char a, char b)
+/* "*" and "/" side by side, in either order, would end the comment or seem to begin another; two
+ * "?" may begin a trigraph, which at the end of a line is one that compilers warn of. */
+static bool is_torn(char a, char b)
 {
-    return (a == '*' && b == '/') || (a == '/' && b == '*');
+    return (a == '*' && b == '/') || (a == '/' && b == '*') || (a == '?' && b == '?');
 }
 
 static void put_word(struct filler *filler, const char *word, size_t len)
@@ -106,8 +122,13 @@ static void put_word(struct filler *filler, const char *word, size_t len)
         begin_line(filler);
     text_put(filler->text, " ");
     for (size_t i = 0; i < len; i++) {
+        size_t mark = reordering_mark(word + i);
+        if (mark > 0) {
+            i += mark - 1;
+            continue;
+        }
         text_append(filler->text, word + i, 1);
-        if (i + 1 < len && is_comment_mark(word[i], word[i + 1]))
+        if (i + 1 < len && is_torn(word[i], word[i + 1]))
             text_put(filler->text, " ");
     }
     filler->column += 1 + len;
@@ -118,17 +139,22 @@ static bool begins_anew(const char *line, size_t len)
     return len == 0 || line[0] == ' ' || line[0] == '-' || line[0] == '*';
 }
 
+/* What separates words: blanks, and control characters, which have no place in a line. */
+static bool is_gap(char c)
+{
+    return (unsigned char)c <= ' ' || c == 0x7f;
+}
+
 static void put_words(struct filler *filler, const char *line, size_t len)
 {
     for (size_t at = 0; at < len;) {
-        size_t blanks = strspn(line + at, " ");
-        at += blanks < len - at ? blanks : len - at;
-        size_t word = strcspn(line + at, " \n");
-        if (word > len - at)
-            word = len - at;
-        if (word > 0)
-            put_word(filler, line + at, word);
-        at += word;
+        size_t begin = at;
+        while (at < len && !is_gap(line[at]))
+            at++;
+        if (at > begin)
+            put_word(filler, line + begin, at - begin);
+        else
+            at++;
     }
 }
 
@@ -251,6 +277,11 @@ void text_define(struct text *text, const char *name, const char *value)
 
 /* ---- literals ---- */
 
+static void put_octal(struct text *text, char c)
+{
+    text_printf(text, "\\%03o", (unsigned)(unsigned char)c);
+}
+
 void text_literal(struct text *text, const char *string)
 {
     text_put(text, "\"");
@@ -261,8 +292,12 @@ void text_literal(struct text *text, const char *string)
             text_printf(text, "\\%c", *c);
         else if ((unsigned char)*c < 0x20 || (*c == '?' && c[1] == '?'))
             /* Two "?" and a third character may be a trigraph. Three digits end the escape. */
-            text_printf(text, "\\%03o", (unsigned)(unsigned char)*c);
-        else
+            put_octal(text, *c);
+        else if (reordering_mark(c) > 0) {
+            put_octal(text, *c++);
+            put_octal(text, *c++);
+            put_octal(text, *c);
+        } else
             text_append(text, c, 1);
     }
     text_put(text, "\"");

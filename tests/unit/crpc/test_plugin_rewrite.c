@@ -134,6 +134,27 @@ static void test_rewrite_keeps_a_public_import_under_its_new_number(void **state
     assert_int_equal(f->app.public_dependency[0], 0);
 }
 
+static void test_rewrite_keeps_an_import_that_lends_a_type_publicly(void **state)
+{
+    struct fixture *f = *state;
+    Google__Protobuf__FileDescriptorProto lender;
+    google__protobuf__file_descriptor_proto__init(&lender);
+    lender.name = text_of(f, "options.proto");
+    char *lent[] = {text_of(f, "base.proto")};
+    int32_t public_dependency[] = {0};
+    lender.n_dependency = 1;
+    lender.dependency = lent;
+    lender.n_public_dependency = 1;
+    lender.public_dependency = public_dependency;
+    Google__Protobuf__FileDescriptorProto *files[] = {&f->base, &lender, &f->app};
+    f->set.n_file = 3;
+    f->set.file = files;
+    f->app.n_dependency = 1;
+    rewrite_set(&f->set, &f->pool);
+    assert_int_equal(f->app.n_dependency, 1);
+    assert_string_equal(f->app.dependency[0], "options.proto");
+}
+
 static void test_rewrite_asks_for_const_strings_of_every_file(void **state)
 {
     struct fixture *f = *state;
@@ -155,6 +176,7 @@ int main(void)
         TEST(test_rewrite_removes_services_options_and_deprecation),
         TEST(test_rewrite_keeps_only_imports_whose_types_are_used),
         TEST(test_rewrite_keeps_a_public_import_under_its_new_number),
+        TEST(test_rewrite_keeps_an_import_that_lends_a_type_publicly),
         TEST(test_rewrite_asks_for_const_strings_of_every_file),
     };
 #undef TEST

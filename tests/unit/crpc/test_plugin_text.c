@@ -63,6 +63,12 @@ static void test_comment_cannot_be_ended_or_begun_by_its_text(void **state)
     assert_string_equal(text_data(*state), "/* a * / b / * c */\n");
 }
 
+static void test_comment_loses_trigraphs_controls_and_reordering(void **state)
+{
+    text_comment(*state, 0, "a?\?/ b\tc\rd \342\200\256e\342\200\254 \303\244");
+    assert_string_equal(text_data(*state), "/* a? ?/ b c d e \303\244 */\n");
+}
+
 static void test_call_short_stays_on_one_line(void **state)
 {
     text_call(*state, 4, "int f", "int a, int b", ";");
@@ -109,8 +115,9 @@ static void test_assigned_call_that_is_too_long_breaks_behind_its_name(void **st
 
 static void test_literal_escapes_what_c_would_misread(void **state)
 {
-    text_literal(*state, "a\"b\\c\nd\te?\?/?");
-    assert_string_equal(text_data(*state), "\"a\\\"b\\\\c\\nd\\011e\\077?/?\"");
+    text_literal(*state, "a\"b\\c\nd\te?\?/?\342\201\246\303\244");
+    assert_string_equal(
+        text_data(*state), "\"a\\\"b\\\\c\\nd\\011e\\077?/?\\342\\201\\246\303\244\"");
 }
 
 int main(void)
@@ -122,6 +129,7 @@ int main(void)
         TEST(test_comment_paragraphs_and_lists_begin_anew),
         TEST(test_comment_long_is_filled_to_the_page),
         TEST(test_comment_cannot_be_ended_or_begun_by_its_text),
+        TEST(test_comment_loses_trigraphs_controls_and_reordering),
         TEST(test_call_short_stays_on_one_line),
         TEST(test_call_that_fits_below_moves_below),
         TEST(test_call_that_fits_nowhere_is_filled),

@@ -8,6 +8,7 @@
 #include "google/protobuf/duration.info.h"
 
 /* clang-format off */
+
 const struct rpc_method nasty_methods[NASTY_METHOD_COUNT] = {
     [NASTY_GET_URL] = {
         .service = NASTY_SERVICE,
@@ -64,4 +65,5 @@ const struct rpc_method nasty_second_methods[NASTY_SECOND_METHOD_COUNT] = {
         .response = &nasty_everything_info,
     },
 };
+
 /* clang-format on */

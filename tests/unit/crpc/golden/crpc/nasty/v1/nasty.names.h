@@ -47,7 +47,7 @@ enum nasty_everything_inner_kind nasty_everything_inner_kind_from(int64_t number
 /* "SMALL"; static storage. An unknown number is named like the first. */
 const char *nasty_everything_inner_kind_name(enum nasty_everything_inner_kind value);
 
-/* A comment that tries to end itself: * / and / * and "quotes" and a trigraph ??/ and a \
+/* A comment that tries to end itself: * / and / * and "quotes" and a trigraph ? ?/ and a \
  * backslash.
  *
  * Its second paragraph is longer than one line of the page, so that it has to be filled: aaaa bbbb

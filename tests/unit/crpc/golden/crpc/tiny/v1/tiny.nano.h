@@ -35,6 +35,7 @@ typedef crpc_tiny_v1_LaterResponse tiny_later_response;
 /* ---- crpc.tiny.v1.TinyService ---- */
 
 #define TINY_SERVICE "crpc.tiny.v1.TinyService"
+/* Left out, because there are no streams without a heap: Watch, Feed. */
 extern const struct crpc_nano_service tiny_service;
 
 /* Unary and small. */
@@ -93,6 +94,11 @@ bool tiny_later_decode_request(const uint8_t *bytes, size_t len, tiny_later_requ
 bool tiny_later_encode_response(
     const tiny_later_response *message, uint8_t *out, size_t out_cap, size_t *out_len);
 bool tiny_later_decode_response(const uint8_t *bytes, size_t len, tiny_later_response *message);
+
+/* ---- crpc.tiny.v1.StreamsOnlyService ---- */
+
+#define TINY_STREAMS_ONLY_SERVICE "crpc.tiny.v1.StreamsOnlyService"
+/* Left out, because there are no streams without a heap: WatchAll. */
 
 #ifdef __cplusplus
 }
