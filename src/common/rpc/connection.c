@@ -19,6 +19,7 @@ struct rpc_connection *rpc_connection_new(struct rpc_server *server, const struc
     connection->server = server;
     connection->peer = *peer;
     connection->stalled_since = CLOCK_NEVER;
+    rpc_pace_init(&connection->pace);
     list_init(&connection->calls);
     list_init(&connection->awake);
     return connection;
@@ -221,9 +222,20 @@ static void work(struct rpc_connection *connection)
 void rpc_connection_receive(
     struct rpc_connection *connection, const uint8_t *bytes, size_t len, int64_t now_ms)
 {
+    size_t output_before = 0;
+    size_t output_after = 0;
     connection->now_ms = now_ms;
+    (void)rpc_session_output(connection->session, &output_before);
     rpc_session_receive(connection->session, bytes, len, now_ms);
     work(connection);
+    (void)rpc_session_output(connection->session, &output_after);
+    rpc_pace_learn(
+        &connection->pace, len, output_after > output_before ? output_after - output_before : 0);
+}
+
+size_t rpc_connection_read_max(const struct rpc_connection *connection)
+{
+    return connection == NULL ? RPC_RECEIVE_BYTES_FIRST : rpc_pace_bytes(&connection->pace);
 }
 
 void rpc_connection_receive_end(struct rpc_connection *connection)

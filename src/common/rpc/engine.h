@@ -13,6 +13,7 @@
 #include "common/base/list.h"
 #include "common/rpc/inbox.h"
 #include "common/rpc/metadata.h"
+#include "common/rpc/pace.h"
 #include "common/rpc/session.h"
 #include "crpc/server.h"
 
@@ -44,6 +45,7 @@ struct rpc_connection {
     int64_t now_ms;
     /* When the output reached the stall bound; INT64_MAX: it is below. */
     int64_t stalled_since;
+    struct rpc_pace pace;
 };
 
 struct rpc_call {

@@ -110,7 +110,7 @@ static struct rpc_listener *alloc_listener(const struct rpc_listener_options *op
         rpc_server_new(listener->options.hooks == NULL ? &no_hooks : listener->options.hooks);
     /* The server has copied it, and it may be gone now. */
     listener->options.hooks = NULL;
-    listener->read_buffer = malloc(RPC_LISTENER_READ_BYTES);
+    listener->read_buffer = malloc(RPC_RECEIVE_BYTES_MAX);
     if (listener->server != NULL && listener->read_buffer != NULL)
         return listener;
     rpc_listener_free(listener);

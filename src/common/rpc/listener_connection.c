@@ -108,7 +108,8 @@ static void take_end(struct listener_connection *connection)
 static bool read_once(struct listener_connection *connection, int64_t now_ms)
 {
     uint8_t *buffer = connection->listener->read_buffer;
-    ssize_t len = recv(connection->fd, buffer, RPC_LISTENER_READ_BYTES, MSG_DONTWAIT);
+    size_t most = rpc_connection_read_max(connection->rpc);
+    ssize_t len = recv(connection->fd, buffer, most, MSG_DONTWAIT);
     if (len < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (len > 0)

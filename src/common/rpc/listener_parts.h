@@ -41,7 +41,7 @@ struct rpc_listener {
     struct list connections; /* listener_connection.link */
     struct list unsettled;   /* listener_connection.unsettled: to be looked at in this turn */
     struct list closed;      /* listener_connection.link: freed when the turn's events are gone */
-    uint8_t *read_buffer;    /* RPC_LISTENER_READ_BYTES */
+    uint8_t *read_buffer;    /* RPC_RECEIVE_BYTES_MAX */
     /* How often rpc_listener_stop was called. */
     atomic_uint stops;
     bool is_in_turn;

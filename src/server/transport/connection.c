@@ -111,7 +111,8 @@ static void take_end(struct connection *connection)
 
 static void read_once(struct connection *connection)
 {
-    ssize_t len = read(connection->fd, connection->shared->read_buffer, TRANSPORT_READ_BYTES);
+    size_t most = rpc_connection_read_max(connection->rpc);
+    ssize_t len = read(connection->fd, connection->shared->read_buffer, most);
 
     if (len > 0)
         take(connection, (size_t)len);

@@ -25,7 +25,7 @@ struct connection_shared {
     struct list connections;
     /* Those to be settled before the loop waits again. */
     struct list unsettled;
-    uint8_t *read_buffer; /* TRANSPORT_READ_BYTES */
+    uint8_t *read_buffer; /* RPC_RECEIVE_BYTES_MAX */
     /* Something is unsettled: the loop must not wait before connection_settle. */
     void (*noted)(void *data);
     /* A peer that has to be told about in the log. */

@@ -16,9 +16,6 @@ enum {
     /* Without a call and without a byte for this long, a connection is closed (clients reconnect).
      */
     TRANSPORT_IDLE_MS = 60 * 60 * 1000,
-    /* One read of one connection in one turn of the loop: what one client may cost before the next
-     * one, a timer or an exit is looked at. */
-    TRANSPORT_READ_BYTES = 64 * 1024,
     /* Accepted in one turn of the loop; the kernel keeps the rest. */
     TRANSPORT_ACCEPTS_PER_TURN = 32,
     /* Refused and misbehaving peers are told once each; of a flood of them, this many lines a

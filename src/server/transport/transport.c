@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/base/log.h"
+#include "crpc/limits.h"
 #include "server/transport/connection.h"
 #include "server/transport/descriptors.h"
 #include "server/transport/limits.h"
@@ -281,7 +282,7 @@ static struct transport *transport_new(const struct transport_setup *setup)
 
     if (!transport)
         return NULL;
-    transport->shared.read_buffer = malloc(TRANSPORT_READ_BYTES);
+    transport->shared.read_buffer = malloc(RPC_RECEIVE_BYTES_MAX);
     transport->path = strdup(setup->path);
     if (!transport->shared.read_buffer || !transport->path) {
         free(transport->shared.read_buffer);

@@ -30,6 +30,13 @@ enum {
     /* Messages that the streams of one connection are asked for before it is written to: what one
      * reader may cost before the next connection is looked at. */
     RPC_TURN_MESSAGES_MAX = 256,
+    /* Received at once of one connection: what one client may cost before the next is looked at.
+     * First and mostly in between; where answers are large, so little that they come to
+     * RPC_TURN_ANSWER_BYTES. The rest waits in the client's socket. */
+    RPC_RECEIVE_BYTES_FIRST = 4 << 10,
+    RPC_RECEIVE_BYTES_MIN = 64,
+    RPC_RECEIVE_BYTES_MAX = 64 << 10,
+    RPC_TURN_ANSWER_BYTES = 64 << 10,
     /* Messages of one stream that have come and were not yet taken, on either side; one more ends
      * that stream with RESOURCE_EXHAUSTED (ttrpc has no flow control) ... */
     RPC_INBOUND_MESSAGES_MAX = 16,
@@ -70,9 +77,6 @@ enum {
     RPC_LISTENER_SHUT_MS = 5 * 1000,
     /* Descriptors of the process that connections never use up. */
     RPC_LISTENER_DESCRIPTORS_RESERVED = 64,
-    /* One read of one connection in one turn: what one client may cost before the next is looked
-     * at. */
-    RPC_LISTENER_READ_BYTES = 64 << 10,
     /* Accepted in one turn; the kernel keeps the rest ... */
     RPC_LISTENER_ACCEPTS_PER_TURN = 32,
     /* ... this many at most; then connecting blocks, or answers EAGAIN. */

@@ -3,6 +3,7 @@
  * Everything runs on one thread. The engine never sees a socket, a loop or a clock: bytes and the
  * time (CLOCK_MONOTONIC, milliseconds) are arguments. A transport does, per turn of its loop:
  *
+ *     read at most rpc_connection_read_max(connection) bytes
  *     rpc_connection_receive(connection, bytes, len, now);     runs handlers of all whole frames
  *     bytes = rpc_connection_output(connection, &len);         asks streams; one write for all
  *     rpc_connection_sent(connection, written, now);
@@ -107,6 +108,9 @@ void rpc_connection_on_output(
 /* Takes all `len` bytes; frames may be cut anywhere. Runs the handlers of every whole request. */
 void rpc_connection_receive(
     struct rpc_connection *connection, const uint8_t *bytes, size_t len, int64_t now_ms);
+/* How much to read for that in one turn of the loop, at most: RPC_RECEIVE_BYTES_MAX, and less where
+ * few bytes of this peer ask for much. NULL: a peer of whom nothing is known yet. */
+size_t rpc_connection_read_max(const struct rpc_connection *connection);
 /* The peer will send no more (EOF): calls in flight are cancelled as if the connection were lost,
  * and rpc_connection_wants answers CLOSE once the output is written. */
 void rpc_connection_receive_end(struct rpc_connection *connection);
