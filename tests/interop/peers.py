@@ -1,0 +1,104 @@
+"""Peers in other languages, built from our protos by the generators and libraries that Debian has. What is built is
+kept in the build directory; a peer that cannot be built fails its tests."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from instance import BUILD, REPOSITORY
+
+HERE = Path(__file__).resolve().parent
+PROTO = REPOSITORY / "proto"
+KEPT = BUILD / "interop"
+MESSAGES = ("flocks/v1/types.proto", "flocks/v1/options.proto", "flocks/v1/config.proto")
+SUPERVISOR, UPGRADE = "flocks/v1/supervisor.proto", "flocks/v1/upgrade.proto"
+
+
+def run(command, seconds=600, **options):
+    """Runs one step of a build; its output is in the failure."""
+    options.setdefault("env", os.environ)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=seconds, **options)
+    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+class GoPeer:
+    """The Go programs, as GOPATH/bin/<name>. Debian's packages have no modules: GOPATH mode."""
+
+    # gogo's own types stand for the well-known ones, as its documentation has it.
+    GOGO = "github.com/gogo/protobuf"
+    MAP = ",".join(
+        f"Mgoogle/protobuf/{name}.proto={package}"
+        for name, package in (
+            ("timestamp", f"{GOGO}/types"),
+            ("duration", f"{GOGO}/types"),
+            ("any", f"{GOGO}/types"),
+            ("descriptor", f"{GOGO}/protoc-gen-gogo/descriptor"),
+        )
+    )
+
+    def __init__(self):
+        self.path = KEPT / "go"
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.path),
+            "GO111MODULE": "off",
+            "GOPROXY": "off",
+            "GOTOOLCHAIN": "local",
+            "GOPATH": f"{self.path}:/usr/share/gocode",
+            "GOCACHE": str(self.path / "cache"),
+        }
+
+    def generate(self):
+        """protoc-gen-gogottrpc makes messages and the supervisor's stubs, protoc-gen-go-ttrpc those of upgrades;
+        for a file without a service the latter writes what does not compile."""
+        sources = self.path / "src"
+        sources.mkdir(parents=True, exist_ok=True)
+        protoc = ["protoc", f"--proto_path={PROTO}"]
+        run([*protoc, f"--gogottrpc_out=plugins=ttrpc,{self.MAP}:{sources}", *MESSAGES, SUPERVISOR])
+        run([*protoc, f"--gogottrpc_out={self.MAP}:{sources}", UPGRADE])
+        run([*protoc, f"--go-ttrpc_out={sources}", UPGRADE])
+
+    def build(self, name):
+        program = self.path / "bin" / name
+        run(["/usr/bin/go", "build", "-o", program, HERE / "go" / name / "main.go"], env=self.environment)
+        return program
+
+
+def ask(program, socket, command, *arguments, seconds=60):
+    """One command of a peer; the JSON that it prints."""
+    done = subprocess.run(
+        [str(program), str(socket), command, *arguments], capture_output=True, text=True, timeout=seconds
+    )
+    assert done.returncode == 0, f"{program.name} {command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return json.loads(done.stdout)
+
+
+class Facts:
+    """What a C program printed, one fact a line: facts["code"] is the rest of the first such line, all("service")
+    of every one."""
+
+    def __init__(self, text):
+        self.lines = [line.partition(" ")[::2] for line in text.splitlines()]
+
+    def __getitem__(self, name):
+        return next(rest for word, rest in self.lines if word == name)
+
+    def __contains__(self, name):
+        return any(word == name for word, _ in self.lines)
+
+    def all(self, name):
+        return [rest for word, rest in self.lines if word == name]
+
+
+def tell(program, socket, command, *arguments, seconds=60):
+    """One command of a C program from the build directory; its facts."""
+    done = subprocess.run(
+        [str(BUILD / "tests" / program), str(socket), command, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+    )
+    assert done.returncode == 0, f"{program} {command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return Facts(done.stdout)
