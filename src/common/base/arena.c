@@ -19,8 +19,9 @@
 #endif
 
 enum {
-    /* Most calls fit in the first block. */
-    FIRST_BLOCK_BYTES = 2048,
+    /* Most calls fit in the first block. With its header it is of a size that glibc keeps at hand
+     * for each thread (1,032 bytes at most), for a third of the price of a larger one. */
+    FIRST_BLOCK_BYTES = 960,
     MAX_BLOCK_BYTES = 64 * 1024,
     /* Between two allocations where somebody watches, so that reading or writing past the end of
      * one is seen. Does not count as used. */
