@@ -86,8 +86,6 @@ void ttrpc_end_call(struct rpc_session_call *call, enum rpc_code code, const cha
 {
     struct rpc_session *session = call->session;
     ttrpc_close_call(call);
-    if (session->current == call)
-        ttrpc_tell_nothing(session);
     call->end_code = code;
     call->end_text = text;
     list_append(&session->ended, &call->in_ended);
@@ -140,6 +138,11 @@ void rpc_session_call_set_owner(struct rpc_session_call *call, void *owner)
 void *rpc_session_call_owner(const struct rpc_session_call *call)
 {
     return call->owner;
+}
+
+size_t rpc_session_held_bytes(const struct rpc_session *session)
+{
+    return session->reader.kept.capacity + session->output.capacity + session->untaken_len;
 }
 
 /* ---- events ---- */

@@ -104,7 +104,7 @@ struct rpc_session_call *ttrpc_add_call(struct rpc_session *session, uint32_t id
 struct rpc_session_call *ttrpc_find_call(const struct rpc_session *session, uint32_t id);
 /* The call is over, and nothing is told of it besides what `to_tell` says. */
 void ttrpc_close_call(struct rpc_session_call *call);
-/* The call is over; what was to be told of it is not, but ENDED is. `text` is static. */
+/* The call, which has nothing else to tell, is over; ENDED will be told. `text` is static. */
 void ttrpc_end_call(struct rpc_session_call *call, enum rpc_code code, const char *text);
 /* Counts a message that has come against the bounds of what was not taken; false: beyond them. */
 bool ttrpc_count_message(struct rpc_session_call *call, size_t len);
