@@ -46,8 +46,8 @@ struct rpc_service {
 
 /* ---- facts of a call ---- */
 
-/* Memory that lives until the call is finished; NULL when the call's cap is reached (then fail it
- * with RPC_RESOURCE_EXHAUSTED). */
+/* Memory that lives until the call is finished, of a stream until `closed` has returned; NULL when
+ * the call's cap is reached (then fail it with RPC_RESOURCE_EXHAUSTED). */
 void *rpc_call_alloc(struct rpc_call *call, size_t size);
 /* Monotonic milliseconds (CLOCK_MONOTONIC); INT64_MAX: none. */
 int64_t rpc_call_deadline_ms(const struct rpc_call *call);
@@ -109,9 +109,10 @@ struct rpc_stream_hooks {
         const void *source, void *state, struct rpc_call *call, const ProtobufCMessage *message);
     /* No further message will come. */
     void (*half_closed)(const void *source, void *state, struct rpc_call *call);
-    /* The stream is over: RPC_OK, the code it was failed with, RPC_CANCELLED (the caller gave up or
-     * went away) or RPC_DEADLINE_EXCEEDED. Exactly once, last, whatever happened, and at once: no
-     * later than the hook that runs returns. Frees `state`. The call must not be touched. */
+    /* The stream is over: RPC_OK, the code it was failed with (by its handler, or by the engine for
+     * a bad message or a bound), RPC_CANCELLED (the caller gave up or went away) or
+     * RPC_DEADLINE_EXCEEDED. Exactly once, last, whatever happened, and at once: no later than the
+     * hook that runs returns. Frees `state`. The call must not be touched. */
     void (*closed)(const void *source, void *state, enum rpc_code code);
 };
 
@@ -125,7 +126,9 @@ void rpc_call_begin_stream(
  * RPC_MESSAGE_BYTES_MAX or no memory, and the stream goes on. The message is encoded before this
  * returns. */
 enum rpc_code rpc_call_send_message(struct rpc_call *call, const ProtobufCMessage *message);
-/* What answered LATER is asked again, soon, but not before this returns. */
+/* What has answered LATER is asked again, soon, but not before this returns. From inside a hook it
+ * does not concern what that hook is about to answer: else one that wakes and answers LATER would
+ * be asked for ever. */
 void rpc_call_wake(struct rpc_call *call);
 /* Ends a unary or client-streaming call with its one answer, encoded before this returns. */
 void rpc_call_reply_message(struct rpc_call *call, const ProtobufCMessage *response);

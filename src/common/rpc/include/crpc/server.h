@@ -117,7 +117,7 @@ void rpc_connection_receive_end(struct rpc_connection *connection);
 
 /* What is to be written, borrowed until the next call on this connection or its calls; NULL when
  * *out_len is 0. First asks the streams that are awake for messages, in turn, while less than
- * RPC_OUTPUT_SOFT_BYTES wait. Not from inside a handler. */
+ * RPC_OUTPUT_SOFT_BYTES wait and for RPC_TURN_MESSAGES_MAX at most. Not from inside a handler. */
 const uint8_t *rpc_connection_output(struct rpc_connection *connection, size_t *out_len);
 /* The first `len` bytes of the output have been written. Runs the handlers of requests that had to
  * wait for room. */
