@@ -93,6 +93,12 @@ static int compare_fields(const void *a, const void *b)
            (left->proto->number < right->proto->number);
 }
 
+/* FieldOptions or MethodOptions, if there can be rules in them; else NULL. */
+static const ProtobufCMessage *rules_in(const struct model *model, const void *options)
+{
+    return model->has_rules ? options : NULL;
+}
+
 static void fill_field(struct model *model, struct model_message *message, size_t index)
 {
     const Google__Protobuf__FieldDescriptorProto *proto = message->proto->field[index];
@@ -104,7 +110,7 @@ static void fill_field(struct model *model, struct model_message *message, size_
         .name = proto->name,
         .member = naming_member(model->pool, proto->name),
         .comment = comments_text(message->file->proto, &path, model->pool),
-        .rule = rules_of_field((const ProtobufCMessage *)proto->options, model->pool),
+        .rule = rules_of_field(rules_in(model, proto->options), model->pool),
         .is_repeated =
             proto->label == GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_REPEATED,
         .oneof = proto->has_oneof_index ? proto->oneof_index : -1,
@@ -257,7 +263,7 @@ static void add_method(struct model *model, struct model_service *service, size_
         .name = proto->name,
         .snake = snake,
         .client_name = join(model, service->short_name, snake),
-        .rule = rules_of_method((const ProtobufCMessage *)proto->options, model->pool),
+        .rule = rules_of_method(rules_in(model, proto->options), model->pool),
         .input = find_type(model, proto->input_type)->message,
         .output = find_type(model, proto->output_type)->message,
         .client_streams = proto->client_streaming,
@@ -353,7 +359,10 @@ struct model *model_new(const Google__Protobuf__Compiler__CodeGeneratorRequest *
     const struct options *options, struct arena *pool)
 {
     struct model *model = pool_calloc(pool, 1, sizeof(*model));
-    *model = (struct model){.pool = pool, .options = options, .n_files = request->n_proto_file};
+    *model = (struct model){.pool = pool,
+        .options = options,
+        .n_files = request->n_proto_file,
+        .has_rules = rules_are_declared(request)};
     for (size_t i = 0; i < model->n_files; i++)
         count_file(model, request->proto_file[i]);
     model->files = pool_calloc(pool, model->n_files, sizeof(*model->files));

@@ -151,6 +151,8 @@ struct model {
     struct model_enum *enums;
     size_t n_types;
     struct model_type *types; /* by name */
+    /* rules_are_declared(request) */
+    bool has_rules;
 };
 
 /* Everything lives in `pool` and borrows from `request`. */

@@ -6,6 +6,30 @@
 #include "extension.h"
 #include "pool.h"
 
+static bool declares_rules(const Google__Protobuf__FileDescriptorProto *file)
+{
+    static const char *const TYPES[] = {
+        ".crpc.FieldRule", ".crpc.MethodRule", ".flocks.v1.FieldRule", ".flocks.v1.MethodRule"};
+    for (size_t i = 0; i < file->n_extension; i++) {
+        const Google__Protobuf__FieldDescriptorProto *extension = file->extension[i];
+        for (size_t k = 0; k < ARRAY_LENGTH(TYPES); k++) {
+            if (extension->number == RULES_EXTENSION && extension->type_name != NULL &&
+                strcmp(extension->type_name, TYPES[k]) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+bool rules_are_declared(const Google__Protobuf__Compiler__CodeGeneratorRequest *request)
+{
+    for (size_t i = 0; i < request->n_proto_file; i++) {
+        if (declares_rules(request->proto_file[i]))
+            return true;
+    }
+    return false;
+}
+
 /* NULL: not a text. */
 static char *text_of(const struct rpc_wire_field *field, struct arena *pool)
 {

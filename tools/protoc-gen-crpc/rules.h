@@ -1,5 +1,6 @@
-/* The build-time options (rule) and (method) of flocks/v1/options.proto, read from where protoc
- * leaves what it was not compiled with: the unknown fields of FieldOptions and MethodOptions. */
+/* The build-time options (rule) and (method) of crpc/options.proto and flocks/v1/options.proto,
+ * read from where protoc leaves what it was not compiled with: the unknown fields of FieldOptions
+ * and MethodOptions. */
 #ifndef PROTOC_GEN_CRPC_RULES_H
 #define PROTOC_GEN_CRPC_RULES_H
 
@@ -9,9 +10,10 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include "common/base/arena.h"
+#include "google/protobuf/compiler/plugin.pb-c.h"
 
 enum {
-    /* Number of both extensions in flocks/v1/options.proto. */
+    /* Number of the extensions of both files: of the range that anyone may use, so others do. */
     RULES_EXTENSION = 52000
 };
 
@@ -34,6 +36,8 @@ struct method_rule {
     const char *max_deadline; /* as written, or NULL */
 };
 
+/* Whether one of the two files is among the request's: only then is the number ours. */
+bool rules_are_declared(const Google__Protobuf__Compiler__CodeGeneratorRequest *request);
 /* `options` is a FieldOptions or a MethodOptions, or NULL: no rule. */
 struct field_rule rules_of_field(const ProtobufCMessage *options, struct arena *pool);
 struct method_rule rules_of_method(const ProtobufCMessage *options, struct arena *pool);
