@@ -65,7 +65,7 @@ target_compile_definitions(flocks_flags INTERFACE
   _GNU_SOURCE FLOCKS_VERSION="${PROJECT_VERSION}"
   $<$<CONFIG:Release,RelWithDebInfo>:_FORTIFY_SOURCE=2>)
 target_compile_options(flocks_flags INTERFACE -fno-common -fstack-protector-strong)
-target_link_options(flocks_flags INTERFACE -Wl,-z,relro,-z,now)
+target_link_options(flocks_flags INTERFACE -Wl,-z,relro,-z,now ${FLOCKS_REPRODUCIBLE_OPTIONS})
 
 # Of everything but what becomes a part of an installed library (packaging/).
 add_library(flocks_hidden INTERFACE)
