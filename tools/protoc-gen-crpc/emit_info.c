@@ -14,10 +14,9 @@ void emit_info_header(struct text *text, const struct model *model, const struct
     text_put(text, "\n");
     for (size_t i = 0; i < file->n_messages; i++)
         text_printf(
-            text, "extern const struct crpc_message_info %s_info;\n", file->messages[i].short_name);
+            text, "extern const struct crpc_message_info %s;\n", file->messages[i].info_name);
     for (size_t i = 0; i < file->n_enums; i++)
-        text_printf(
-            text, "extern const struct crpc_enum_info %s_info;\n", file->enums[i].short_name);
+        text_printf(text, "extern const struct crpc_enum_info %s;\n", file->enums[i].info_name);
     emit_cplusplus_end(text);
     emit_header_end(text, model, file, "info.h");
 }
@@ -41,7 +40,7 @@ static void define_enum(struct text *text, const struct model_enum *enumeration)
         text_literal(text, value->comment);
         text_put(text, "},\n");
     }
-    text_printf(text, "};\n\nconst struct crpc_enum_info %s_info = {\n", enumeration->short_name);
+    text_printf(text, "};\n\nconst struct crpc_enum_info %s = {\n", enumeration->info_name);
     put_text_member(text, 4, "full_name", enumeration->full_name);
     put_text_member(text, 4, "comment", enumeration->comment);
     text_printf(text, "    .n_values = %zu,\n    .values = %s_values,\n};\n", enumeration->n_values,
@@ -85,9 +84,9 @@ static void put_field(struct text *text, const struct model_field *field)
         text_put(text, "        .is_map = true,\n");
     text_printf(text, "        .oneof = %d,\n", field->oneof);
     if (field->message != NULL)
-        text_printf(text, "        .message = &%s_info,\n", field->message->short_name);
+        text_printf(text, "        .message = &%s,\n", field->message->info_name);
     if (field->enumeration != NULL)
-        text_printf(text, "        .enumeration = &%s_info,\n", field->enumeration->short_name);
+        text_printf(text, "        .enumeration = &%s,\n", field->enumeration->info_name);
     put_rule(text, &field->rule);
     text_put(text, "    },\n");
 }
@@ -113,7 +112,7 @@ static void define_message(
     struct text *text, const struct model *model, const struct model_message *message)
 {
     define_fields(text, message);
-    text_printf(text, "\nconst struct crpc_message_info %s_info = {\n", message->short_name);
+    text_printf(text, "\nconst struct crpc_message_info %s = {\n", message->info_name);
     put_text_member(text, 4, "full_name", message->full_name);
     put_text_member(text, 4, "comment", message->comment);
     text_printf(text, "    .descriptor = &%s__descriptor,\n",

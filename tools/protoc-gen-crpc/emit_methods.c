@@ -59,8 +59,8 @@ static void put_row(
             rules_duration_ms(method->rule.max_deadline), method->rule.max_deadline);
     text_put(text, "        .comment = ");
     text_literal(text, method->comment);
-    text_printf(text, ",\n        .request = &%s_info,\n", method->input->short_name);
-    text_printf(text, "        .response = &%s_info,\n    },\n", method->output->short_name);
+    text_printf(text, ",\n        .request = &%s,\n", method->input->info_name);
+    text_printf(text, "        .response = &%s,\n    },\n", method->output->info_name);
 }
 
 static bool has_long_comment(const struct model_file *file)

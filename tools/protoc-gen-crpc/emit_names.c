@@ -75,10 +75,10 @@ static void name_enum(
     text_printf(text, "/* A number off the wire; an unknown one becomes %s. */\n",
         enumeration->values[0].short_name);
     text_printf(text, "enum %s %s_from(int64_t number);\n", enumeration->short_name,
-        enumeration->short_name);
+        enumeration->function_name);
     text_printf(text, "/* \"%s\"; static storage. An unknown number is named like the first. */\n",
         enumeration->values[enumeration->n_values - 1].short_name);
-    text_printf(text, "const char *%s_name(enum %s value);\n", enumeration->short_name,
+    text_printf(text, "const char *%s_name(enum %s value);\n", enumeration->function_name,
         enumeration->short_name);
 }
 
@@ -98,7 +98,7 @@ void emit_names_header(struct text *text, const struct model *model, const struc
 static void define_from(struct text *text, const struct model_enum *enumeration)
 {
     text_printf(text, "\nenum %s %s_from(int64_t number)\n{\n    switch (number) {\n",
-        enumeration->short_name, enumeration->short_name);
+        enumeration->short_name, enumeration->function_name);
     for (size_t i = 0; i < enumeration->n_values; i++) {
         const struct model_enum_value *value = &enumeration->values[i];
         if (!value->is_alias)
@@ -112,7 +112,7 @@ static void define_from(struct text *text, const struct model_enum *enumeration)
 static void define_name(struct text *text, const struct model_enum *enumeration)
 {
     text_printf(text, "\nconst char *%s_name(enum %s value)\n{\n    switch (value) {\n",
-        enumeration->short_name, enumeration->short_name);
+        enumeration->function_name, enumeration->short_name);
     for (size_t i = 0; i < enumeration->n_values; i++) {
         const struct model_enum_value *value = &enumeration->values[i];
         if (!value->is_alias)

@@ -10,6 +10,29 @@
 #include "pool.h"
 #include "text.h"
 
+#define USAGE                                                                                      \
+    "usage: protoc --crpc_out=[PARAMETER,...:]DIR FILE.proto...\n"                                 \
+    "       protoc-gen-crpc --rewrite < descriptor-set > descriptor-set\n"                         \
+    "       protoc-gen-crpc --select METHOD... < descriptor-set > descriptor-set\n"                \
+    "       protoc-gen-crpc --help\n"
+
+static const char HELP[] =
+    USAGE "\n"
+          "As a plugin of protoc: typed C servers and clients from .proto files. Parameters:\n"
+          "  prefix=NAME          what the names of the generated packages begin with;\n"
+          "                       otherwise the package, or where there is none the file\n"
+          "  prefix.PACKAGE=NAME  the same of one package, generated or imported\n"
+          "  calls=short          a server's names leave out the service\n"
+          "  nano                 over nanopb instead of protobuf-c: unary, without a heap\n"
+          "  nano=client          of that only what a client needs\n"
+          "  lint=strict          refuse what breaks the house rules, too\n"
+          "  rules=PATH           only a text of all defaults, limits and rules\n"
+          "\n"
+          "--rewrite  makes the descriptor set that protoc-c is to be given.\n"
+          "--select   leaves only some methods (package.Service.Method) and what they reach.\n"
+          "\n"
+          "protoc-gen-crpc(1) says more.\n";
+
 static bool read_all(FILE *file, struct text *out)
 {
     char block[1 << 16];
@@ -89,9 +112,7 @@ int main(int argc, char **argv)
         job.n_methods = (size_t)argc - 2;
         return run_over_stdin(&job);
     }
-    fputs("usage: protoc --crpc_out=[prefix=NAME][,...]:DIR FILE.proto\n"
-          "       protoc-gen-crpc --rewrite < descriptor-set > descriptor-set\n"
-          "       protoc-gen-crpc --select METHOD... < descriptor-set > descriptor-set\n",
-        stderr);
-    return EXIT_FAILURE;
+    bool wants_help = argc == 2 && strcmp(argv[1], "--help") == 0;
+    fputs(wants_help ? HELP : USAGE, wants_help ? stdout : stderr);
+    return wants_help ? EXIT_SUCCESS : EXIT_FAILURE;
 }

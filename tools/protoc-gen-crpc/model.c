@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model_calls.h"
+#include "model_names.h"
 #include "naming.h"
 #include "pool.h"
 
@@ -270,6 +270,8 @@ static void add_method(struct model *model, struct model_service *service, size_
         .server_streams = proto->server_streaming,
         .is_unary = is_unary(proto),
     };
+    method->call_name = model->options->short_calls ? join(model, service->file->prefix, snake)
+                                                    : method->client_name;
     method->constant = naming_upper(model->pool, method->client_name);
     method->row =
         pool_printf(model->pool, "&%s_methods[%s]", service->short_name, method->constant);
@@ -382,6 +384,6 @@ struct model *model_new(const Google__Protobuf__Compiler__CodeGeneratorRequest *
         link_services(model, &model->files[i]);
     for (size_t i = 0; i < model->n_files; i++)
         link_imports(model, &model->files[i]);
-    model_name_calls(model);
+    model_give_names(model);
     return model;
 }

@@ -45,6 +45,8 @@ struct model_message {
     const char *full_name;  /* "flocks.v1.ServiceStatus" */
     const char *short_name; /* "flocks_service_status" */
     const char *short_upper;
+    /* "flocks_service_status_info"; flocks_service_status_type_info where the first is a type. */
+    const char *info_name;
     const char *comment;
     bool is_map_entry;
     size_t n_fields;
@@ -70,6 +72,10 @@ struct model_enum {
     const char *full_name;
     const char *short_name;
     const char *short_upper;
+    const char *info_name;
+    /* Of _from and _name: the short name, or flocks_service_state_enum where one would be a type.
+     */
+    const char *function_name;
     const char *comment;
     size_t n_values;
     struct model_enum_value *values; /* in the order of the file */
@@ -80,9 +86,8 @@ struct model_method {
     struct comment_path path;
     const char *name;  /* "GetStatus" */
     const char *snake; /* "get_status" */
-    /* "flocks_get_status", of the handle type and its functions; the same as `client_name` where
-     * another service of the file has a method of this name, where a type has one of the names that
-     * would come of it, and with calls=long. */
+    /* Of the handle type and its functions: as `client_name`, or "flocks_get_status" with
+     * calls=short. */
     const char *call_name;
     const char *client_name; /* "flocks_supervisor_get_status" */
     const char *constant;    /* "FLOCKS_SUPERVISOR_GET_STATUS" */

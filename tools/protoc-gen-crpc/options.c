@@ -19,8 +19,8 @@ static const char *parse_one(
         options->prefix = value;
     else if (strncmp(key, "prefix.", 7) == 0 && value != NULL)
         return add_prefix(options, key + 7, value);
-    else if (strcmp(key, "calls") == 0 && value != NULL && strcmp(value, "long") == 0)
-        options->long_calls = true;
+    else if (strcmp(key, "calls") == 0 && value != NULL && strcmp(value, "short") == 0)
+        options->short_calls = true;
     else if (strcmp(key, "nano") == 0 && value == NULL)
         options->nano = true;
     else if (strcmp(key, "nano") == 0 && strcmp(value, "client") == 0)
@@ -31,7 +31,7 @@ static const char *parse_one(
         options->lint_strict = true;
     else
         return pool_printf(pool,
-            "unknown option '%s'; known are prefix=NAME, prefix.PACKAGE=NAME, calls=long, nano, "
+            "unknown option '%s'; known are prefix=NAME, prefix.PACKAGE=NAME, calls=short, nano, "
             "nano=client, rules=PATH, lint=strict",
             key);
     return NULL;

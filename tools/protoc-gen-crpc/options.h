@@ -21,8 +21,8 @@ struct options {
     const char *prefix;
     size_t n_prefixes;
     struct option_prefix *prefixes;
-    /* `calls=long`: handles and replies are named after the service, too. */
-    bool long_calls;
+    /* `calls=short`: the names of handles and replies leave out the service. */
+    bool short_calls;
     /* `nano`: the nanopb flavour instead of the protobuf-c one. */
     bool nano;
     /* `nano=client`: of that only what a caller needs (emit_nano.c). */

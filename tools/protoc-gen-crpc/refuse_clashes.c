@@ -46,7 +46,7 @@ static void add_message(struct symbols *symbols, const struct model_message *mes
     const struct model_file *file = message->file;
     const char *origin = pool_printf(pool, "message %s", message->full_name);
     add(symbols, file, &message->path, origin, message->short_name);
-    add(symbols, file, &message->path, origin, pool_printf(pool, "%s_info", message->short_name));
+    add(symbols, file, &message->path, origin, message->info_name);
     add(symbols, file, &message->path, origin, pool_printf(pool, "%s_INIT", message->short_upper));
     for (size_t i = 0; i < message->n_fields; i++) {
         const struct model_field *field = &message->fields[i];
@@ -61,13 +61,15 @@ static void add_message(struct symbols *symbols, const struct model_message *mes
 
 static void add_enum(struct symbols *symbols, const struct model_enum *enumeration)
 {
-    static const char *const SUFFIXES[] = {"", "_info", "_from", "_name"};
+    static const char *const FUNCTIONS[] = {"_from", "_name"};
     struct arena *pool = symbols->pool;
     const struct model_file *file = enumeration->file;
     const char *origin = pool_printf(pool, "enum %s", enumeration->full_name);
-    for (size_t i = 0; i < ARRAY_LENGTH(SUFFIXES); i++)
+    add(symbols, file, &enumeration->path, origin, enumeration->short_name);
+    add(symbols, file, &enumeration->path, origin, enumeration->info_name);
+    for (size_t i = 0; i < ARRAY_LENGTH(FUNCTIONS); i++)
         add(symbols, file, &enumeration->path, origin,
-            pool_printf(pool, "%s%s", enumeration->short_name, SUFFIXES[i]));
+            pool_printf(pool, "%s%s", enumeration->function_name, FUNCTIONS[i]));
     add(symbols, file, &enumeration->path, origin,
         pool_printf(pool, "%s_COUNT", enumeration->short_upper));
     for (size_t i = 0; i < enumeration->n_values; i++)
@@ -187,17 +189,17 @@ static size_t find_clashes(struct symbols *symbols, const struct symbol **out)
     return n;
 }
 
-/* The handle of a method, whose name need not lack that of its service. */
-static bool is_call(const struct symbol *symbol)
+/* Whether the name is one that lacks its service's because of calls=short. */
+static bool lacks_service(const struct model *model, const struct symbol *symbol)
 {
     static const char SUFFIX[] = "_call";
     size_t len = strlen(symbol->name);
-    return strncmp(symbol->origin, "method ", strlen("method ")) == 0 &&
-           len >= sizeof(SUFFIX) - 1 &&
+    return model->options->short_calls &&
+           strncmp(symbol->origin, "method ", strlen("method ")) == 0 && len >= sizeof(SUFFIX) &&
            strcmp(symbol->name + len - (sizeof(SUFFIX) - 1), SUFFIX) == 0;
 }
 
-static void tell_clashes(struct symbols *symbols, struct text *mistakes)
+static void tell_clashes(const struct model *model, struct symbols *symbols, struct text *mistakes)
 {
     const struct symbol **clashes = pool_calloc(symbols->pool, symbols->n, sizeof(*clashes));
     size_t n = find_clashes(symbols, clashes);
@@ -205,10 +207,11 @@ static void tell_clashes(struct symbols *symbols, struct text *mistakes)
         /* One thing usually has several names that clash: one line says it. */
         if (i > 0 && clashes[i]->path == clashes[i - 1]->path)
             continue;
-        bool are_calls = is_call(clashes[i]) && is_call(clashes[i]->clash);
+        bool is_short = lacks_service(model, clashes[i]) || lacks_service(model, clashes[i]->clash);
         refuse_at(mistakes, clashes[i]->file, clashes[i]->path,
             "%s: its C name '%s' is also that of %s; rename one%s", clashes[i]->origin,
-            clashes[i]->name, clashes[i]->clash->origin, are_calls ? ", or give calls=long" : "");
+            clashes[i]->name, clashes[i]->clash->origin,
+            is_short ? ", or leave out calls=short" : "");
     }
 }
 
@@ -226,5 +229,5 @@ void refuse_clashes(const struct model *model, struct text *mistakes)
     }
     if (symbols.n > 0)
         qsort(symbols.rows, symbols.n, sizeof(*symbols.rows), compare);
-    tell_clashes(&symbols, mistakes);
+    tell_clashes(model, &symbols, mistakes);
 }

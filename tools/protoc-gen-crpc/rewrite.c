@@ -62,7 +62,8 @@ static void strip_locations(Google__Protobuf__SourceCodeInfo *info)
         info->n_location = kept;
 }
 
-static void set_const_strings(Google__Protobuf__FileDescriptorProto *file, struct arena *pool)
+/* With optimize_for=CODE_SIZE protoc-c would leave all names out of the descriptors. */
+static void set_options(Google__Protobuf__FileDescriptorProto *file, struct arena *pool)
 {
     /* Length, then field 4 = true. */
     static const uint8_t CONST_STRINGS[] = {2, 4 << 3, 1};
@@ -78,6 +79,7 @@ static void set_const_strings(Google__Protobuf__FileDescriptorProto *file, struc
         .data = pool_calloc(pool, sizeof(CONST_STRINGS), 1),
     };
     memcpy(field->data, CONST_STRINGS, sizeof(CONST_STRINGS));
+    file->options->has_optimize_for = 0;
     file->options->base.n_unknown_fields = 1;
     file->options->base.unknown_fields = field;
 }
@@ -223,6 +225,6 @@ void rewrite_set(Google__Protobuf__FileDescriptorSet *set, struct arena *pool)
         for (size_t k = 0; k < file->n_enum_type; k++)
             strip_enum(file->enum_type[k]);
         strip_locations(file->source_code_info);
-        set_const_strings(file, pool);
+        set_options(file, pool);
     }
 }

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "common/base/utf8.h"
-#include "crpc/limits.h"
 #include "common/rpc/wire.h"
+#include "crpc/limits.h"
 
 struct scan {
     const struct rpc_scan_rules *rules;
@@ -46,13 +46,28 @@ static bool is_text(const struct rpc_wire_field *field)
            (field->len == 0 || memchr(field->data, '\0', field->len) == NULL);
 }
 
+/* Not protobuf-c's own search, in which a range that ends at INT32_MAX overflows and is empty.
+ * Values are sorted by number. */
+static bool has_value(const ProtobufCEnumDescriptor *values, int32_t number)
+{
+    unsigned first = 0;
+    unsigned end = values->n_values;
+    while (first < end) {
+        unsigned middle = first + (end - first) / 2;
+        if (values->values[middle].value < number)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first < values->n_values && values->values[first].value == number;
+}
+
 static enum rpc_scan_result check_value(
     const struct scan *scan, const ProtobufCFieldDescriptor *known, uint64_t value)
 {
     const ProtobufCEnumDescriptor *values = known->descriptor;
     int32_t number = (int32_t)(uint32_t)value;
-    if (!scan->rules->refuse_unknown_values ||
-        protobuf_c_enum_descriptor_get_value(values, number) != NULL)
+    if (!scan->rules->refuse_unknown_values || has_value(values, number))
         return RPC_SCAN_GOOD;
     scan->place->value = number;
     return RPC_SCAN_UNKNOWN_VALUE;

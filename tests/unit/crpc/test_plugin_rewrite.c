@@ -169,6 +169,18 @@ static void test_rewrite_asks_for_const_strings_of_every_file(void **state)
     }
 }
 
+static void test_rewrite_keeps_names_whatever_is_optimized_for(void **state)
+{
+    struct fixture *f = *state;
+    Google__Protobuf__FileOptions options;
+    google__protobuf__file_options__init(&options);
+    options.has_optimize_for = 1;
+    options.optimize_for = GOOGLE__PROTOBUF__FILE_OPTIONS__OPTIMIZE_MODE__CODE_SIZE;
+    f->app.options = &options;
+    rewrite_set(&f->set, &f->pool);
+    assert_false(options.has_optimize_for);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -177,6 +189,7 @@ int main(void)
         TEST(test_rewrite_keeps_only_imports_whose_types_are_used),
         TEST(test_rewrite_keeps_a_public_import_under_its_new_number),
         TEST(test_rewrite_keeps_an_import_that_lends_a_type_publicly),
+        TEST(test_rewrite_keeps_names_whatever_is_optimized_for),
         TEST(test_rewrite_asks_for_const_strings_of_every_file),
     };
 #undef TEST

@@ -258,16 +258,18 @@ struct rpc_service nasty_service(const struct nasty_handlers *handlers, void *se
 
 /* ---- RestartEveryThingThatRunsAtOnce ---- */
 
-struct rpc_call *nasty_restart_every_thing_that_runs_at_once_base(
-    struct nasty_restart_every_thing_that_runs_at_once_call *call)
+struct rpc_call *nasty_second_restart_every_thing_that_runs_at_once_base(
+    struct nasty_second_restart_every_thing_that_runs_at_once_call *call)
 {
     return (struct rpc_call *)(void *)call;
 }
 
-void nasty_restart_every_thing_that_runs_at_once_reply(
-    struct nasty_restart_every_thing_that_runs_at_once_call *call, const nasty_everything *response)
+void nasty_second_restart_every_thing_that_runs_at_once_reply(
+    struct nasty_second_restart_every_thing_that_runs_at_once_call *call,
+    const nasty_everything *response)
 {
-    rpc_call_reply_message(nasty_restart_every_thing_that_runs_at_once_base(call), &response->base);
+    rpc_call_reply_message(
+        nasty_second_restart_every_thing_that_runs_at_once_base(call), &response->base);
 }
 
 static void invoke_nasty_second_restart_every_thing_that_runs_at_once(
@@ -279,7 +281,7 @@ static void invoke_nasty_second_restart_every_thing_that_runs_at_once(
         return;
     }
     typed->restart_every_thing_that_runs_at_once(self,
-        (struct nasty_restart_every_thing_that_runs_at_once_call *)(void *)call,
+        (struct nasty_second_restart_every_thing_that_runs_at_once_call *)(void *)call,
         (const nasty_everything *)request);
 }
 

@@ -113,12 +113,12 @@ enum rpc_code nasty_both_send(struct nasty_both_call *call, const nasty_empty *m
 void nasty_both_wake(struct nasty_both_call *call);
 
 /* One handle type per RPC: the wrong answer does not compile. */
-struct nasty_restart_every_thing_that_runs_at_once_call;
+struct nasty_second_restart_every_thing_that_runs_at_once_call;
 
 /* The second one of a file. */
 struct nasty_second_handlers {
     void (*restart_every_thing_that_runs_at_once)(void *self,
-        struct nasty_restart_every_thing_that_runs_at_once_call *call,
+        struct nasty_second_restart_every_thing_that_runs_at_once_call *call,
         const nasty_everything *request);
 };
 
@@ -127,10 +127,10 @@ struct rpc_service nasty_second_service(const struct nasty_second_handlers *hand
 
 /* ---- RestartEveryThingThatRunsAtOnce ---- */
 /* The call itself: peer, metadata, deadline, memory, rpc_call_fail. */
-struct rpc_call *nasty_restart_every_thing_that_runs_at_once_base(
-    struct nasty_restart_every_thing_that_runs_at_once_call *call);
-void nasty_restart_every_thing_that_runs_at_once_reply(
-    struct nasty_restart_every_thing_that_runs_at_once_call *call,
+struct rpc_call *nasty_second_restart_every_thing_that_runs_at_once_base(
+    struct nasty_second_restart_every_thing_that_runs_at_once_call *call);
+void nasty_second_restart_every_thing_that_runs_at_once_reply(
+    struct nasty_second_restart_every_thing_that_runs_at_once_call *call,
     const nasty_everything *response);
 
 #ifdef __cplusplus
