@@ -209,12 +209,15 @@ bool nano_link_open(struct nano_link *link, struct flocks_nano *nano, int64_t de
 static bool send_some(struct nano_link *link, const uint8_t *bytes, size_t len, size_t *out_sent)
 {
     *out_sent = 0;
-    ssize_t n = send(link->nano->fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n;
+    do {
+        n = send(link->nano->fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
     if (n >= 0) {
         *out_sent = (size_t)n;
         return true;
     }
-    if (!would_block(errno))
+    if (errno != EAGAIN)
         return lose(link, "writing to the server", errno);
     return is_in_time(link) && wait_ready(link, POLLIN | POLLOUT) && drop_late_answers(link);
 }
