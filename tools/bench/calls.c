@@ -42,7 +42,9 @@ int calls_run(const struct calls_plan *plan)
         return 2;
     struct calls_plan copy = *plan;
     int result = connect_all(plan);
-    if (result == 0)
+    if (result == 0 && plan->is_quiet)
+        result = rounds_run_quietly(plan->n_calls, one_round, &copy);
+    else if (result == 0)
         result = rounds_run(plan->n_calls, one_round, &copy);
     for (size_t i = 0; i < plan->n_connections; i++)
         rpc_client_close(clients[i]);

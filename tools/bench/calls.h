@@ -2,6 +2,7 @@
 #ifndef FLOCKS_BENCH_CALLS_H
 #define FLOCKS_BENCH_CALLS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "crpc/client.h"
@@ -12,6 +13,8 @@ struct calls_plan {
     const char *path;
     size_t n_calls;
     size_t n_connections;
+    /* Nothing is measured, only done. */
+    bool is_quiet;
     /* One call; not 0 ends the run. Its message is printed by the callee. */
     int (*call)(struct rpc_client *client, void *data);
     void *data;

@@ -1,6 +1,6 @@
 /* The generated client, one call at a time: prints nanoseconds, one call a line.
  *
- *   bench-echo-client PATH CALLS BYTES [CONNECTIONS] */
+ *   bench-echo-client PATH CALLS BYTES [CONNECTIONS [quiet]] */
 #include <stdio.h>
 
 #include "calls.h"
@@ -21,8 +21,8 @@ static int call(struct rpc_client *client, void *data)
 
 int main(int argument_count, char **arguments)
 {
-    if (argument_count < 4 || argument_count > 5) {
-        (void)fprintf(stderr, "usage: %s PATH CALLS BYTES [CONNECTIONS]\n", arguments[0]);
+    if (argument_count < 4 || argument_count > 6) {
+        (void)fprintf(stderr, "usage: %s PATH CALLS BYTES [CONNECTIONS [quiet]]\n", arguments[0]);
         return 2;
     }
     bench_echo_request request = BENCH_ECHO_REQUEST_INIT;
@@ -33,7 +33,8 @@ int main(int argument_count, char **arguments)
     return calls_run(&(struct calls_plan){
         .path = arguments[1],
         .n_calls = rounds_number(arguments[2]),
-        .n_connections = argument_count == 5 ? rounds_number(arguments[4]) : 1,
+        .n_connections = argument_count >= 5 ? rounds_number(arguments[4]) : 1,
+        .is_quiet = argument_count == 6,
         .call = call,
         .data = &request,
     });

@@ -37,14 +37,20 @@ static int measure(size_t count, int (*round)(void *data, size_t index), void *d
     return result;
 }
 
-int rounds_run(size_t count, int (*round)(void *data, size_t index), void *data)
+int rounds_run_quietly(size_t count, int (*round)(void *data, size_t index), void *data)
 {
     int result = 0;
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = round(data, i);
+    return result;
+}
+
+int rounds_run(size_t count, int (*round)(void *data, size_t index), void *data)
+{
     int64_t *times = calloc(count, sizeof *times);
     if (times == NULL)
         return 1;
-    for (size_t i = 0; i < ROUNDS_WARM_UP && result == 0; i++)
-        result = round(data, i);
+    int result = rounds_run_quietly(ROUNDS_WARM_UP, round, data);
     if (result == 0)
         result = measure(count, round, data, times);
     for (size_t i = 0; i < count && result == 0; i++)

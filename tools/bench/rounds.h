@@ -16,6 +16,8 @@ enum {
 /* Does round 0 and so on, prints one time a line, in nanoseconds. Not 0: a round has failed, with
  * its own answer. */
 int rounds_run(size_t count, int (*round)(void *data, size_t index), void *data);
+/* The same without a clock and without a word: for those who count what a round does. */
+int rounds_run_quietly(size_t count, int (*round)(void *data, size_t index), void *data);
 
 /* Decimal; 0 after a message. */
 size_t rounds_number(const char *word);
