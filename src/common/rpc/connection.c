@@ -342,3 +342,13 @@ size_t rpc_connection_n_calls(const struct rpc_connection *connection)
 {
     return connection->n_calls;
 }
+
+size_t rpc_connection_held_bytes(const struct rpc_connection *connection)
+{
+    size_t held = rpc_session_held_bytes(connection->session);
+    LIST_FOR_EACH(link, &connection->calls)
+    {
+        held += CONTAINER_OF(link, struct rpc_call, in_owner)->arena.used_bytes;
+    }
+    return held;
+}

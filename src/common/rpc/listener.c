@@ -286,12 +286,20 @@ static bool identify(int fd, struct rpc_peer *out)
     return true;
 }
 
-static void evict(struct rpc_listener *listener, struct population_member *member)
+static void evict(
+    struct rpc_listener *listener, struct population_member *member, const char *reason)
 {
     struct listener_connection *connection =
         CONTAINER_OF(member, struct listener_connection, member);
-    listener_refuse(listener, &connection->peer, "too many connections");
+    listener_refuse(listener, &connection->peer, reason);
     listener_connection_close(connection);
+}
+
+void listener_lighten(struct rpc_listener *listener)
+{
+    while (population_held(&listener->population) > RPC_HELD_BYTES_MAX)
+        evict(listener, population_heaviest(&listener->population),
+            "its connections hold too much memory");
 }
 
 /* False: there is no room for one more of this peer. */
@@ -307,7 +315,7 @@ static bool make_room(struct rpc_listener *listener, const struct rpc_peer *peer
         return true;
     if (victim == NULL)
         return false;
-    evict(listener, victim);
+    evict(listener, victim, "too many connections");
     return true;
 }
 
@@ -332,7 +340,7 @@ static bool make_descriptor(struct rpc_listener *listener)
 {
     struct population_member *victim = population_victim(&listener->population, 0);
     if (victim != NULL) {
-        evict(listener, victim);
+        evict(listener, victim, "too many connections");
         return true;
     }
     fd_close(&listener->reserve_fd);

@@ -231,6 +231,8 @@ int64_t listener_connection_settle(struct listener_connection *connection, int64
         if (!write_once(connection, now_ms))
             return CLOCK_NEVER;
         connection->member.is_busy = rpc_connection_n_calls(connection->rpc) > 0;
+        population_hold(&connection->listener->population, &connection->member,
+            rpc_connection_held_bytes(connection->rpc));
         unsigned wants = rpc_connection_wants(connection->rpc);
         if (!(wants & RPC_WANTS_CLOSE) && !watch_for(connection, wants))
             return CLOCK_NEVER;

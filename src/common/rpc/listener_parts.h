@@ -76,6 +76,8 @@ struct listener_connection {
 /* "<attempt> <subject>: <what errno says>". `subject` may be NULL. Answers RPC_ERROR. */
 enum rpc_result listener_fail(
     struct rpc_error **error, int system_error, const char *attempt, const char *subject);
+/* Closes connections while all of them hold more than RPC_HELD_BYTES_MAX. */
+void listener_lighten(struct rpc_listener *listener);
 /* Everything that waits to be accepted, up to the bound of a turn. */
 void listener_accept(struct rpc_listener *listener, int64_t now_ms);
 void listener_refuse(

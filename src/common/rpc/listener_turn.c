@@ -137,8 +137,10 @@ static void settle_all(struct rpc_listener *listener, int64_t now_ms)
     struct list now;
     list_init(&now);
     list_move_all(&now, &listener->unsettled);
-    while (!list_is_empty(&now))
+    while (!list_is_empty(&now)) {
         wake_at(listener, listener_connection_settle(connection_of_unsettled(now.next), now_ms));
+        listener_lighten(listener);
+    }
 }
 
 static void take_turn(struct rpc_listener *listener, const struct epoll_event *events, int n_events)

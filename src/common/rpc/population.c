@@ -8,6 +8,7 @@ struct population_group {
     struct list link; /* in population.groups */
     struct list members;
     size_t count;
+    size_t held;
     int32_t pid;
 };
 
@@ -25,6 +26,7 @@ void population_init(struct population *population)
 {
     list_init(&population->groups);
     population->count = 0;
+    population->held = 0;
 }
 
 void population_deinit(struct population *population)
@@ -65,6 +67,7 @@ int population_join(struct population *population, int32_t pid, struct populatio
         return -STATUS_RESOURCE_EXHAUSTED;
     list_append(&group->members, &member->link);
     member->group = group;
+    member->held = 0;
     member->is_busy = false;
     group->count++;
     population->count++;
@@ -77,6 +80,7 @@ void population_leave(struct population *population, struct population_member *m
 
     if (!group)
         return;
+    population_hold(population, member, 0);
     list_remove(&member->link);
     member->group = NULL;
     population->count--;
@@ -92,6 +96,15 @@ void population_touch(struct population_member *member)
         return;
     list_remove(&member->link);
     list_append(&member->group->members, &member->link);
+}
+
+void population_hold(struct population *population, struct population_member *member, size_t bytes)
+{
+    if (!member->group)
+        return;
+    population->held = population->held - member->held + bytes;
+    member->group->held = member->group->held - member->held + bytes;
+    member->held = bytes;
 }
 
 size_t population_count(const struct population *population)
@@ -162,4 +175,29 @@ struct population_member *population_victim(const struct population *population,
     struct population_member *idle = idle_victim(population);
 
     return idle ? idle : busy_victim(population, pid);
+}
+
+size_t population_held(const struct population *population)
+{
+    return population->held;
+}
+
+struct population_member *population_heaviest(const struct population *population)
+{
+    const struct population_group *heaviest = NULL;
+    struct population_member *victim = NULL;
+
+    LIST_FOR_EACH(link, &population->groups)
+    {
+        if (!heaviest || group_of(link)->held > heaviest->held)
+            heaviest = group_of(link);
+    }
+    if (!heaviest)
+        return NULL;
+    LIST_FOR_EACH(link, &heaviest->members)
+    {
+        if (!victim || member_of(link)->held > victim->held)
+            victim = member_of(link);
+    }
+    return victim;
 }

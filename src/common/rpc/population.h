@@ -18,6 +18,7 @@ struct population_group;
 struct population_member {
     struct list link; /* in its group's members, least recently active first */
     struct population_group *group;
+    size_t held;
     /* A call is in flight: not closed for the sake of others while somebody idles. The owner keeps
      * it up to date. */
     bool is_busy;
@@ -27,6 +28,7 @@ struct population_member {
 struct population {
     struct list groups;
     size_t count;
+    size_t held;
 };
 
 void population_init(struct population *population);
@@ -41,6 +43,10 @@ void population_leave(struct population *population, struct population_member *m
 /* The member was active just now. */
 void population_touch(struct population_member *member);
 
+/* The member's connection holds `bytes` of memory now. */
+void population_hold(
+    struct population *population, struct population_member *member, size_t bytes);
+
 size_t population_count(const struct population *population);
 size_t population_count_of(const struct population *population, int32_t pid);
 
@@ -51,5 +57,11 @@ struct population_member *population_victim_of(const struct population *populati
  * member of the process that has most, if that leaves it no fewer than `pid` gets; else NULL, and
  * the newcomer has to go. */
 struct population_member *population_victim(const struct population *population, int32_t pid);
+
+/* What all connections hold. */
+size_t population_held(const struct population *population);
+/* Who has to go when that is too much: the member that holds most, of the process that holds most;
+ * NULL: there is none. */
+struct population_member *population_heaviest(const struct population *population);
 
 #endif

@@ -44,8 +44,11 @@ void connection_note(struct connection *connection)
 {
     if (connection->is_closing)
         return;
-    list_remove(&connection->unsettled);
-    list_append(&connection->shared->unsettled, &connection->unsettled);
+    /* One that waits keeps its place, however often it is noted. */
+    if (list_is_empty(&connection->unsettled))
+        list_append(
+            connection->is_noisy ? &connection->shared->noisy : &connection->shared->unsettled,
+            &connection->unsettled);
     connection->shared->noted(connection->shared->data);
 }
 
@@ -85,17 +88,15 @@ static bool open_door(struct connection *connection, uint8_t first_byte)
     return false;
 }
 
-static void take(struct connection *connection, size_t len)
+static void take(struct connection *connection, size_t len, int64_t now_ms)
 {
     const uint8_t *bytes = connection->shared->read_buffer;
-    int64_t now_ms = clock_monotonic_ms();
 
     connection->active_at = now_ms;
     population_touch(&connection->member);
     if (!connection->rpc && !open_door(connection, bytes[0]))
         return;
     rpc_connection_receive(connection->rpc, bytes, len, now_ms);
-    connection_note(connection);
 }
 
 static void take_end(struct connection *connection)
@@ -106,16 +107,17 @@ static void take_end(struct connection *connection)
     }
     connection->has_ended = true;
     rpc_connection_receive_end(connection->rpc);
-    connection_note(connection);
 }
 
-static void read_once(struct connection *connection)
+static void read_once(struct connection *connection, int64_t now_ms)
 {
     size_t most = rpc_connection_read_max(connection->rpc);
     ssize_t len = read(connection->fd, connection->shared->read_buffer, most);
 
+    connection->is_readable = false;
+    connection->is_noisy = len == (ssize_t)most;
     if (len > 0)
-        take(connection, (size_t)len);
+        take(connection, (size_t)len, now_ms);
     else if (len == 0)
         take_end(connection);
     else if (errno != EAGAIN && errno != EINTR)
@@ -131,10 +133,9 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         connection_close(connection);
         return;
     }
-    if (events & UV_WRITABLE)
-        connection_note(connection);
     if (events & UV_READABLE)
-        read_once(connection);
+        connection->is_readable = true;
+    connection_note(connection);
 }
 
 /* ---- settling ---- */
@@ -216,6 +217,8 @@ int64_t connection_settle(struct connection *connection, int64_t now_ms)
     int events;
 
     list_remove(&connection->unsettled);
+    if (connection->is_readable)
+        read_once(connection, now_ms);
     if (connection->is_closing)
         return CLOCK_NEVER;
     if (!connection->rpc)
@@ -223,6 +226,8 @@ int64_t connection_settle(struct connection *connection, int64_t now_ms)
     if (!write_once(connection, now_ms))
         return CLOCK_NEVER;
     connection->member.is_busy = rpc_connection_n_calls(connection->rpc) > 0;
+    population_hold(&connection->shared->population, &connection->member,
+        rpc_connection_held_bytes(connection->rpc));
     wants = rpc_connection_wants(connection->rpc);
     events =
         (wants & RPC_WANTS_READ ? UV_READABLE : 0) | (wants & RPC_WANTS_WRITE ? UV_WRITABLE : 0);

@@ -1,7 +1,7 @@
 /* One connection on the loop: a socket, its peer, and the engine's object once the door is known.
  *
- * In one turn of the loop it reads once and, with everything that was answered meanwhile, writes
- * once. It decides nothing about other connections. */
+ * In one turn it reads once and, with everything that was answered meanwhile, writes once. It
+ * decides nothing about other connections, nor when its turn is. */
 #ifndef FLOCKS_TRANSPORT_CONNECTION_H
 #define FLOCKS_TRANSPORT_CONNECTION_H
 
@@ -25,6 +25,9 @@ struct connection_shared {
     struct list connections;
     /* Those to be settled before the loop waits again. */
     struct list unsettled;
+    /* Of these, those who have more to say than one turn takes: behind the others, so that a short
+     * call never waits for somebody's long ones. */
+    struct list noisy;
     uint8_t *read_buffer; /* RPC_RECEIVE_BYTES_MAX */
     /* Something is unsettled: the loop must not wait before connection_settle. */
     void (*noted)(void *data);
@@ -36,13 +39,17 @@ struct connection_shared {
 
 struct connection {
     struct list link;      /* in shared.connections */
-    struct list unsettled; /* in shared.unsettled, or alone */
+    struct list unsettled; /* in shared.unsettled or shared.noisy, or alone */
     struct population_member member;
     struct connection_shared *shared;
     uv_poll_t poll;
     int fd;
     int polled_events;
     bool is_closing;
+    /* Something has come, or the end: read in its turn. */
+    bool is_readable;
+    /* The last read was as large as it may be. */
+    bool is_noisy;
     /* The peer sends no more: closing is what it wants. */
     bool has_ended;
     struct rpc_peer peer;
@@ -58,10 +65,10 @@ NODISCARD int connection_open(
  * Idempotent. Not from inside a handler. */
 void connection_close(struct connection *connection);
 
-/* To be settled in this turn of the loop. */
+/* To be settled in one of the next turns of the loop, behind those that wait for theirs. */
 void connection_note(struct connection *connection);
-/* Writes what waits, reads on or not, closes if that is due. Returns when to come again,
- * CLOCK_NEVER if the connection is closed. */
+/* The connection's turn: reads once, writes what waits, reads on or not, closes if that is due.
+ * Returns when to come again, CLOCK_NEVER if the connection is closed. */
 int64_t connection_settle(struct connection *connection, int64_t now_ms);
 
 #endif

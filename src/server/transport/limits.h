@@ -16,6 +16,9 @@ enum {
     /* Without a call and without a byte for this long, a connection is closed (clients reconnect).
      */
     TRANSPORT_IDLE_MS = 60 * 60 * 1000,
+    /* What all clients together may cost in one turn of the loop; those whose turn it still is come
+     * first in the next one, behind what the kernel and the keeper had to tell meanwhile. */
+    TRANSPORT_TURN_MS = 4,
     /* Accepted in one turn of the loop; the kernel keeps the rest. */
     TRANSPORT_ACCEPTS_PER_TURN = 32,
     /* Refused and misbehaving peers are told once each; of a flood of them, this many lines a

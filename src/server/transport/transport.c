@@ -19,7 +19,9 @@ struct transport {
     struct listener *listener;
     struct path_watch *path_watch;
     struct complaints complaints;
-    /* Before the loop waits: one write for everything a turn has answered. */
+    /* After the loop has heard of everything: the clients' turns. */
+    uv_check_t check;
+    /* Before the loop waits: the turns of those noted since. */
     uv_prepare_t prepare;
     /* Runs while a connection is unsettled: what is answered in somebody else's prepare, after ours
      * has run, must not lie until the next event. */
@@ -27,6 +29,9 @@ struct transport {
     uv_timer_t timer;
     int64_t timer_at;
     int open_handles;
+    /* The last turns took all their time: the others wait until the loop has heard of everything.
+     */
+    bool is_out_of_time;
     uid_t owner;
     size_t connections_max;
     char *path;
@@ -74,7 +79,24 @@ static void on_path_lost(void *data)
 
 static void on_timer(uv_timer_t *timer);
 
-/* The turn's own work is done in on_prepare; an active idle handle only keeps the loop from
+static void evict(struct transport *transport, struct population_member *member, const char *reason)
+{
+    struct connection *connection = connection_of_member(member);
+
+    complain(transport, COMPLAINT_CROWD, &connection->peer, reason);
+    connection_close(connection);
+}
+
+/* Cut frames, unread answers: each connection is within its own bounds, all together are not. */
+static void lighten(struct transport *transport)
+{
+    struct population *population = &transport->shared.population;
+
+    while (population_held(population) > RPC_HELD_BYTES_MAX)
+        evict(transport, population_heaviest(population), "its connections hold too much memory");
+}
+
+/* The work is done in on_check and on_prepare; an active idle handle only keeps the loop from
  * waiting. */
 static void on_idle(uv_idle_t *idle)
 {
@@ -100,31 +122,65 @@ static void wake_at(struct transport *transport, int64_t at_ms, int64_t now_ms)
         &transport->timer, on_timer, at_ms > now_ms ? (uint64_t)(at_ms - now_ms) : 0, 0);
 }
 
-static void settle_all(struct transport *transport)
+/* One turn each for those in `list`, until `end_at`; the first has its turn in any case. What
+ * streams note while they are asked waits for the next turn: two that wake each other must not keep
+ * the loop for themselves. Those whose turn did not come stay in front of those noted meanwhile. */
+static void take_turns(struct transport *transport, struct list *list, int64_t end_at)
 {
     int64_t now_ms = clock_monotonic_ms();
-    /* What streams note while they are asked waits for the next turn: two that wake each other
-     * must not keep the loop for themselves. */
     struct list due;
 
     list_init(&due);
-    list_move_all(&due, &transport->shared.unsettled);
-    while (!list_is_empty(&due))
+    list_move_all(&due, list);
+    while (!list_is_empty(&due)) {
         wake_at(transport, connection_settle(connection_of_unsettled(due.next), now_ms), now_ms);
-    if (list_is_empty(&transport->shared.unsettled))
+        lighten(transport);
+        now_ms = clock_monotonic_ms();
+        transport->is_out_of_time = now_ms >= end_at;
+        if (transport->is_out_of_time)
+            break;
+    }
+    list_move_all(&due, list);
+    list_move_all(list, &due);
+}
+
+static bool is_settled(const struct transport *transport)
+{
+    return list_is_empty(&transport->shared.unsettled) && list_is_empty(&transport->shared.noisy);
+}
+
+static void settle_until(struct transport *transport, int64_t end_at)
+{
+    take_turns(transport, &transport->shared.unsettled, end_at);
+    take_turns(transport, &transport->shared.noisy, end_at);
+    if (is_settled(transport))
         (void)uv_idle_stop(&transport->idle);
-    wake_at(transport, rpc_server_next_tick(transport->shared.server), now_ms);
+    wake_at(transport, rpc_server_next_tick(transport->shared.server), clock_monotonic_ms());
+}
+
+static void settle(struct transport *transport)
+{
+    if (!is_settled(transport))
+        settle_until(transport, clock_add_ms(clock_monotonic_ms(), TRANSPORT_TURN_MS));
+    else
+        /* What was noted has been closed since: nothing keeps the loop from waiting. */
+        (void)uv_idle_stop(&transport->idle);
+}
+
+static void on_check(uv_check_t *check)
+{
+    struct transport *transport = check->data;
+
+    transport->is_out_of_time = false;
+    settle(transport);
 }
 
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct transport *transport = prepare->data;
 
-    if (!list_is_empty(&transport->shared.unsettled))
-        settle_all(transport);
-    else
-        /* What was noted has been closed since: nothing keeps the loop from waiting. */
-        (void)uv_idle_stop(&transport->idle);
+    if (!transport->is_out_of_time)
+        settle(transport);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -136,18 +192,9 @@ static void on_timer(uv_timer_t *timer)
     /* Every connection says anew when it wants to be looked at. */
     LIST_FOR_EACH(link, &transport->shared.connections)
     connection_note(connection_of(link));
-    settle_all(transport);
 }
 
 /* ---- newcomers ---- */
-
-static void evict(struct transport *transport, struct population_member *member)
-{
-    struct connection *connection = connection_of_member(member);
-
-    complain(transport, COMPLAINT_CROWD, &connection->peer, "too many connections");
-    connection_close(connection);
-}
 
 /* False: there is no room for one more of this peer. */
 static bool admit(struct transport *transport, const struct rpc_peer *peer)
@@ -163,7 +210,7 @@ static bool admit(struct transport *transport, const struct rpc_peer *peer)
         return true;
     if (!victim)
         return false;
-    evict(transport, victim);
+    evict(transport, victim, "too many connections");
     return true;
 }
 
@@ -200,7 +247,7 @@ static bool on_make_room(void *data)
 
     if (!victim)
         return false;
-    evict(transport, victim);
+    evict(transport, victim, "too many connections");
     return true;
 }
 
@@ -296,6 +343,7 @@ static struct transport *transport_new(const struct transport_setup *setup)
     transport->shared.data = transport;
     list_init(&transport->shared.connections);
     list_init(&transport->shared.unsettled);
+    list_init(&transport->shared.noisy);
     population_init(&transport->shared.population);
     transport->owner = setup->owner;
     transport->timer_at = CLOCK_NEVER;
@@ -305,14 +353,18 @@ static struct transport *transport_new(const struct transport_setup *setup)
 /* Neither init nor start of these can fail in libuv 1.44 with a callback given. */
 static void open_handles(struct transport *transport)
 {
+    (void)uv_check_init(transport->shared.loop, &transport->check);
     (void)uv_prepare_init(transport->shared.loop, &transport->prepare);
     (void)uv_idle_init(transport->shared.loop, &transport->idle);
     (void)uv_timer_init(transport->shared.loop, &transport->timer);
+    transport->check.data = transport;
     transport->prepare.data = transport;
     transport->idle.data = transport;
     transport->timer.data = transport;
-    transport->open_handles = 3;
+    transport->open_handles = 4;
+    (void)uv_check_start(&transport->check, on_check);
     (void)uv_prepare_start(&transport->prepare, on_prepare);
+    uv_unref((uv_handle_t *)&transport->check);
     uv_unref((uv_handle_t *)&transport->prepare);
     uv_unref((uv_handle_t *)&transport->timer);
 }
@@ -334,6 +386,14 @@ int transport_open(const struct transport_setup *setup, struct transport **out, 
     return 0;
 }
 
+/* What has come meanwhile is not read any more. */
+static void write_last_answers(struct transport *transport)
+{
+    LIST_FOR_EACH(link, &transport->shared.connections)
+    connection_of(link)->is_readable = false;
+    settle_until(transport, CLOCK_NEVER);
+}
+
 void transport_close(struct transport *transport)
 {
     if (!transport)
@@ -341,11 +401,12 @@ void transport_close(struct transport *transport)
     listener_close(transport->listener);
     path_watch_close(transport->path_watch);
     if (transport->shared.server)
-        settle_all(transport);
+        write_last_answers(transport);
     while (!list_is_empty(&transport->shared.connections))
         connection_close(connection_of(transport->shared.connections.next));
     population_deinit(&transport->shared.population);
     rpc_server_free(transport->shared.server);
+    uv_close((uv_handle_t *)&transport->check, on_handle_closed);
     uv_close((uv_handle_t *)&transport->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&transport->idle, on_handle_closed);
     uv_close((uv_handle_t *)&transport->timer, on_handle_closed);

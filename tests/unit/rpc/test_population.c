@@ -100,6 +100,50 @@ static void test_leave_is_idempotent_and_counts(void **state)
     population_deinit(&population);
 }
 
+static void test_heaviest_holds_most_of_the_process_that_holds_most(void **state)
+{
+    struct population population;
+    struct population_member a[3];
+    struct population_member b[1];
+
+    (void)state;
+    population_init(&population);
+    assert_null(population_heaviest(&population));
+    join_all(&population, PID_A, a, 3);
+    join_all(&population, PID_B, b, 1);
+    population_hold(&population, &a[0], 30);
+    population_hold(&population, &a[1], 40);
+    population_hold(&population, &a[2], 20);
+    population_hold(&population, &b[0], 60);
+    assert_int_equal(population_held(&population), 150);
+    assert_ptr_equal(population_heaviest(&population), &a[1]);
+    population_hold(&population, &a[1], 0);
+    assert_ptr_equal(population_heaviest(&population), &b[0]);
+    leave_all(&population, a, 3);
+    leave_all(&population, b, 1);
+    population_deinit(&population);
+}
+
+static void test_leave_and_rejoin_hold_nothing(void **state)
+{
+    struct population population;
+    struct population_member a[1];
+
+    (void)state;
+    population_init(&population);
+    join_all(&population, PID_A, a, 1);
+    population_hold(&population, &a[0], 10);
+    population_leave(&population, &a[0]);
+    assert_int_equal(population_held(&population), 0);
+    population_hold(&population, &a[0], 10);
+    assert_int_equal(population_held(&population), 0);
+    join_all(&population, PID_A, a, 1);
+    population_hold(&population, &a[0], 5);
+    assert_int_equal(population_held(&population), 5);
+    leave_all(&population, a, 1);
+    population_deinit(&population);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +151,8 @@ int main(void)
         cmocka_unit_test(test_victim_with_a_call_is_spared_while_others_idle),
         cmocka_unit_test(test_victim_when_all_are_busy_is_of_a_larger_process_only),
         cmocka_unit_test(test_leave_is_idempotent_and_counts),
+        cmocka_unit_test(test_heaviest_holds_most_of_the_process_that_holds_most),
+        cmocka_unit_test(test_leave_and_rejoin_hold_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,8 +9,8 @@ enum {
      * RESOURCE_EXHAUSTED instead. */
     RPC_MESSAGE_BYTES_MAX = 4 << 20,
     /* Longest announced ttrpc frame that is still skipped; beyond, the connection ends (a peer can
-     * announce 4 GiB in ten bytes). */
-    RPC_DISCARD_BYTES_MAX = 16 << 20,
+     * announce 4 GiB in ten bytes). So the first byte of a frame is always 0. */
+    RPC_DISCARD_BYTES_MAX = (16 << 20) - 1,
     /* Calls in flight on one connection; one more is answered RESOURCE_EXHAUSTED. */
     RPC_CONNECTION_CALLS_MAX = 100,
     /* Calls in flight in all, those counted whose caller went away and whose handler still works;
@@ -43,6 +43,10 @@ enum {
     /* ... and so do this many bytes of them on one connection: the stream ends that brought the
      * last. One message is always taken, whatever its size. */
     RPC_INBOUND_BYTES_MAX = 8 << 20,
+    /* What all connections hold together: cut frames, queued output, messages that wait, and the
+     * memory of calls. Beyond, the connection that holds most is closed, of the process that holds
+     * most; each alone stays within the bounds above and never gets here. */
+    RPC_HELD_BYTES_MAX = 64 << 20,
     /* First byte of a frame to the last; then the connection ends (half-open peers). */
     RPC_FRAME_MS_MAX = 10 * 1000,
     /* What decoding one request may use: this many times its bytes, and

@@ -134,6 +134,9 @@ const char *rpc_connection_close_reason(const struct rpc_connection *connection)
 int64_t rpc_connection_tick(struct rpc_connection *connection, int64_t now_ms);
 /* Calls in flight on this connection. */
 size_t rpc_connection_n_calls(const struct rpc_connection *connection);
+/* Memory that the peer makes us hold: cut frames, output, messages that wait, and what its calls
+ * have allocated. A transport keeps the sum of all connections below RPC_HELD_BYTES_MAX. */
+size_t rpc_connection_held_bytes(const struct rpc_connection *connection);
 
 #ifdef __cplusplus
 }
