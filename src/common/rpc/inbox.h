@@ -5,12 +5,14 @@
 
 #include <stdbool.h>
 
-#include "common/base/list.h"
 #include "common/rpc/envelope.h"
+
+struct rpc_inbox_message;
 
 /* Embedded by value; private. */
 struct rpc_inbox {
-    struct list messages;
+    struct rpc_inbox_message *first;
+    struct rpc_inbox_message *last; /* undefined when there is no first */
 };
 
 void rpc_inbox_init(struct rpc_inbox *inbox);

@@ -263,7 +263,7 @@ static void handle(
 
 #define METHOD(method_name, method_kind)                                                           \
     {                                                                                              \
-        .service = "test.v1.Random", .name = method_name, .kind = method_kind,                     \
+        .service = "test.v1.Random", .name = (method_name), .kind = (method_kind),                 \
         .request = &flocks_get_status_request_info, .response = &flocks_get_status_response_info   \
     }
 

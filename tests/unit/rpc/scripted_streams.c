@@ -181,7 +181,7 @@ static void begin(
 /* ---- the table ---- */
 
 #define METHOD(method_name, method_kind)                                                           \
-    .service = "test.v1.Streams", .name = method_name, .kind = method_kind,                        \
+    .service = "test.v1.Streams", .name = (method_name), .kind = (method_kind),                    \
     .request = &flocks_get_status_request_info, .response = &flocks_get_status_response_info
 
 const struct rpc_method scripted_methods[SCRIPTED_METHODS] = {

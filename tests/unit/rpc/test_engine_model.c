@@ -310,20 +310,25 @@ static void step(struct world *world)
     }
 }
 
+static void move_all(struct world *world)
+{
+    for (bool has_moved = true; has_moved;) {
+        has_moved = push(world, SIZE_MAX);
+        has_moved = pull(world, SIZE_MAX) || has_moved;
+    }
+    take_events(world);
+}
+
 /* With everybody willing, every call ends and nothing is left. */
 static void end_all(struct world *world)
 {
     world->app.is_ending = true;
     for (int i = 0; i < world->n_callers; i++)
         half_close(&world->callers[i]);
+    move_all(world);
     for (int round = 0; round < 100 && world->n_live > 0; round++) {
         random_end(&world->app);
-        bool has_moved = true;
-        while (has_moved) {
-            has_moved = push(world, SIZE_MAX);
-            has_moved = pull(world, SIZE_MAX) || has_moved;
-        }
-        take_events(world);
+        move_all(world);
     }
     random_end(&world->app);
     assert_int_equal(world->n_live, 0);

@@ -398,8 +398,8 @@ static void test_chat_echoes_in_order_and_ends_without_the_client(void **state)
     (void)state;
     streams.echoes = true;
     struct rpc_session_call *call = open_stream(SCRIPTED_CHAT);
-    for (char text = '0'; text < '0' + 5; text++)
-        say(call, text);
+    for (const char *text = "01234"; *text != '\0'; text++)
+        say(call, *text);
     wire_pair_move(&pair);
     assert_int_equal(end.n_messages, 5);
     assert_string_equal(stream_of(0)->log, "open msg:0 msg:1 next msg:1 msg:2 next msg:2 msg:3 "
