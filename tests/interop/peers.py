@@ -3,6 +3,8 @@ kept in the build directory; a peer that cannot be built fails its tests."""
 
 import json
 import os
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -19,8 +21,14 @@ def run(command, seconds=600, **options):
     """Runs one step of a build; its output is in the failure."""
     options.setdefault("env", os.environ)
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=seconds, **options)
-    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     return done.stdout
+
+
+def keep(path, text):
+    """Writes the file if it differs: cargo looks at times."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
 
 
 class GoPeer:
@@ -66,6 +74,56 @@ class GoPeer:
         return program
 
 
+class RustPeer:
+    """The Rust program, built by Debian's cargo from Debian's crates; without a network. ttrpc's manifest loses what
+    its asynchronous half needs, which its sources leave out without that feature: most of the time to build it."""
+
+    REGISTRY = Path("/usr/share/cargo/registry")
+    TTRPC = "ttrpc-0.5.2"
+    UNUSED = ("async-trait", "bytes", "futures", "tokio", "tokio-vsock")
+
+    def __init__(self):
+        self.path = KEPT / "rust"
+        self.home = self.path / "home"
+        self.descriptors = self.path / "flocks.set"
+        self.environment = {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(self.home),
+            "CARGO_HOME": str(self.home),
+            "RUSTC": "/usr/bin/rustc",
+            "CARGO_TARGET_DIR": str(self.path / "target"),
+            "FLOCKS_DESCRIPTORS": str(self.descriptors),
+        }
+
+    def copy_ttrpc(self):
+        copy = self.path / self.TTRPC
+        original = self.REGISTRY / self.TTRPC
+        shutil.copytree(original, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns("Cargo.toml"))
+        sections = re.split(r"(?m)^(?=\[)", (original / "Cargo.toml").read_text())
+        unused = re.compile(rf"\[.*dependencies\.({'|'.join(self.UNUSED)})\]")
+        keep(copy / "Cargo.toml", "".join(section for section in sections if not unused.match(section)))
+
+    def build(self):
+        self.home.mkdir(parents=True, exist_ok=True)
+        keep(
+            self.home / "config.toml",
+            f'[source.crates-io]\nreplace-with = "debian"\n[source.debian]\ndirectory = "{self.REGISTRY}"\n'
+            f'[patch.crates-io]\nttrpc = {{ path = "{self.path / self.TTRPC}" }}\n',
+        )
+        self.copy_ttrpc()
+        # cargo writes its lock file beside the manifest.
+        crate = self.path / "crate"
+        shutil.copytree(HERE / "rust", crate, dirs_exist_ok=True)
+        new = self.path / "new.set"
+        run(["protoc", f"--proto_path={PROTO}", "--include_imports", f"--descriptor_set_out={new}",
+             *MESSAGES, SUPERVISOR])
+        if not self.descriptors.exists() or self.descriptors.read_bytes() != new.read_bytes():
+            new.replace(self.descriptors)
+        run(["/usr/bin/cargo", "build", "--offline", "--quiet", "--manifest-path", crate / "Cargo.toml"],
+            env=self.environment)
+        return self.path / "target" / "debug" / "peer"
+
+
 def ask(program, socket, command, *arguments, seconds=60):
     """One command of a peer; the JSON that it prints."""
     done = subprocess.run(
@@ -93,7 +151,7 @@ class Facts:
 
 
 def tell(program, socket, command, *arguments, seconds=60):
-    """One command of a C program from the build directory; its facts."""
+    """One command of a program, of the build directory's tests if it is no path; its facts."""
     done = subprocess.run(
         [str(BUILD / "tests" / program), str(socket), command, *arguments],
         capture_output=True,
