@@ -1,9 +1,13 @@
+/* What was done on one side against what is seen on the other. */
 #include "model.h"
 
 #include "unit.h"
 
-void model_fail(const struct model *model, const char *claim, const char *file, int line)
+void model_check(
+    const struct model *model, bool holds, const char *claim, const char *file, int line)
 {
+    if (holds)
+        return;
     print_error("seed %llu: not so: %s\n", (unsigned long long)model->seed, claim);
     _fail(file, line);
 }
@@ -148,6 +152,20 @@ static bool is_over(const struct model_call *call, enum model_side side)
     return call->n_ended[side] > 0 || (side == MODEL_SERVER && call->is_finished);
 }
 
+/* The next one that `sender` has sent. */
+static bool is_message(
+    const struct model_call *call, enum model_side sender, const uint8_t *bytes, size_t len)
+{
+    const struct model_flow *flow = &call->flows[sender];
+    if (flow->n_got >= flow->n_sent || flow->lens[flow->n_got] != len)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (bytes[i] != byte_at(call, sender, flow->n_got, i))
+            return false;
+    }
+    return true;
+}
+
 void model_saw_message(
     struct model_call *call, enum model_side receiver, const uint8_t *bytes, size_t len)
 {
@@ -157,10 +175,7 @@ void model_saw_message(
     MODEL_CHECK(model, !is_over(call, receiver));
     MODEL_CHECK(model, receiver == MODEL_CLIENT || call->n_opened == 1);
     MODEL_CHECK(model, receiver == MODEL_CLIENT || !call->half_close_was_seen);
-    MODEL_CHECK(model, flow->n_got < flow->n_sent);
-    MODEL_CHECK(model, flow->lens[flow->n_got] == len);
-    for (size_t i = 0; i < len; i++)
-        MODEL_CHECK(model, bytes[i] == byte_at(call, sender, flow->n_got, i));
+    MODEL_CHECK(model, is_message(call, sender, bytes, len));
     flow->n_got++;
     model->n_messages++;
     if (!is_counted(call, receiver))

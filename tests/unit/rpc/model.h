@@ -60,13 +60,10 @@ struct model {
     size_t n_messages;
 };
 
-/* Says what was expected, with the seed, and fails the test. */
-#define MODEL_CHECK(model, claim)                                                                  \
-    do {                                                                                           \
-        if (!(claim))                                                                              \
-            model_fail(model, #claim, __FILE__, __LINE__);                                         \
-    } while (0)
-void model_fail(const struct model *model, const char *claim, const char *file, int line);
+/* A claim that does not hold is printed with the seed, and fails the test. */
+#define MODEL_CHECK(model, claim) model_check(model, claim, #claim, __FILE__, __LINE__)
+void model_check(
+    const struct model *model, bool holds, const char *claim, const char *file, int line);
 
 void model_init(struct model *model, uint64_t seed);
 /* 0 to n - 1. */

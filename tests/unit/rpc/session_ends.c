@@ -1,3 +1,4 @@
+/* What either end does by chance, told to the model; what it is told, compared with it. */
 #include "session_ends.h"
 
 #include <stdio.h>

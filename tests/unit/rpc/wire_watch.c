@@ -1,3 +1,4 @@
+/* Frames of one direction, in the order that they may have. */
 #include "wire_watch.h"
 
 #include <string.h>
