@@ -348,7 +348,8 @@ size_t rpc_connection_held_bytes(const struct rpc_connection *connection)
     size_t held = rpc_session_held_bytes(connection->session);
     LIST_FOR_EACH(link, &connection->calls)
     {
-        held += CONTAINER_OF(link, struct rpc_call, in_owner)->arena.used_bytes;
+        const struct rpc_call *call = CONTAINER_OF(link, struct rpc_call, in_owner);
+        held += call->arena.used_bytes + (call->metadata == NULL ? 0 : call->metadata->size);
     }
     return held;
 }

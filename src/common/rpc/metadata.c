@@ -51,10 +51,12 @@ static void lower(char *key)
 static struct rpc_metadata_copy *copy_of(
     const struct rpc_envelope_pair *pairs, size_t n_pairs, size_t n_kept, size_t text_size)
 {
-    struct rpc_metadata_copy *copy =
-        malloc(sizeof *copy + n_kept * sizeof copy->pairs[0] + text_size);
+    size_t size =
+        sizeof(struct rpc_metadata_copy) + n_kept * sizeof(struct rpc_metadata) + text_size;
+    struct rpc_metadata_copy *copy = malloc(size);
     if (copy == NULL)
         return NULL;
+    copy->size = size;
     copy->n = 0;
     char *at = (char *)&copy->pairs[n_kept];
     for (size_t i = 0; i < n_pairs; i++) {

@@ -15,6 +15,8 @@ enum rpc_metadata_result {
 };
 
 struct rpc_metadata_copy {
+    /* What the whole block takes. */
+    size_t size;
     size_t n;
     struct rpc_metadata pairs[];
 };

@@ -78,6 +78,24 @@ static void test_call_without_metadata_has_none(void **state)
     scripted_answer(&streams.calls[0], "");
 }
 
+static void test_metadata_counts_as_held_until_the_call_ends(void **state)
+{
+    (void)state;
+    static char value[5000];
+    memset(value, 'v', sizeof value);
+    const struct rpc_envelope_pair large = {.key = RPC_BYTES_OF_TEXT("k"),
+        .value = {.data = (const uint8_t *)value, .len = sizeof value}};
+    /* What the session keeps for itself is there before and after. */
+    (void)call_with(NULL, 0);
+    size_t before = rpc_connection_held_bytes(pair.connection);
+    (void)call_with(&large, 1);
+    assert_true(rpc_connection_held_bytes(pair.connection) >= before + sizeof value);
+    scripted_answer(&streams.calls[1], "");
+    wire_pair_move(&pair);
+    assert_true(rpc_connection_held_bytes(pair.connection) < before + sizeof value);
+    scripted_answer(&streams.calls[0], "");
+}
+
 static void test_metadata_that_is_not_text_is_refused(void **state)
 {
     (void)state;
@@ -98,6 +116,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_handlers_see_every_pair_but_the_engines_own),
         TEST(test_call_without_metadata_has_none),
+        TEST(test_metadata_counts_as_held_until_the_call_ends),
         TEST(test_metadata_that_is_not_text_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
