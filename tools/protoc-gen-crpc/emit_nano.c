@@ -169,7 +169,7 @@ static void declare_converters(
               "False as crpc_nano_encode and crpc_nano_decode.");
     for (size_t i = 0; i < service->n_methods; i++) {
         const struct model_method *method = &service->methods[i];
-        if (i > 0)
+        if (i > 0 || model->options->nano_client)
             text_put(text, "\n");
         if (model->options->nano_client)
             text_comment(text, 0, method->comment);
