@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from instance import Instance  # noqa: E402
+from wire import compile_stubs  # noqa: E402
 
 
 @pytest.fixture
@@ -30,6 +31,12 @@ def make_instance():
     for instance in made:
         instance.end()
         shutil.rmtree(instance.root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stubs(tmp_path_factory):
+    """Python's own stubs of our protos."""
+    return compile_stubs(tmp_path_factory.mktemp("stubs"))
 
 
 @pytest.fixture

@@ -6,18 +6,13 @@ import signal
 import pytest
 
 from instance import is_alive, wait_until
-from wire import Failure, Wire, compile_stubs
+from wire import Failure, Wire
 
 CONFIG = """
 services:
   one: {command: [/bin/sleep, "1000"]}
   two: {command: [/bin/sleep, "1000"]}
 """
-
-
-@pytest.fixture(scope="module")
-def stubs(tmp_path_factory):
-    return compile_stubs(tmp_path_factory.mktemp("stubs"))
 
 
 @pytest.fixture
