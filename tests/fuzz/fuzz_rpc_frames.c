@@ -1,6 +1,5 @@
 /* Frames must not depend on how their bytes were cut: once whole, once in pieces. */
 #include <assert.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,21 +24,18 @@ static uint32_t sum_of(const uint8_t *bytes, size_t len)
     return sum;
 }
 
-/* False: nothing follows. */
-static bool take(struct rpc_frame_reader *reader, struct seen *seen)
+static enum rpc_frame_result take(struct rpc_frame_reader *reader, struct seen *seen)
 {
     struct rpc_frame frame = {.body_len = 0};
     const uint8_t *body = NULL;
     enum rpc_frame_result result = rpc_frame_reader_next(reader, &frame, &body);
-    if (result == RPC_FRAME_NONE)
-        return false;
-    if (seen->n < MAX_FRAMES) {
+    if (result != RPC_FRAME_NONE && seen->n < MAX_FRAMES) {
         seen->results[seen->n] = result;
         seen->frames[seen->n] = frame;
         seen->sums[seen->n] = result == RPC_FRAME_WHOLE ? sum_of(body, frame.body_len) : 0;
         seen->n++;
     }
-    return result == RPC_FRAME_WHOLE || result == RPC_FRAME_OVERSIZE;
+    return result;
 }
 
 static void read_in_pieces(const uint8_t *data, size_t size, size_t piece, struct seen *seen)
@@ -53,11 +49,12 @@ static void read_in_pieces(const uint8_t *data, size_t size, size_t piece, struc
         memcpy(copy, data + at, n);
         enum rpc_frame_result result = rpc_frame_reader_give(&reader, copy, n, 0);
         assert(result == RPC_FRAME_NONE);
-        while (take(&reader, seen))
-            continue;
-        bool is_broken = seen->n > 0 && seen->results[seen->n - 1] == RPC_FRAME_BROKEN;
+        do
+            result = take(&reader, seen);
+        while (result == RPC_FRAME_WHOLE || result == RPC_FRAME_OVERSIZE);
         free(copy);
-        if (is_broken)
+        /* BROKEN: nothing more is given. */
+        if (result != RPC_FRAME_NONE)
             break;
     }
     rpc_frame_reader_deinit(&reader);

@@ -20,8 +20,10 @@ static const Google__Protobuf__SourceCodeInfo__Location *find(
     const Google__Protobuf__SourceCodeInfo *info = file->source_code_info;
     for (size_t i = 0; info != NULL && i < info->n_location; i++) {
         const Google__Protobuf__SourceCodeInfo__Location *location = info->location[i];
+        /* An empty path may have no array. */
         if (location->n_path == path->length &&
-            memcmp(location->path, path->steps, path->length * sizeof(path->steps[0])) == 0)
+            (path->length == 0 ||
+                memcmp(location->path, path->steps, path->length * sizeof(path->steps[0])) == 0))
             return location;
     }
     return NULL;
