@@ -58,7 +58,7 @@ static void declare_handlers(
     for (size_t i = 0; i < service->n_methods; i++) {
         const struct model_method *method = &service->methods[i];
         text_comment(text, 4, method->comment);
-        text_call(text, 4, pool_printf(model->pool, "enum rpc_code (*%s)", method->snake),
+        text_call(text, 4, pool_printf(model->pool, "enum rpc_code (*%s)", method->handler),
             pool_printf(model->pool, "void *self, const %s *request, %s *response",
                 method->input->short_name, method->output->short_name),
             ";");
@@ -72,11 +72,11 @@ static void declare_scratch(struct text *text, const struct model_service *servi
     text_printf(text, "struct %s_scratch {\n    union {\n", service->short_name);
     for (size_t i = 0; i < service->n_methods; i++)
         text_printf(text, "        %s %s;\n", service->methods[i].input->short_name,
-            service->methods[i].snake);
+            service->methods[i].handler);
     text_put(text, "    } request;\n    union {\n");
     for (size_t i = 0; i < service->n_methods; i++)
         text_printf(text, "        %s %s;\n", service->methods[i].output->short_name,
-            service->methods[i].snake);
+            service->methods[i].handler);
     text_put(text, "    } response;\n};\n");
 }
 
@@ -106,7 +106,7 @@ static void declare_sizes(
         for (size_t i = 0; i < service->n_methods; i++) {
             const struct model_method *method = &service->methods[i];
             const struct model_message *message = side == 0 ? method->input : method->output;
-            text_printf(text, "    uint8_t %s[%s_size + 1];\n", method->snake,
+            text_printf(text, "    uint8_t %s[%s_size + 1];\n", method->handler,
                 nanopb_name(model, message->full_name));
         }
         text_put(text, "};\n");
@@ -235,8 +235,8 @@ static void define_invoke(struct text *text, const struct model *model,
         "const void *handlers, void *self, const void *request, void *response", "");
     text_printf(text, "{\n    const struct %s_handlers *typed = handlers;\n", service->short_name);
     text_printf(
-        text, "    if (typed->%s == NULL)\n        return RPC_UNIMPLEMENTED;\n", method->snake);
-    text_printf(text, "    return typed->%s(self, request, response);\n}\n", method->snake);
+        text, "    if (typed->%s == NULL)\n        return RPC_UNIMPLEMENTED;\n", method->handler);
+    text_printf(text, "    return typed->%s(self, request, response);\n}\n", method->handler);
 }
 
 static void define_table(

@@ -35,7 +35,7 @@ static void declare_handler(
         arguments =
             pool_printf(model->pool, "%s, const %s *request", arguments, method->input->short_name);
     text_comment(text, 4, method->comment);
-    text_call(text, 4, pool_printf(model->pool, "void (*%s)", method->snake), arguments, ";");
+    text_call(text, 4, pool_printf(model->pool, "void (*%s)", method->handler), arguments, ";");
 }
 
 static void declare_handlers(
@@ -123,14 +123,14 @@ static void define_invoke(struct text *text, const struct model *model,
         "handlers", ';');
     if (method->client_streams)
         text_put(text, "    (void)request;\n");
-    text_printf(text, "    if (typed->%s == NULL) {\n", method->snake);
+    text_printf(text, "    if (typed->%s == NULL) {\n", method->handler);
     text_put(text, "        rpc_call_not_implemented(call);\n        return;\n    }\n");
     const char *arguments =
         pool_printf(model->pool, "self, (struct %s_call *)(void *)call", method->call_name);
     if (!method->client_streams)
         arguments = pool_printf(
             model->pool, "%s, (const %s *)request", arguments, method->input->short_name);
-    text_call(text, 4, pool_printf(model->pool, "typed->%s", method->snake), arguments, ";");
+    text_call(text, 4, pool_printf(model->pool, "typed->%s", method->handler), arguments, ";");
     text_put(text, "}\n");
 }
 

@@ -108,7 +108,7 @@ static void fill_field(struct model *model, struct model_message *message, size_
         .proto = proto,
         .path = path,
         .name = proto->name,
-        .member = naming_member(model->pool, proto->name),
+        .member = model->options->nano ? proto->name : naming_member(model->pool, proto->name),
         .comment = comments_text(message->file->proto, &path, model->pool),
         .rule = rules_of_field(rules_in(model, proto->options), model->pool),
         .is_repeated =
@@ -262,6 +262,7 @@ static void add_method(struct model *model, struct model_service *service, size_
         .path = comment_path_in(&service->path, SERVICE_METHOD, (int32_t)index),
         .name = proto->name,
         .snake = snake,
+        .handler = naming_handler(model->pool, snake),
         .client_name = join(model, service->short_name, snake),
         .rule = rules_of_method(rules_in(model, proto->options), model->pool),
         .input = find_type(model, proto->input_type)->message,

@@ -84,8 +84,9 @@ struct model_enum {
 struct model_method {
     const Google__Protobuf__MethodDescriptorProto *proto;
     struct comment_path path;
-    const char *name;  /* "GetStatus" */
-    const char *snake; /* "get_status" */
+    const char *name;    /* "GetStatus" */
+    const char *snake;   /* "get_status" */
+    const char *handler; /* the same as a member of structs: "delete_" of Delete */
     /* Of the handle type and its functions: as `client_name`, or "flocks_get_status" with
      * calls=short. */
     const char *call_name;

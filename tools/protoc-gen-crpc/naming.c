@@ -162,33 +162,50 @@ const char *naming_refusal(const char *name)
         "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed",
         "sizeof", "static", "struct", "switch", "typedef", "typeof", "union", "unsigned", "void",
         "volatile", "while"};
-    /* Headers are read by C++ too. */
-    static const char *const CXX_KEYWORDS[] = {"alignas", "alignof", "and", "and_eq", "bitand",
-        "bitor", "bool", "catch", "class", "compl", "concept", "constexpr", "const_cast",
-        "decltype", "delete", "dynamic_cast", "explicit", "export", "false", "friend", "mutable",
-        "namespace", "new", "noexcept", "not", "not_eq", "nullptr", "operator", "or", "or_eq",
-        "private", "protected", "public", "reinterpret_cast", "requires", "static_assert",
-        "static_cast", "template", "this", "thread_local", "throw", "true", "try", "typeid",
-        "typename", "using", "virtual", "wchar_t", "xor", "xor_eq"};
     /* Object-like macros of POSIX, the C library and the compilers' GNU dialects, lower case as
      * fields are. */
-    static const char *const MACROS[] = {"complex", "errno", "h_addr", "h_errno", "i386",
-        "imaginary", "linux", "noreturn", "s6_addr", "sa_handler", "sa_sigaction", "si_pid",
-        "si_status", "si_uid", "si_value", "st_atime", "st_ctime", "st_mtime", "stderr", "stdin",
-        "stdout", "unix"};
+    static const char *const MACROS[] = {"alignas", "alignof", "bool", "complex", "d_fileno",
+        "errno", "false", "h_addr", "h_errno", "i386", "ifa_broadaddr", "ifa_dstaddr", "ifc_buf",
+        "ifc_req", "ifr_addr", "ifr_bandwidth", "ifr_broadaddr", "ifr_data", "ifr_dstaddr",
+        "ifr_flags", "ifr_hwaddr", "ifr_ifindex", "ifr_map", "ifr_metric", "ifr_mtu", "ifr_name",
+        "ifr_netmask", "ifr_newname", "ifr_qlen", "ifr_slave", "imaginary", "linux",
+        "math_errhandling", "no_argument", "noreturn", "optional_argument", "required_argument",
+        "s6_addr", "s6_addr16", "s6_addr32", "sa_handler", "sa_sigaction", "si_addr", "si_addr_lsb",
+        "si_arch", "si_band", "si_call_addr", "si_fd", "si_int", "si_lower", "si_overrun", "si_pid",
+        "si_pkey", "si_ptr", "si_status", "si_stime", "si_syscall", "si_timerid", "si_uid",
+        "si_upper", "si_utime", "si_value", "sigev_notify_attributes", "sigev_notify_function",
+        "st_atime", "st_ctime", "static_assert", "st_mtime", "stderr", "stdin", "stdout",
+        "thread_local", "true", "unix", "ut_addr", "ut_name", "ut_time", "ut_xtime"};
     if (is_one_of(name, C_KEYWORDS, ARRAY_LENGTH(C_KEYWORDS)))
         return "is a keyword of C";
-    if (is_one_of(name, CXX_KEYWORDS, ARRAY_LENGTH(CXX_KEYWORDS)))
-        return "is a keyword of C++, and the headers must compile there too";
     if (is_one_of(name, MACROS, ARRAY_LENGTH(MACROS)))
         return "may be a macro of the C library or the compiler";
     return NULL;
 }
 
-const char *naming_function_refusal(const char *name)
+const char *naming_cxx_refusal(const char *name)
+{
+    static const char *const KEYWORDS[] = {"and", "and_eq", "bitand", "bitor", "catch", "class",
+        "compl", "concept", "constexpr", "const_cast", "decltype", "delete", "dynamic_cast",
+        "explicit", "export", "friend", "mutable", "namespace", "new", "noexcept", "not", "not_eq",
+        "nullptr", "operator", "or", "or_eq", "private", "protected", "public", "reinterpret_cast",
+        "requires", "static_cast", "template", "this", "throw", "try", "typeid", "typename",
+        "using", "virtual", "wchar_t", "xor", "xor_eq"};
+    return is_one_of(name, KEYWORDS, ARRAY_LENGTH(KEYWORDS)) ? "is a keyword of C++" : NULL;
+}
+
+/* What is called with arguments may also be taken for a function-like macro. */
+static bool is_function_macro(const char *name)
 {
     static const char *const MACROS[] = {"assert", "htonl", "htons", "major", "makedev", "minor",
         "ntohl", "ntohs", "offsetof", "setjmp", "sigsetjmp", "va_arg", "va_copy", "va_end",
         "va_start"};
-    return is_one_of(name, MACROS, ARRAY_LENGTH(MACROS)) ? "may be a macro of the C library" : NULL;
+    return is_one_of(name, MACROS, ARRAY_LENGTH(MACROS));
+}
+
+const char *naming_handler(struct arena *pool, const char *snake)
+{
+    bool is_taken = naming_refusal(snake) != NULL || naming_cxx_refusal(snake) != NULL ||
+                    is_function_macro(snake);
+    return is_taken ? pool_printf(pool, "%s_", snake) : snake;
 }

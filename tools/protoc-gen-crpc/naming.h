@@ -27,7 +27,10 @@ char *naming_service(struct arena *pool, const char *name);
 
 /* Why no C program could use this as a name ("is a keyword of C"), or NULL. */
 const char *naming_refusal(const char *name);
-/* The same for what is called with arguments: function-like macros. */
-const char *naming_function_refusal(const char *name);
+/* The same of C++, which reads the headers, too. */
+const char *naming_cxx_refusal(const char *name);
+/* A method as a member of the struct of handlers: as it is, or with "_" behind it where that cannot
+ * be a name in C or C++ or could be a macro: "delete_". */
+const char *naming_handler(struct arena *pool, const char *snake);
 
 #endif

@@ -1,6 +1,7 @@
 /* lint=strict: our own rules, which a stranger's files need not know. */
 #include <string.h>
 
+#include "naming.h"
 #include "refuse.h"
 
 static bool ends_with(const char *text, const char *end)
@@ -35,6 +36,24 @@ static void refuse_unbounded(
             message->full_name, field->name);
 }
 
+/* protobuf-c would make a header of it that no C++ compiler reads. */
+static void refuse_cxx_keyword(
+    struct text *mistakes, const struct model_message *message, const struct model_field *field)
+{
+    const char *refusal = naming_cxx_refusal(field->member);
+    if (refusal != NULL)
+        refuse_at(mistakes, message->file, &field->path, "%s.%s: '%s' %s; choose another name",
+            message->full_name, field->name, field->member, refusal);
+}
+
+static void refuse_fields(struct text *mistakes, const struct model_message *message)
+{
+    for (size_t i = 0; i < message->n_fields; i++) {
+        refuse_unbounded(mistakes, message, &message->fields[i]);
+        refuse_cxx_keyword(mistakes, message, &message->fields[i]);
+    }
+}
+
 /* Whether a call may be repeated is asked of every method; what changes nothing always may be. */
 static void refuse_method(
     struct text *mistakes, const struct model_service *service, const struct model_method *method)
@@ -56,10 +75,8 @@ void refuse_house_rules(const struct model *model, struct text *mistakes)
             continue;
         for (size_t k = 0; k < file->n_enums; k++)
             refuse_enum(mistakes, &file->enums[k]);
-        for (size_t k = 0; k < file->n_messages; k++) {
-            for (size_t n = 0; n < file->messages[k].n_fields; n++)
-                refuse_unbounded(mistakes, &file->messages[k], &file->messages[k].fields[n]);
-        }
+        for (size_t k = 0; k < file->n_messages; k++)
+            refuse_fields(mistakes, &file->messages[k]);
         for (size_t k = 0; k < file->n_services; k++) {
             for (size_t n = 0; n < file->services[k].n_methods; n++)
                 refuse_method(mistakes, &file->services[k], &file->services[k].methods[n]);

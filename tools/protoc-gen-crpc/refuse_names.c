@@ -109,6 +109,8 @@ static void refuse_message(
     struct text *mistakes, const struct model *model, const struct model_message *message)
 {
     const char *refusal = naming_refusal(message->short_name);
+    if (refusal == NULL)
+        refusal = naming_cxx_refusal(message->short_name);
     if (refusal != NULL)
         refuse_at(mistakes, message->file, &message->path,
             "%s: its short name '%s' %s; use prefix=", message->full_name, message->short_name,
@@ -120,7 +122,8 @@ static void refuse_message(
             message->full_name);
     for (size_t i = 0; i < message->n_fields; i++)
         refuse_field(mistakes, model, message, i);
-    for (size_t i = 0; i < message->n_oneofs; i++) {
+    /* protobuf-c has nothing of that name alone. */
+    for (size_t i = 0; model->options->nano && i < message->n_oneofs; i++) {
         refusal = naming_refusal(message->oneofs[i].name);
         if (refusal != NULL)
             refuse_at(mistakes, message->file, &message->oneofs[i].path,
@@ -133,13 +136,13 @@ static void refuse_methods(struct text *mistakes, const struct model_service *se
 {
     for (size_t i = 0; i < service->n_methods; i++) {
         const struct model_method *method = &service->methods[i];
-        const char *refusal = naming_refusal(method->snake);
-        if (refusal == NULL)
-            refusal = naming_function_refusal(method->snake);
-        if (refusal != NULL)
+        size_t first = 0;
+        while (strcmp(service->methods[first].handler, method->handler) != 0)
+            first++;
+        if (first < i)
             refuse_at(mistakes, service->file, &method->path,
-                "%s.%s: its handler '%s' %s; choose another name", service->full_name, method->name,
-                method->snake, refusal);
+                "%s.%s: its handler '%s' is also that of %s; rename one", service->full_name,
+                method->name, method->handler, service->methods[first].name);
     }
 }
 

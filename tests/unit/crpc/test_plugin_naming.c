@@ -45,24 +45,33 @@ static void test_refusal_knows_keywords_and_macros_and_nothing_else(void **state
 {
     (void)state;
     assert_non_null(naming_refusal("default"));
-    assert_non_null(naming_refusal("namespace"));
+    assert_null(naming_refusal("namespace"));
+    assert_non_null(naming_cxx_refusal("namespace"));
+    assert_null(naming_cxx_refusal("default_value"));
     assert_non_null(naming_refusal("unix"));
     assert_null(naming_refusal("default_value"));
     assert_null(naming_refusal("major"));
-    assert_non_null(naming_function_refusal("major"));
-    assert_null(naming_function_refusal("get_status"));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, pool_set_up, pool_tear_down)
+static void test_handler_of_a_word_of_the_language_has_an_underscore(void **state)
+{
+    assert_string_equal(naming_handler(*state, "get_status"), "get_status");
+    assert_string_equal(naming_handler(*state, "delete"), "delete_");
+    assert_string_equal(naming_handler(*state, "return"), "return_");
+    assert_string_equal(naming_handler(*state, "assert"), "assert_");
+}
 
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, pool_set_up, pool_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_snake_words_are_separated_also_around_acronyms),
         TEST(test_protobuf_c_names_are_those_of_protoc_c),
         TEST(test_enum_value_loses_its_prefix_only_where_a_name_is_left),
         TEST(test_service_loses_the_word_service),
         cmocka_unit_test(test_refusal_knows_keywords_and_macros_and_nothing_else),
+        TEST(test_handler_of_a_word_of_the_language_has_an_underscore),
     };
+#undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

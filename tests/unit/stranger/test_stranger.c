@@ -24,6 +24,8 @@
 #include "stranger/shop/v1/shop.client.h"
 #include "stranger/shop/v1/shop.info.h"
 #include "stranger/shop/v1/shop.server.h"
+#include "stranger/words.client.h"
+#include "stranger/words.server.h"
 #include "talk.h"
 
 /* ---- what is said ---- */
@@ -40,6 +42,7 @@ static const stranger_shop_v1_nothing NOTHING = STRANGER_SHOP_V1_NOTHING_INIT;
 static const stranger_shop_v1_greet_reply GREETING = STRANGER_SHOP_V1_GREET_REPLY_INIT;
 static const google_protobuf_empty EMPTY = GOOGLE_PROTOBUF_EMPTY_INIT;
 static const stranger_comments_blocks BLOCKS = STRANGER_COMMENTS_BLOCKS_INIT;
+static const stranger_words_words WORDS = STRANGER_WORDS_WORDS_INIT;
 static const no_package_time TIME = NO_PACKAGE_TIME_INIT;
 static const no_package_file FILE_OF_NO_PACKAGE = NO_PACKAGE_FILE_INIT;
 
@@ -85,7 +88,11 @@ static const very_long VERY_LONG =
     UNARY(stranger_comments_comment_say, stranger_comments_blocks, stranger_comments_blocks, BLOCKS, BLOCKS)                            \
     SERVER(stranger_comments_comment_shout, stranger_comments_blocks, stranger_comments_blocks, BLOCKS, BLOCKS)                         \
     UNARY(no_package_stat_read, no_package_time, no_package_time, TIME, TIME)                                                           \
-    SERVER(no_package_stat_select, no_package_file, no_package_file, FILE_OF_NO_PACKAGE, FILE_OF_NO_PACKAGE)
+    SERVER(no_package_stat_select, no_package_file, no_package_file, FILE_OF_NO_PACKAGE, FILE_OF_NO_PACKAGE)                            \
+    UNARY(stranger_words_word_delete, stranger_words_words, stranger_words_words, WORDS, WORDS)                                         \
+    SERVER(stranger_words_word_return, stranger_words_words, stranger_words_words, WORDS, WORDS)                                        \
+    CLIENT(stranger_words_word_assert, stranger_words_words, stranger_words_words, WORDS, WORDS)                                        \
+    BIDI(stranger_words_word_new, stranger_words_words, stranger_words_words, WORDS, WORDS)
 
 #define AWKWARD(UNARY, SERVER, CLIENT, BIDI)                                                                                            \
     UNARY(Stranger_Awkward2_v1beta1_twin_default_, twin, twin, TWIN, TWIN)                                                              \
@@ -141,6 +148,12 @@ static const struct no_package_stat_handlers STAT_HANDLERS = {
     .read = serve_no_package_stat_read,
     .select = serve_no_package_stat_select,
 };
+static const struct stranger_words_word_handlers WORD_HANDLERS = {
+    .delete_ = serve_stranger_words_word_delete,
+    .return_ = serve_stranger_words_word_return,
+    .assert_ = serve_stranger_words_word_assert,
+    .new_ = serve_stranger_words_word_new,
+};
 static const struct Stranger_Awkward2_v1beta1_twin_handlers TWIN_HANDLERS = {
     .default_ = serve_Stranger_Awkward2_v1beta1_twin_default_,
     .get_url_for_http2 = serve_Stranger_Awkward2_v1beta1_twin_get_url_for_http2,
@@ -183,6 +196,7 @@ static struct talk_loop connect_both(void)
     add_service(loop.listener, stranger_legacy_legacy_service(&LEGACY_HANDLERS, NULL));
     add_service(loop.listener, stranger_comments_comment_service(&COMMENT_HANDLERS, NULL));
     add_service(loop.listener, no_package_stat_service(&STAT_HANDLERS, NULL));
+    add_service(loop.listener, stranger_words_word_service(&WORD_HANDLERS, NULL));
     add_service(loop.listener, Stranger_Awkward2_v1beta1_twin_service(&TWIN_HANDLERS, NULL));
     add_service(loop.listener, Stranger_Awkward2_v1beta1_service_service(&SERVICE_HANDLERS, NULL));
     add_service(loop.listener,
@@ -246,8 +260,9 @@ static void test_every_method_is_in_the_list(void **state)
     assert_int_equal(NOTES(ONE, ONE, ONE, ONE), STRANGER_SHOP_V1_NOTE_METHOD_COUNT);
     assert_int_equal(0, STRANGER_SHOP_V1_CLOSED_METHOD_COUNT);
     assert_int_equal(LEGACY(ONE, ONE, ONE, ONE), STRANGER_LEGACY_LEGACY_METHOD_COUNT);
-    assert_int_equal(REST(ONE, ONE, ONE, ONE),
-        STRANGER_COMMENTS_COMMENT_METHOD_COUNT + NO_PACKAGE_STAT_METHOD_COUNT);
+    assert_int_equal(REST(ONE, ONE, ONE, ONE), STRANGER_COMMENTS_COMMENT_METHOD_COUNT +
+                                                   NO_PACKAGE_STAT_METHOD_COUNT +
+                                                   STRANGER_WORDS_WORD_METHOD_COUNT);
     assert_int_equal(
         AWKWARD(ONE, ONE, ONE, ONE), STRANGER_AWKWARD2_V1BETA1_TWIN_METHOD_COUNT +
                                          STRANGER_AWKWARD2_V1BETA1_SERVICE_METHOD_COUNT + 1);
