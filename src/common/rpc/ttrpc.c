@@ -94,8 +94,7 @@ void ttrpc_end_call(struct rpc_session_call *call, enum rpc_code code, const cha
 bool ttrpc_count_message(struct rpc_session_call *call, size_t len)
 {
     struct rpc_session *session = call->session;
-    if (!call->receives_stream)
-        return true;
+    assert(call->receives_stream);
     if (call->n_untaken == RPC_INBOUND_MESSAGES_MAX ||
         len > RPC_INBOUND_BYTES_MAX - session->untaken_len)
         return false;
@@ -146,17 +145,6 @@ size_t rpc_session_held_bytes(const struct rpc_session *session)
 }
 
 /* ---- events ---- */
-
-void ttrpc_begin_event(struct rpc_session_event *event, enum rpc_session_event_kind kind,
-    struct rpc_session_call *call)
-{
-    /* Member by member: the pairs are 2 KiB that nobody reads unless they are counted, and the
-     * facts belong to OPENED alone. */
-    event->kind = kind;
-    event->call = call;
-    event->message = (struct rpc_bytes){.data = NULL};
-    event->status = (struct rpc_status){.code = RPC_OK};
-}
 
 void ttrpc_set_status(struct rpc_session_event *event, enum rpc_code code, const char *text)
 {

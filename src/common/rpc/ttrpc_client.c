@@ -141,8 +141,9 @@ static bool end_from_server(
 static bool end_well(struct rpc_session_call *call, bool has_message, struct rpc_session_event *out)
 {
     struct rpc_session *session = call->session;
-    ttrpc_drop_output(call);
-    if (has_message && !ttrpc_count_message(call, session->message.len)) {
+    if (call->sends_stream)
+        ttrpc_drop_output(call);
+    if (has_message && call->receives_stream && !ttrpc_count_message(call, session->message.len)) {
         ttrpc_end_call(call, RPC_RESOURCE_EXHAUSTED, TOO_MANY);
         return false;
     }

@@ -162,7 +162,7 @@ static void run_schedule(uint64_t seed)
 }
 
 static uint64_t first_seed = 1;
-static uint64_t n_schedules = 400;
+static uint64_t n_schedules = 250;
 
 static void test_session_model_every_schedule_keeps_to_the_model(void **state)
 {
