@@ -1,6 +1,7 @@
 """What attacks have in common: frames by hand, a target whose health is looked at, clients by the thousand."""
 
 import contextlib
+import functools
 import os
 import selectors
 import signal
@@ -106,12 +107,7 @@ class Target:
         return client
 
     def memory(self):
-        """PSS of flocksd, with what of it is swapped out."""
-        total = 0
-        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith(("Pss:", "SwapPss:")):
-                total += int(line.split()[1]) * KIB
-        return total
+        return memory_of(self.pid)
 
     def sample(self):
         self.memory_most = max(self.memory_most, self.memory())
@@ -132,13 +128,23 @@ class Target:
         assert held < HELD_BYTES_MAX + slack(self.instance), f"flocksd holds {held / MIB:.1f} MiB more"
 
 
-def is_sanitized(instance):
-    return b"__asan_init" in (instance.bin / "flocksd").read_bytes()
+def memory_of(pid):
+    """PSS of a process, with what of it is swapped out."""
+    total = 0
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith(("Pss:", "SwapPss:")):
+            total += int(line.split()[1]) * KIB
+    return total
+
+
+@functools.cache
+def is_sanitized(program):
+    return b"__asan_init" in Path(program).read_bytes()
 
 
 def slack(instance):
     """Code, stacks, the allocator's own, services and operations; the sanitizer doubles what is held."""
-    return HELD_BYTES_MAX + 64 * MIB if is_sanitized(instance) else 16 * MIB
+    return HELD_BYTES_MAX + 64 * MIB if is_sanitized(instance.bin / "flocksd") else 16 * MIB
 
 
 @contextlib.contextmanager

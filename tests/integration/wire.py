@@ -45,8 +45,9 @@ class Wire:
     def __init__(self, path, stubs, timeout=20.0):
         self.ttrpc, self.supervisor, self.types = stubs
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(timeout)
+        # Without a timeout: connecting to a full backlog waits then, instead of failing.
         self.socket.connect(str(path))
+        self.socket.settimeout(timeout)
         self.next_stream = 1
 
     def __enter__(self):
