@@ -42,11 +42,16 @@ function(flocks_objects name)
   set_property(TARGET ${name}_objects PROPERTY FLOCKS_ALL_OBJECTS "${objects}")
 endfunction()
 
-# flocks_archive(NAME OUTPUT MAP): lib<OUTPUT>.a of flocks_objects(NAME): one relocatable object, whose global symbols
+# flocks_archive(NAME OUTPUT MAP [OBJECTS_OF target...]): lib<OUTPUT>.a of flocks_objects(NAME), or of targets: one relocatable object, whose global symbols
 # are those of the map, so that no name of an inner library (buffer_init, list_...) can meet one of a program.
 function(flocks_archive name output map)
+  cmake_parse_arguments(arg "" "" "OBJECTS_OF" ${ARGN})
   flocks_symbols_of("${map}" symbols)
-  get_property(objects TARGET ${name}_objects PROPERTY FLOCKS_ALL_OBJECTS)
+  if(arg_OBJECTS_OF)
+    list(TRANSFORM arg_OBJECTS_OF REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>" OUTPUT_VARIABLE objects)
+  else()
+    get_property(objects TARGET ${name}_objects PROPERTY FLOCKS_ALL_OBJECTS)
+  endif()
   set(directory "${PROJECT_BINARY_DIR}/lib")
   set(archive "${directory}/lib${output}.a")
   set(merged "${CMAKE_CURRENT_BINARY_DIR}/${output}.o")
@@ -87,4 +92,14 @@ function(flocks_shared name output map)
   if(NOT CMAKE_C_FLAGS MATCHES "fsanitize")
     target_link_options(${name}_shared PRIVATE "LINKER:-z,defs")
   endif()
+endfunction()
+
+# flocks_pkgconfig(FILE.pc.in): FILE.pc in the current binary directory, whose prefix is relative to where it is
+# installed, so that the tree may be moved.
+function(flocks_pkgconfig template)
+  cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_LIBDIR BASE_DIRECTORY "${CMAKE_INSTALL_PREFIX}" OUTPUT_VARIABLE pc_libdir)
+  file(RELATIVE_PATH pc_prefix "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
+  string(REGEX REPLACE "/$" "" pc_prefix "${pc_prefix}")
+  string(REGEX REPLACE "\\.in$" "" output "${template}")
+  configure_file("${template}" "${output}" @ONLY)
 endfunction()

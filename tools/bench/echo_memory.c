@@ -1,17 +1,16 @@
 /* The engine alone: requests handed to a connection, answers taken from it, no socket. Prints
- * "CALLS NANOSECONDS", of processor time. What it does for a call is what is counted by
- * tools/bench/guard.
+ * "CALLS NANOSECONDS". What it does for a call is what is counted by tools/bench/guard.
  *
  *   bench-echo-memory CALLS BYTES BATCH
  * BATCH requests in one piece. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "crpc/server.h"
 #include "echo_frame.h"
 #include "echo_service.h"
 #include "rounds.h"
+#include "slots.h"
 
 struct bench {
     struct rpc_connection *connection;
@@ -33,21 +32,14 @@ static int serve_batch(struct bench *bench)
     return len != bench->batch * bench->answer_len;
 }
 
-static int64_t processor_ns(void)
-{
-    struct timespec time;
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
 static int run(struct bench *bench, size_t n_calls)
 {
-    int64_t began_ns = processor_ns();
+    int64_t began_ns = slots_now_ns();
     for (size_t done = 0; done < n_calls; done += bench->batch) {
         if (serve_batch(bench) != 0)
             return 1;
     }
-    (void)printf("%zu %lld\n", n_calls, (long long)(processor_ns() - began_ns));
+    (void)printf("%zu %lld\n", n_calls, (long long)(slots_now_ns() - began_ns));
     return 0;
 }
 

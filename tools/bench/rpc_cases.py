@@ -242,7 +242,7 @@ class Rate(Case):
                 for label, found in self.results.items()]
         text = report.table("Many calls in flight, the server on one processor, 16 bytes each way",
                             header, rows)
-        return text + f"\nThe engine alone, without a socket: {self.alone / 1000:.0f} thousand calls a second of processor time.\n"
+        return text + f"\nThe engine alone, without a socket: {self.alone / 1000:.0f} thousand calls a second.\n"
 
 
 class Sizes(Latency):
