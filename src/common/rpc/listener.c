@@ -121,7 +121,7 @@ static enum rpc_result watch(
     struct rpc_listener *listener, int *fd, uint32_t events, struct rpc_error **error)
 {
     /* The place that holds the descriptor names it among the connections. */
-    struct epoll_event event = {.events = events, .data.ptr = fd};
+    struct epoll_event event = {.events = events, .data = {.ptr = fd}};
     if (epoll_ctl(listener->epoll_fd, EPOLL_CTL_ADD, *fd, &event) != 0)
         return listener_fail(error, errno, "watching a descriptor", NULL);
     return RPC_DONE;
