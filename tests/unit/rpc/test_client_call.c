@@ -99,6 +99,38 @@ static void test_client_without_a_timeout_waits_thirty_seconds(void **state)
     assert_int_equal(wire.now_ms - began_at, RPC_CLIENT_TIMEOUT_MS);
 }
 
+/* The timeout that the server was told by the last of its frames. */
+static int64_t told_ms(void)
+{
+    size_t len = 0;
+    const uint8_t *bytes = fake_wire_heard(&len);
+    struct rpc_request_envelope request = {0};
+    for (size_t at = 0; at < len;) {
+        struct rpc_frame frame;
+        rpc_frame_decode(bytes + at, &frame);
+        at += RPC_FRAME_HEADER_BYTES;
+        if (frame.type == RPC_FRAME_REQUEST)
+            assert_true(rpc_request_decode(bytes + at, frame.body_len, NULL, 0, &request));
+        at += frame.body_len;
+    }
+    return request.timeout_nano / 1000000;
+}
+
+static void test_client_tells_a_deadline_earlier_by_an_eighth_and_a_margin_at_most(void **state)
+{
+    (void)state;
+    static const int64_t TIMEOUTS_MS[] = {8, 8 * (RPC_CLIENT_MARGIN_MS - 1),
+        8 * RPC_CLIENT_MARGIN_MS, 8 * (RPC_CLIENT_MARGIN_MS + 1), RPC_CLIENT_TIMEOUT_MS};
+    for (size_t i = 0; i < sizeof TIMEOUTS_MS / sizeof TIMEOUTS_MS[0]; i++) {
+        int64_t margin_ms = TIMEOUTS_MS[i] / 8;
+        if (margin_ms > RPC_CLIENT_MARGIN_MS)
+            margin_ms = RPC_CLIENT_MARGIN_MS;
+        assert_int_equal(ask(TIMEOUTS_MS[i], NULL), RPC_ERROR);
+        forget_error();
+        assert_int_equal(told_ms(), TIMEOUTS_MS[i] - margin_ms);
+    }
+}
+
 static void test_client_meets_its_deadline_while_it_writes(void **state)
 {
     (void)state;
@@ -297,6 +329,7 @@ int main(void)
         TEST(test_client_gives_up_at_its_deadline_and_tells_the_server),
         TEST(test_client_drops_the_late_answer_to_a_cancelled_call),
         TEST(test_client_without_a_timeout_waits_thirty_seconds),
+        TEST(test_client_tells_a_deadline_earlier_by_an_eighth_and_a_margin_at_most),
         TEST(test_client_meets_its_deadline_while_it_writes),
         TEST(test_client_meets_its_deadline_in_the_middle_of_an_answer),
         TEST(test_client_ends_a_connection_with_half_a_frame_for_too_long),

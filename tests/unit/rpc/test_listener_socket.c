@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "crpc/limits.h"
 #include "listener_host.h"
 #include "unit.h"
@@ -185,7 +186,9 @@ static void test_locked_directory_is_told(void **state)
     host_new(&host, NULL);
     int fd = open(host.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_int_equal(flock(fd, LOCK_EX), 0);
+    int64_t began_at = clock_monotonic_ms();
     assert_int_equal(bind_code(&host, host.path, "is locked by another process"), RPC_UNAVAILABLE);
+    assert_true(clock_monotonic_ms() - began_at >= RPC_LISTENER_BIND_MS);
     (void)close(fd);
     assert_int_equal(bind_code(&host, host.path, ""), RPC_OK);
     host_close(&host);
