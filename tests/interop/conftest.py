@@ -1,6 +1,7 @@
 """One flocks with five hundred services, for clients in other languages."""
 
 import shutil
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -13,11 +14,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 from instance import Instance  # noqa: E402
 
 SERVICES = 500
-# Takes its time to end: SIGTERM is ignored until the grace is over.
-STUBBORN = """
-  stubborn:
-    command: [/bin/sh, -c, "trap '' TERM; while :; do sleep 1; done"]
-    stop: {grace: 4s}
+# Never ready: nobody listens there. Starting it takes longer than any call waits.
+UNREADY = """
+  unready: {{command: [/bin/sleep, "1000"], port: {port}, start: false}}
 """
 
 
@@ -25,13 +24,15 @@ def name_of(number):
     return f"sleeper-{number:03}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def flock():
-    """An Instance that runs: sleeper-000 to sleeper-499, and stubborn."""
+    """An Instance that runs: sleeper-000 to sleeper-499, and unready, which nobody has started."""
     root = Path(tempfile.mkdtemp(prefix="fl-", dir="/tmp"))
     instance = Instance(root)
     sleepers = "".join(f"  {name_of(n)}: {{command: [/bin/sleep, '1000']}}\n" for n in range(SERVICES))
-    instance.write(f"services:\n{sleepers}{STUBBORN}")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        instance.write(f"services:\n{sleepers}{UNREADY.format(port=listener.getsockname()[1])}")
     try:
         instance.start()
         yield instance

@@ -59,25 +59,25 @@ static int get_status(char **names, int n_names)
     return EXIT_SUCCESS;
 }
 
-static int restart(char **names, int n_names)
+static int restart(char **names, int n_names, uint32_t timeout_ms)
 {
     static flocks_restart_services_request request;
     static flocks_restart_services_response answer;
     request.wait = true;
     request.services_count = take_names(request.services, ROOM(request.services), names, n_names);
+    nano.timeout_ms = timeout_ms;
     if (flocks_nano_restart_services(&nano, &request, tell_outcome, NULL, &answer, &error) !=
         RPC_OK)
         return tell_error();
     return tell_operation(&answer.operation);
 }
 
-static int stop(char **names, int n_names, uint32_t timeout_ms)
+static int stop(char **names, int n_names)
 {
     static flocks_stop_services_request request;
     static flocks_stop_services_response answer;
     request.wait = true;
     request.services_count = take_names(request.services, ROOM(request.services), names, n_names);
-    nano.timeout_ms = timeout_ms;
     if (flocks_nano_stop_services(&nano, &request, tell_outcome, NULL, &answer, &error) != RPC_OK)
         return tell_error();
     return tell_operation(&answer.operation);
@@ -85,15 +85,15 @@ static int stop(char **names, int n_names, uint32_t timeout_ms)
 
 static int run(const char *command, char **names, int n_names)
 {
-    enum { SHORT_MS = 1000 };
+    enum { SHORT_MS = 2000 };
     if (strcmp(command, "status") == 0)
         return get_status(names, n_names);
     if (strcmp(command, "restart") == 0)
-        return restart(names, n_names);
+        return restart(names, n_names, 0);
     if (strcmp(command, "stop") == 0)
-        return stop(names, n_names, 0);
-    if (strcmp(command, "hurried-stop") == 0)
-        return stop(names, n_names, SHORT_MS);
+        return stop(names, n_names);
+    if (strcmp(command, "hurried-restart") == 0)
+        return restart(names, n_names, SHORT_MS);
     return 2;
 }
 
@@ -101,7 +101,7 @@ int main(int argc, char **argv)
 {
     if (argc < 3) {
         (void)fputs(
-            "usage: nano_client SOCKET status|restart|stop|hurried-stop [NAME...]\n", stderr);
+            "usage: nano_client SOCKET status|restart|stop|hurried-restart [NAME...]\n", stderr);
         return 2;
     }
     if (flocks_nano_connect(&nano, argv[1], 0, &error) != RPC_OK)

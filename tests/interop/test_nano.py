@@ -63,9 +63,7 @@ def test_failure_brings_the_typed_detail(socket_path):
 
 
 def test_deadline_names_the_operation_that_goes_on(flock, socket_path):
-    flock.start("stubborn")
-    facts = tell("nano_client", socket_path, "hurried-stop", "stubborn")
+    facts = tell("nano_client", socket_path, "hurried-restart", "unready")
     assert int(facts["code"]) == DEADLINE_EXCEEDED
     assert facts["operation"]
-    flock.stop("stubborn")
-    assert flock.service("stubborn")["state"] == "SERVICE_STATE_STOPPED"
+    assert flock.service("unready")["operation_id"] == facts["operation"]

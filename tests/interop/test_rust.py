@@ -61,15 +61,12 @@ def test_failure_brings_the_typed_detail(call):
     assert seen["hint"]
 
 
-def test_deadline_ends_the_call_and_not_the_work(flock, call):
-    flock.start("stubborn")
-    seen = call("deadline", "stubborn")
+def test_deadline_ends_the_call_and_not_the_work(call):
+    seen = call("deadline", "unready")
     assert int(seen["code"]) == DEADLINE_EXCEEDED
     assert seen["operation"]
-    assert int(seen["took"]) <= 1000, "the server's answer comes before the client gives up"
+    assert int(seen["took"]) <= 2000, "the server's answer comes before the client gives up"
     assert seen["state"] == "OPERATION_STATE_RUNNING"
-    flock.stop("stubborn")
-    assert flock.service("stubborn")["state"] == "SERVICE_STATE_STOPPED"
 
 
 def test_concurrent_calls_on_one_connection_get_their_own_answers(call):

@@ -136,8 +136,8 @@ func (p *peer) fail() interface{} {
 // The call ends, the work goes on.
 func (p *peer) deadline() interface{} {
 	began := time.Now()
-	_, err := p.supervisor.StopServices(within(time.Second),
-		&v1.StopServicesRequest{Services: p.arguments, Wait: true})
+	_, err := p.supervisor.RestartServices(within(2*time.Second),
+		&v1.RestartServicesRequest{Services: p.arguments, Wait: true})
 	took := time.Since(began).Milliseconds()
 	seen := failure(err)
 	if seen == nil || seen["operation"] == nil {

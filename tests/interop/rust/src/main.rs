@@ -43,11 +43,11 @@ fn status_of(client: &Client, names: &[String]) -> Result<GetStatusResponse, Err
     supervisor(client, "GetStatus", &request, 20 * SECOND)
 }
 
-fn stop_of(client: &Client, names: &[String], limit: Duration) -> Result<StopServicesResponse, Error> {
+fn stop_of(client: &Client, names: &[String]) -> Result<StopServicesResponse, Error> {
     let mut request = StopServicesRequest::new();
     request.set_services(list(names));
     request.set_wait(true);
-    supervisor(client, "StopServices", &request, limit)
+    supervisor(client, "StopServices", &request, 30 * SECOND)
 }
 
 fn operation_of(client: &Client, id: &str, seen_revision: u32) -> Result<GetOperationResponse, Error> {
@@ -100,16 +100,16 @@ fn status(client: &Client, names: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
-fn restart(client: &Client, names: &[String], wait: bool) -> Result<Operation, Error> {
+fn restart(client: &Client, names: &[String], wait: bool, limit: Duration) -> Result<Operation, Error> {
     let mut request = RestartServicesRequest::new();
     request.set_services(list(names));
     request.set_wait(wait);
-    let mut answer: RestartServicesResponse = supervisor(client, "RestartServices", &request, 30 * SECOND)?;
+    let mut answer: RestartServicesResponse = supervisor(client, "RestartServices", &request, limit)?;
     Ok(answer.take_operation())
 }
 
 fn progress(client: &Client, names: &[String]) -> Result<(), Error> {
-    let begun = restart(client, names, false)?;
+    let begun = restart(client, names, false, 30 * SECOND)?;
     let mut revision = 0;
     loop {
         let answer = operation_of(client, begun.get_id(), revision)?;
@@ -125,7 +125,7 @@ fn progress(client: &Client, names: &[String]) -> Result<(), Error> {
 // The call ends, the work goes on.
 fn deadline(client: &Client, names: &[String]) -> Result<(), Error> {
     let began = Instant::now();
-    let failure = stop_of(client, names, SECOND).err().expect("the deadline");
+    let failure = restart(client, names, true, 2 * SECOND).err().expect("the deadline");
     let took = began.elapsed().as_millis();
     let id = tell_failure("", failure);
     println!("took {}", took);
@@ -161,15 +161,15 @@ fn refused(client: &Client) -> Result<(), Error> {
             tell_failure(&format!("{}_{}_", service, method), error);
         }
     }
-    println!("after {}", status_of(client, &["stubborn".to_string()])?.get_services().len());
+    println!("after {}", status_of(client, &["sleeper-000".to_string()])?.get_services().len());
     Ok(())
 }
 
 fn run(client: &Client, command: &str, names: &[String]) -> Result<(), Error> {
     match command {
         "status" => status(client, names),
-        "restart" => restart(client, names, true).map(|operation| tell_operation(&operation)),
-        "stop" => stop_of(client, names, 30 * SECOND).map(|answer| tell_operation(answer.get_operation())),
+        "restart" => restart(client, names, true, 30 * SECOND).map(|operation| tell_operation(&operation)),
+        "stop" => stop_of(client, names).map(|answer| tell_operation(answer.get_operation())),
         "progress" => progress(client, names),
         "deadline" => deadline(client, names),
         "concurrent" => concurrent(client, names),
