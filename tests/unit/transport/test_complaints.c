@@ -36,6 +36,23 @@ static void test_admit_flood_is_bounded_by_the_minute(void **state)
     assert_int_equal(left_out, 1000 - TRANSPORT_COMPLAINTS_PER_MINUTE);
 }
 
+static void test_admit_forgets_a_peer_behind_as_many_others(void **state)
+{
+    enum { MINUTE_MS = 60 * 1000 };
+    struct complaints complaints = {0};
+    uint64_t left_out = 0;
+    int64_t now_ms = 0;
+
+    (void)state;
+    assert_true(complaints_admit(&complaints, COMPLAINT_UID, 1, now_ms, &left_out));
+    for (int32_t pid = 2; pid <= TRANSPORT_COMPLAINTS_REMEMBERED; pid++)
+        assert_true(
+            complaints_admit(&complaints, COMPLAINT_UID, pid, now_ms += MINUTE_MS, &left_out));
+    assert_false(complaints_admit(&complaints, COMPLAINT_UID, 1, now_ms += MINUTE_MS, &left_out));
+    assert_true(complaints_admit(&complaints, COMPLAINT_UID, 1000, now_ms += MINUTE_MS, &left_out));
+    assert_true(complaints_admit(&complaints, COMPLAINT_UID, 1, now_ms + MINUTE_MS, &left_out));
+}
+
 static void test_connections_max_leaves_descriptors_to_the_services(void **state)
 {
     (void)state;
@@ -49,6 +66,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_admit_same_peer_and_kind_once),
         cmocka_unit_test(test_admit_flood_is_bounded_by_the_minute),
+        cmocka_unit_test(test_admit_forgets_a_peer_behind_as_many_others),
         cmocka_unit_test(test_connections_max_leaves_descriptors_to_the_services),
     };
 
