@@ -1,13 +1,22 @@
 #!/bin/sh
 # run.sh install|cmake|make|flocks BUILD_DIR WORK_DIR: one step of the consumers' tests, with the compiler and the flags of
-# CC, CXX and CFLAGS. `install` puts COMPONENTS into WORK_DIR/prefix; the others build and run the project in
-# PROJECT against it, in WORK_DIR; `flocks` beside a running instance of the installed flocks.
+# CC, CXX and CFLAGS. `install` puts COMPONENTS into an empty WORK_DIR/prefix; the others build and run the project in
+# PROJECT against it, in WORK_DIR; `flocks` does so beside a running instance, with COMPONENTS in a
+# prefix of its own.
 set -eu
 step=$1 build=$2 work=$3
 source_dir=$(cd "$(dirname "$0")" && pwd)
 prefix=$work/prefix
+[ "$step" != flocks ] || prefix=$work/$PROJECT-prefix
 # Nothing that is installed on this machine, and no other copy of ours.
 export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
+
+install_components() {
+    rm -rf "$prefix"
+    for component in $COMPONENTS; do
+        cmake --install "$build" --prefix "$prefix" --component "$component" >/dev/null
+    done
+}
 
 run_cmake_project() {
     rm -rf "${work:?}/$PROJECT"
@@ -32,15 +41,13 @@ start_flocks() {
 
 case $step in
 install)
-    rm -rf "$prefix"
-    for component in $COMPONENTS; do
-        cmake --install "$build" --prefix "$prefix" --component "$component" >/dev/null
-    done
+    install_components
     ;;
 cmake)
     run_cmake_project
     ;;
 flocks)
+    install_components
     start_flocks
     run_cmake_project
     ;;
