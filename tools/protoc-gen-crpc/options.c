@@ -23,7 +23,7 @@ static const char *parse_one(
         options->short_calls = true;
     else if (strcmp(key, "nano") == 0 && value == NULL)
         options->nano = true;
-    else if (strcmp(key, "nano") == 0 && strcmp(value, "client") == 0)
+    else if (strcmp(key, "nano") == 0 && value != NULL && strcmp(value, "client") == 0)
         options->nano = options->nano_client = true;
     else if (strcmp(key, "rules") == 0 && value != NULL)
         options->rules_path = value;

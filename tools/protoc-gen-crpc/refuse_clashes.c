@@ -185,7 +185,7 @@ static size_t find_clashes(struct symbols *symbols, const struct symbol **out)
             out[n++] = symbol;
     }
     if (n > 0)
-        qsort(out, n, sizeof(*out), compare_order);
+        qsort(out, n, sizeof(const struct symbol *), compare_order);
     return n;
 }
 
@@ -201,7 +201,8 @@ static bool lacks_service(const struct model *model, const struct symbol *symbol
 
 static void tell_clashes(const struct model *model, struct symbols *symbols, struct text *mistakes)
 {
-    const struct symbol **clashes = pool_calloc(symbols->pool, symbols->n, sizeof(*clashes));
+    const struct symbol **clashes =
+        pool_calloc(symbols->pool, symbols->n, sizeof(const struct symbol *));
     size_t n = find_clashes(symbols, clashes);
     for (size_t i = 0; i < n; i++) {
         /* One thing usually has several names that clash: one line says it. */

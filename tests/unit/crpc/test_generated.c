@@ -186,7 +186,7 @@ static void test_client_calls_its_own_row(void **state)
 {
     (void)state;
     nasty_everything request = NASTY_EVERYTHING_INIT;
-    nasty_empty canned = NASTY_EMPTY_INIT;
+    static nasty_empty canned = NASTY_EMPTY_INIT;
     fake_engine.canned = &canned.base;
     const nasty_empty *response = NULL;
     struct rpc_error *error = NULL;

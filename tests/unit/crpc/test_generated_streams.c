@@ -162,7 +162,7 @@ static void test_client_server_stream_opens_with_its_request(void **state)
 {
     (void)state;
     nasty_empty request = NASTY_EMPTY_INIT;
-    nasty_everything answer = NASTY_EVERYTHING_INIT;
+    static nasty_everything answer = NASTY_EVERYTHING_INIT;
     const nasty_everything *out = NULL;
     struct nasty_down_client_stream *stream = nasty_down(NULL, NULL, &request, NULL);
     assert_ptr_equal(fake_engine.method, &nasty_methods[NASTY_DOWN]);
@@ -180,7 +180,7 @@ static void test_client_client_stream_writes_and_finishes(void **state)
 {
     (void)state;
     nasty_everything message = NASTY_EVERYTHING_INIT;
-    nasty_empty answer = NASTY_EMPTY_INIT;
+    static nasty_empty answer = NASTY_EMPTY_INIT;
     const nasty_empty *out = NULL;
     struct nasty_up_client_stream *stream = nasty_up(NULL, NULL, NULL);
     assert_null(fake_engine.sent);
@@ -209,7 +209,7 @@ static void test_client_begin_delivers_to_the_typed_function(void **state)
     (void)state;
     char data[] = "data";
     nasty_everything request = NASTY_EVERYTHING_INIT;
-    nasty_empty answer = NASTY_EMPTY_INIT;
+    static nasty_empty answer = NASTY_EMPTY_INIT;
     const struct rpc_error error = {.code = RPC_ABORTED};
     (void)nasty_get_url_begin(NULL, NULL, &request, done_get_url, data, NULL);
     assert_ptr_equal(fake_engine.method, &nasty_methods[NASTY_GET_URL]);
