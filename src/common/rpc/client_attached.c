@@ -121,8 +121,8 @@ void rpc_pending_cancel(struct rpc_pending *pending)
 
 void client_attached_drop_pending(struct rpc_client *client)
 {
-    while (!list_is_empty(&client->pending))
-        free_pending(CONTAINER_OF(client->pending.next, struct rpc_pending, in_pending));
+    LIST_FOR_EACH_SAFE(link, &client->pending)
+    free_pending(CONTAINER_OF(link, struct rpc_pending, in_pending));
 }
 
 /* ---- streams ---- */

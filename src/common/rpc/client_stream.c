@@ -36,9 +36,9 @@ struct stream_message *client_stream_pop(struct rpc_stream *stream)
 
 static void drop_queue(struct rpc_stream *stream)
 {
-    struct stream_message *message;
-    while ((message = client_stream_pop(stream)) != NULL)
-        free(message);
+    LIST_FOR_EACH_SAFE(link, &stream->queue)
+    free(CONTAINER_OF(link, struct stream_message, in_queue));
+    list_init(&stream->queue);
     rpc_message_free(stream->held);
     stream->held = NULL;
 }

@@ -277,7 +277,7 @@ int fake_wire_open(void)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     fd = fds[0];
     far_fd = fds[1];
-    wire = (struct fake_wire){.now_ms = 1000 * 1000, .room = SIZE_MAX, .fails_after = -1};
+    wire = (struct fake_wire){.now_ms = 1000000, .room = SIZE_MAX, .fails_after = -1};
     n_sayings = current = 0;
     previous_at = wire.now_ms;
     heard_len = heard_parsed = heard_frames = 0;
@@ -339,7 +339,7 @@ const uint8_t *fake_wire_heard(size_t *out_len)
 
 #define TALK_METHOD(method_name, method_kind)                                                      \
     {                                                                                              \
-        .service = "talk.Talk", .name = method_name, .kind = method_kind,                          \
+        .service = "talk.Talk", .name = (method_name), .kind = (method_kind),                      \
         .request = &flocks_get_operation_request_info,                                             \
         .response = &flocks_get_operation_request_info,                                            \
     }

@@ -75,9 +75,9 @@ static void deliver(rpc_typed_fn typed, void *data, const struct rpc_error *fail
 {
     (void)data;
     assert_true((failure == NULL) != (response == NULL));
-    if (failure == NULL)
+    if (response != NULL)
         note(((const flocks_get_operation_request *)response)->operation_id);
-    else
+    if (failure != NULL)
         note(failure->code == RPC_DEADLINE_EXCEEDED ? "late"
              : failure->code == RPC_UNAVAILABLE     ? "gone"
                                                     : "failed");
@@ -337,12 +337,12 @@ static void test_blocking_functions_are_refused(void **state)
 static void test_half_a_frame_for_too_long_ends_it(void **state)
 {
     (void)state;
-    (void)begin(60 * 1000);
+    (void)begin(60000);
     fake_wire_say(1, 0, "000000");
     turns(3);
     int64_t at = rpc_client_next_at(client);
     assert_int_equal(at, wire.now_ms + RPC_FRAME_MS_MAX);
-    turn(60 * 1000);
+    turn(60000);
     assert_string_equal(notes, "failed");
     assert_int_equal(rpc_client_wants(client), RPC_WANTS_CLOSE);
 }
