@@ -1,10 +1,13 @@
 /* Above the client library: what is true of this program only. */
 #include "client/cli/daemon.h"
 
+#include <string.h>
+
 #include "client/cli/instance.h"
 #include "client/cli/report.h"
 #include "common/base/api_revision.h"
 #include "common/base/clock.h"
+#include "common/base/utf8.h"
 
 static bool is_running(void *data)
 {
@@ -24,28 +27,55 @@ int daemon_open(
         const struct cli *constant;
         void *data;
     } alias = {.constant = cli};
-    const struct flocks_client_options options = {.socket = cli->paths.socket,
-        .deadline_at = daemon->deadline_at,
-        .is_running = is_running,
-        .data = alias.data};
-    daemon->client = flocks_client_new(&options);
+    const struct flocks_client_options options = {
+        .socket = cli->paths.socket, .is_running = is_running, .data = alias.data};
+    daemon->client = flocks_client_new(&options, NULL);
     return daemon->client ? 0 : error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory");
 }
 
 void daemon_close(struct daemon *daemon)
 {
+    flocks_error_free(daemon->failure);
     flocks_client_free(daemon->client);
+    daemon->failure = NULL;
     daemon->client = NULL;
+}
+
+/* Answers -code. */
+static int take_failure(const struct flocks_error *failure, struct error *error)
+{
+    int result = error_set(error, (enum status_code)failure->code, "%s", failure->message);
+    if (error == NULL)
+        return result;
+    error->system_error = failure->system_error;
+    const flocks_error_detail *detail = failure->detail;
+    if (detail != NULL) {
+        size_t n = utf8_cut(detail->service, strlen(detail->service), sizeof error->subject - 1);
+        memcpy(error->subject, detail->service, n);
+        error->reason = (uint32_t)detail->reason;
+        error_set_hint(error, "%s", detail->hint);
+    }
+    return result;
 }
 
 int daemon_call(struct daemon *daemon, enum flocks_supervisor_method method, int64_t limit_ms,
     const ProtobufCMessage *request, const ProtobufCMessage **out, struct error *error)
 {
-    int64_t limit_at = clock_add_ms(clock_monotonic_ms(), limit_ms);
-    flocks_client_set_deadline(
-        daemon->client, limit_at < daemon->deadline_at ? limit_at : daemon->deadline_at);
-    return flocks_client_call(
-        daemon->client, &flocks_supervisor_methods[method], request, out, error);
+    int64_t left_ms = daemon->deadline_at - clock_monotonic_ms();
+    flocks_error_free(daemon->failure);
+    daemon->failure = NULL;
+    *out = NULL;
+    if (left_ms <= 0)
+        return error_set(error, STATUS_DEADLINE_EXCEEDED,
+            "talking to the daemon at %s: the deadline has passed",
+            flocks_client_socket(daemon->client));
+    const struct rpc_options options = {.timeout_ms = left_ms < limit_ms ? left_ms : limit_ms};
+    enum rpc_result result = flocks_client_call(daemon->client, &flocks_supervisor_methods[method],
+        &options, request, out, &daemon->failure);
+    if (result == RPC_DONE)
+        return 0;
+    return daemon->failure->is_not_running ? DAEMON_NOT_RUNNING
+                                           : take_failure(daemon->failure, error);
 }
 
 int daemon_get_status(struct daemon *daemon, const char *const *names, size_t n_names,
@@ -95,7 +125,7 @@ void daemon_free_config(const flocks_get_config_response **response)
 static void explain_not_known(struct daemon *daemon, struct error *error)
 {
     CLEANUP(daemon_free_status) const flocks_get_status_response *status = NULL;
-    if (daemon_get_status(daemon, NULL, 0, &status, NULL) != 0 || !status->daemon)
+    if (daemon_get_status(daemon, NULL, 0, &status, NULL) != 0 || !status || !status->daemon)
         return;
     unsigned theirs = status->daemon->api_revision;
     const char *remedy = theirs < FLOCKS_API_REVISION
@@ -113,7 +143,7 @@ enum outcome daemon_report(struct daemon *daemon, struct error *error)
         error_set_hint(error, "--timeout waits longer; `flocks stop` ends a daemon that hangs");
     if (error->code == STATUS_PERMISSION_DENIED && !error->hint[0])
         error_set_hint(error, INSTANCE_OWNER_HINT);
-    const flocks_error_detail *theirs = flocks_client_error_detail(daemon->client);
+    const flocks_error_detail *theirs = daemon->failure ? daemon->failure->detail : NULL;
     flocks_error_detail own = report_detail(error);
     own.operation_id = daemon->operation_id;
     return report_failure(daemon->cli, error, theirs ? theirs : &own);

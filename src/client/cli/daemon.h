@@ -5,11 +5,11 @@
 
 #include <stdint.h>
 
+#include "flocks/client.h"
 #include "flocks/v1/supervisor.methods.h"
 #include "flocks/v1/supervisor.names.h"
 
 #include "client/cli/cli.h"
-#include "client/lib/client.h"
 #include "common/base/error.h"
 
 enum {
@@ -25,6 +25,8 @@ enum {
 struct daemon {
     const struct cli *cli;
     struct flocks_client *client;
+    /* Of the last call, NULL: it went well. */
+    struct flocks_error *failure;
     int64_t deadline_at; /* of the whole command, monotonic ms */
     /* The last one that was followed; "": none. For the failure that ends the following. */
     char operation_id[DAEMON_OPERATION_ID_SIZE];
@@ -35,8 +37,8 @@ NODISCARD int daemon_open(
     struct daemon *daemon, const struct cli *cli, int64_t timeout_ms, struct error *error);
 void daemon_close(struct daemon *daemon);
 
-/* Nobody holds the instance lock. */
-#define DAEMON_NOT_RUNNING FLOCKS_CLIENT_NOT_RUNNING
+/* Positive condition: nobody holds the instance lock, so nobody will answer. */
+enum { DAEMON_NOT_RUNNING = 1 };
 
 /* One call, bounded by `limit_ms` and the command's deadline. 0: *out is the caller's
  * (rpc_message_free), of the method's response type. DAEMON_NOT_RUNNING, or negative. */

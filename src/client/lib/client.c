@@ -1,45 +1,120 @@
-/* The flocks client: connecting, repeating, and translating errors. */
-#include "client/lib/client.h"
-
+/* The flocks client: its life, and blocking calls with their repetition. */
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
+#include "client/lib/state.h"
 #include "common/base/clock.h"
-#include "common/base/utf8.h"
+#include "common/base/paths.h"
+#include "crpc/limits.h"
 
-struct flocks_client {
-    char *socket;
-    int64_t deadline_at;
-    bool (*is_running)(void *data);
-    void *data;
-    /* NULL: not connected. */
-    struct rpc_client *rpc;
-    flocks_error_detail *detail;
-};
+/* ---- life ---- */
 
-struct flocks_client *flocks_client_new(const struct flocks_client_options *options)
+static char *find_socket(const struct flocks_client_options *options, struct flocks_error **error)
 {
+    if (options->socket != NULL)
+        return strdup(options->socket);
+    struct paths *paths = malloc(sizeof *paths);
+    struct error failure = ERROR_INIT;
+    char *path = NULL;
+    if (paths != NULL && paths_resolve(options->root, NULL, paths, &failure) == 0)
+        path = strdup(paths->socket);
+    else if (paths != NULL)
+        (void)failure_make(error, (enum rpc_code)failure.code, "%s", failure.text);
+    free(paths);
+    return path;
+}
+
+struct flocks_client *flocks_client_new(
+    const struct flocks_client_options *options, struct flocks_error **error)
+{
+    static const struct flocks_client_options DEFAULTS = {.socket = NULL};
+    if (options == NULL)
+        options = &DEFAULTS;
+    struct flocks_error *failure = NULL;
     struct flocks_client *client = calloc(1, sizeof *client);
-    if (client == NULL)
-        return NULL;
-    client->socket = strdup(options->socket);
-    if (client->socket == NULL) {
+    char *path = client == NULL ? NULL : find_socket(options, &failure);
+    if (path == NULL) {
         free(client);
+        if (failure == NULL)
+            (void)failure_make(&failure, RPC_RESOURCE_EXHAUSTED, "no memory for a client");
+        (void)failure_hand_over(failure, error);
         return NULL;
     }
-    client->deadline_at = options->deadline_at;
+    client->socket = path;
     client->is_running = options->is_running;
     client->data = options->data;
+    client->epoll_fd = client->timer_fd = -1;
+    list_init(&client->links);
+    list_init(&client->pending);
     return client;
 }
 
-static void drop_detail(struct flocks_client *client)
+void flocks_client_free(struct flocks_client *client)
 {
-    if (client->detail != NULL)
-        protobuf_c_message_free_unpacked(&client->detail->base, NULL);
-    client->detail = NULL;
+    if (client == NULL)
+        return;
+    if (client->is_driven)
+        drive_end(client);
+    rpc_client_close(client->rpc);
+    free(client->socket);
+    free(client);
 }
+
+const char *flocks_client_socket(const struct flocks_client *client)
+{
+    return client->socket;
+}
+
+/* ---- shared ---- */
+
+int64_t client_left_ms(int64_t deadline_at)
+{
+    return deadline_at == CLOCK_NEVER ? CLOCK_NEVER : deadline_at - clock_monotonic_ms();
+}
+
+bool client_is_running(const struct flocks_client *client)
+{
+    return client->is_running == NULL || client->is_running(client->data);
+}
+
+enum rpc_result client_refuse_mode(
+    const struct flocks_client *client, const struct rpc_method *method, struct flocks_error **out)
+{
+    return failure_make(out, RPC_FAILED_PRECONDITION, "calling %s: the client is %s", method->name,
+        client->is_driven ? "driven by a loop, nothing may wait" : "not driven by a loop");
+}
+
+bool client_is_final(const struct flocks_error *error)
+{
+    return error->code != RPC_UNAVAILABLE || error->is_not_running;
+}
+
+bool client_copy_metadata(const struct rpc_options *options, struct rpc_pair **out, size_t *out_n)
+{
+    *out = NULL;
+    *out_n = options == NULL ? 0 : options->n_metadata;
+    if (*out_n == 0)
+        return true;
+    size_t size = *out_n * sizeof **out;
+    for (size_t i = 0; i < *out_n; i++)
+        size += strlen(options->metadata[i].key) + strlen(options->metadata[i].value) + 2;
+    struct rpc_pair *pairs = malloc(size);
+    if (pairs == NULL)
+        return false;
+    char *text = (char *)(pairs + *out_n);
+    for (size_t i = 0; i < *out_n; i++) {
+        pairs[i].key = text;
+        text = stpcpy(text, options->metadata[i].key) + 1;
+        pairs[i].value = text;
+        text = stpcpy(text, options->metadata[i].value) + 1;
+    }
+    *out = pairs;
+    return true;
+}
+
+/* ---- one attempt ---- */
 
 static void disconnect(struct flocks_client *client)
 {
@@ -47,127 +122,41 @@ static void disconnect(struct flocks_client *client)
     client->rpc = NULL;
 }
 
-void flocks_client_free(struct flocks_client *client)
+/* The daemon has closed an idle connection, or was replaced: a call sent there would be lost, and
+ * one with effects could not be repeated. */
+static bool is_stale(const struct rpc_client *rpc)
 {
-    if (client == NULL)
-        return;
-    disconnect(client);
-    drop_detail(client);
-    free(client->socket);
-    free(client);
+    uint8_t byte;
+    return !rpc_client_is_alive(rpc) ||
+           recv(rpc_client_fd(rpc), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-void flocks_client_set_deadline(struct flocks_client *client, int64_t deadline_at)
+static enum rpc_result attempt(struct flocks_client *client, const struct rpc_method *method,
+    const struct rpc_options *options, const ProtobufCMessage *request,
+    const ProtobufCMessage **out, bool *out_was_sent, struct rpc_error **error)
 {
-    client->deadline_at = deadline_at;
-}
-
-const flocks_error_detail *flocks_client_error_detail(const struct flocks_client *client)
-{
-    return client->detail;
-}
-
-/* ---- errors ---- */
-
-static flocks_error_detail *unpack_detail(const struct rpc_error *error)
-{
-    const ProtobufCMessageDescriptor *descriptor = &flocks__v1__error_detail__descriptor;
-    for (size_t i = 0; i < error->n_details; i++) {
-        const struct rpc_error_detail *detail = &error->details[i];
-        if (strcmp(detail->type_name, descriptor->name) == 0)
-            return flocks__v1__error_detail__unpack(NULL, detail->value_len, detail->value);
-    }
-    return NULL;
-}
-
-/* Consumes `failure`. Answers -code. */
-static int take_failure(
-    struct flocks_client *client, struct rpc_error *failure, struct error *error)
-{
-    int result = error_set(error, (enum status_code)failure->code, "%s", failure->message);
-    client->detail = unpack_detail(failure);
-    if (error != NULL) {
-        error->system_error = failure->system_error;
-        if (client->detail != NULL) {
-            const char *service = client->detail->service;
-            size_t n = utf8_cut(service, strlen(service), sizeof error->subject - 1);
-            memcpy(error->subject, service, n);
-            error->reason = (uint32_t)client->detail->reason;
-            error_set_hint(error, "%s", client->detail->hint);
-        }
-    }
-    rpc_error_free(failure);
+    *out_was_sent = false;
+    int64_t deadline_at = clock_add_ms(clock_monotonic_ms(), options->timeout_ms);
+    if (client->rpc != NULL && is_stale(client->rpc))
+        disconnect(client);
+    if (client->rpc == NULL)
+        client->rpc = rpc_client_connect(client->socket, options->timeout_ms, error);
+    if (client->rpc == NULL)
+        return RPC_ERROR;
+    struct rpc_options left = *options;
+    /* What connecting took away; the call itself then says that the deadline has passed. */
+    left.timeout_ms = client_left_ms(deadline_at);
+    if (left.timeout_ms <= 0)
+        left.timeout_ms = 1;
+    *out_was_sent = true;
+    enum rpc_result result = rpc_client_call(client->rpc, method, &left, request, out, error);
+    /* The connection is gone, or about to be: the next attempt makes its own. */
+    if (result != RPC_DONE && (*error)->code == RPC_UNAVAILABLE)
+        disconnect(client);
     return result;
 }
 
-/* ---- one attempt ---- */
-
-static int64_t left_ms(const struct flocks_client *client)
-{
-    if (client->deadline_at == CLOCK_NEVER)
-        return CLOCK_NEVER;
-    return client->deadline_at - clock_monotonic_ms();
-}
-
-static int refuse_late(const struct flocks_client *client, struct error *error)
-{
-    return error_set(error, STATUS_DEADLINE_EXCEEDED,
-        "talking to the daemon at %s: the deadline has passed", client->socket);
-}
-
-/* The connection, made now if need be; the client owns it. */
-static int reach(struct flocks_client *client, struct rpc_client **out, struct error *error)
-{
-    drop_detail(client);
-    int64_t timeout_ms = left_ms(client);
-    if (timeout_ms <= 0)
-        return refuse_late(client, error);
-    if (client->rpc == NULL) {
-        struct rpc_error *failure = NULL;
-        client->rpc = rpc_client_connect(
-            client->socket, timeout_ms == CLOCK_NEVER ? 0 : timeout_ms, &failure);
-        if (client->rpc == NULL)
-            return take_failure(client, failure, error);
-    }
-    *out = client->rpc;
-    return 0;
-}
-
-static int attempt(struct flocks_client *client, const struct rpc_method *method,
-    const ProtobufCMessage *request, const ProtobufCMessage **out, bool *out_was_sent,
-    struct error *error)
-{
-    *out_was_sent = false;
-    struct rpc_client *rpc = NULL;
-    int result = reach(client, &rpc, error);
-    if (result != 0)
-        return result;
-    int64_t timeout_ms = left_ms(client);
-    if (timeout_ms <= 0)
-        return refuse_late(client, error);
-    *out_was_sent = true;
-    struct rpc_options options = {.timeout_ms = timeout_ms};
-    struct rpc_error *failure = NULL;
-    if (rpc_client_call(rpc, method, &options, request, out, &failure) == RPC_DONE)
-        return 0;
-    /* The connection is gone, or about to be: the next attempt makes its own. */
-    if (failure->code == RPC_UNAVAILABLE)
-        disconnect(client);
-    return take_failure(client, failure, error);
-}
-
 /* ---- repetition ---- */
-
-static bool has_request_id(const ProtobufCMessage *request)
-{
-    const ProtobufCFieldDescriptor *field =
-        protobuf_c_message_descriptor_get_field_by_name(request->descriptor, "request_id");
-    if (field == NULL || field->type != PROTOBUF_C_TYPE_STRING)
-        return false;
-    const char *text = NULL;
-    memcpy(&text, (const char *)request + field->offset, sizeof text);
-    return text != NULL && text[0] != '\0';
-}
 
 static void pause_ms(int64_t wait_ms)
 {
@@ -175,36 +164,52 @@ static void pause_ms(int64_t wait_ms)
         (void)poll(NULL, 0, (int)wait_ms);
 }
 
-static int64_t longer_wait_ms(int64_t wait_ms)
+/* What to do after a failed attempt. RPC_AGAIN: the next one. Consumes `last` unless it answers
+ * that, in which case it waits. */
+static enum rpc_result consider(struct flocks_client *client, const struct rpc_method *method,
+    bool may_repeat, int64_t deadline_at, int64_t wait_ms, struct rpc_error *last,
+    struct flocks_error **error)
 {
-    if (wait_ms == 0)
-        return FLOCKS_CLIENT_FIRST_RETRY_MS;
-    return wait_ms * 2 > FLOCKS_CLIENT_MAX_RETRY_MS ? FLOCKS_CLIENT_MAX_RETRY_MS : wait_ms * 2;
+    if (last->code != RPC_UNAVAILABLE || !may_repeat)
+        return failure_from(last, error);
+    if (!client_is_running(client)) {
+        rpc_error_free(last);
+        return failure_not_running(client->socket, error);
+    }
+    if (client_left_ms(deadline_at) <= wait_ms) {
+        (void)failure_late(method, last->message, error);
+        rpc_error_free(last);
+        return RPC_ERROR;
+    }
+    rpc_error_free(last);
+    pause_ms(wait_ms);
+    return RPC_AGAIN;
 }
 
-int flocks_client_call(struct flocks_client *client, const struct rpc_method *method,
-    const ProtobufCMessage *request, const ProtobufCMessage **out, struct error *error)
+enum rpc_result flocks_client_call(struct flocks_client *client, const struct rpc_method *method,
+    const struct rpc_options *options, const ProtobufCMessage *request,
+    const ProtobufCMessage **out, struct flocks_error **error)
 {
     *out = NULL;
-    bool may_repeat = method->idempotent || has_request_id(request);
-    struct error last = ERROR_INIT;
-    int64_t wait_ms = 0;
-    for (;;) {
+    if (client->is_driven)
+        return client_refuse_mode(client, method, error);
+    struct rpc_options attempted = {.timeout_ms = RPC_CLIENT_TIMEOUT_MS};
+    if (options != NULL)
+        attempted = *options;
+    if (attempted.timeout_ms <= 0)
+        attempted.timeout_ms = RPC_CLIENT_TIMEOUT_MS;
+    int64_t deadline_at = clock_add_ms(clock_monotonic_ms(), attempted.timeout_ms);
+    bool is_harmless = repeat_is_harmless(method, request);
+    for (int64_t wait_ms = 0;; wait_ms = repeat_longer_wait_ms(wait_ms)) {
+        struct rpc_error *last = NULL;
         bool was_sent = false;
-        int result = attempt(client, method, request, out, &was_sent, &last);
-        if (result == 0)
-            return 0;
-        if (result != -STATUS_UNAVAILABLE || (was_sent && !may_repeat)) {
-            if (error != NULL)
-                *error = last;
-            return result;
-        }
-        if (client->is_running != NULL && !client->is_running(client->data))
-            return FLOCKS_CLIENT_NOT_RUNNING;
-        if (left_ms(client) <= wait_ms)
-            return error_set(error, STATUS_DEADLINE_EXCEEDED,
-                "calling %s: no answer until the deadline; last: %s", method->name, last.text);
-        pause_ms(wait_ms);
-        wait_ms = longer_wait_ms(wait_ms);
+        if (attempt(client, method, &attempted, request, out, &was_sent, &last) == RPC_DONE)
+            return RPC_DONE;
+        bool may_repeat = !was_sent || is_harmless;
+        if (consider(client, method, may_repeat, deadline_at, wait_ms, last, error) != RPC_AGAIN)
+            return RPC_ERROR;
+        attempted.timeout_ms = client_left_ms(deadline_at);
+        if (attempted.timeout_ms <= 0)
+            return failure_late(method, NULL, error);
     }
 }
