@@ -117,12 +117,12 @@ static struct rpc_listener *alloc_listener(const struct rpc_listener_options *op
     return NULL;
 }
 
+/* `place` is where the listener holds the descriptor: that names it among the connections. */
 static enum rpc_result watch(
-    struct rpc_listener *listener, int *fd, uint32_t events, struct rpc_error **error)
+    struct rpc_listener *listener, void *place, int fd, uint32_t events, struct rpc_error **error)
 {
-    /* The place that holds the descriptor names it among the connections. */
-    struct epoll_event event = {.events = events, .data = {.ptr = fd}};
-    if (epoll_ctl(listener->epoll_fd, EPOLL_CTL_ADD, *fd, &event) != 0)
+    struct epoll_event event = {.events = events, .data = {.ptr = place}};
+    if (epoll_ctl(listener->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
         return listener_fail(error, errno, "watching a descriptor", NULL);
     return RPC_DONE;
 }
@@ -138,7 +138,7 @@ static enum rpc_result open_descriptors(struct rpc_listener *listener, struct rp
     listener->reserve_fd = open_reserve();
     if (listener->reserve_fd < 0)
         return listener_fail(error, errno, "opening", "/dev/null");
-    return watch(listener, &listener->wake_fd, EPOLLIN | EPOLLET, error);
+    return watch(listener, &listener->wake_fd, listener->wake_fd, EPOLLIN | EPOLLET, error);
 }
 
 struct rpc_listener *rpc_listener_new(
@@ -222,6 +222,15 @@ int rpc_listener_fd(const struct rpc_listener *listener)
 
 /* ---- where it listens ---- */
 
+static enum rpc_result watch_socket(struct rpc_listener *listener, struct rpc_error **error)
+{
+    enum rpc_result result =
+        watch(listener, &listener->listen_fd, listener->listen_fd, EPOLLIN, error);
+    if (result != RPC_DONE)
+        listener_close_socket(listener);
+    return result;
+}
+
 static enum rpc_result may_listen(const struct rpc_listener *listener, struct rpc_error **error)
 {
     if (listener->listen_fd >= 0)
@@ -237,10 +246,7 @@ enum rpc_result rpc_listener_bind(
     if (may_listen(listener, error) != RPC_DONE ||
         listener_path_bind(&listener->path, path, mode, &listener->listen_fd, error) != RPC_DONE)
         return RPC_ERROR;
-    enum rpc_result result = watch(listener, &listener->listen_fd, EPOLLIN, error);
-    if (result != RPC_DONE)
-        listener_close_socket(listener);
-    return result;
+    return watch_socket(listener, error);
 }
 
 static bool is_listening_stream(int fd)
@@ -265,10 +271,7 @@ enum rpc_result rpc_listener_take_listening_fd(
     if (fd_set_nonblocking(socket_fd, true, NULL) < 0)
         return listener_fail(error, errno, "setting non-blocking mode of a socket", NULL);
     listener->listen_fd = fd_take(&socket_fd);
-    enum rpc_result result = watch(listener, &listener->listen_fd, EPOLLIN, error);
-    if (result != RPC_DONE)
-        listener_close_socket(listener);
-    return result;
+    return watch_socket(listener, error);
 }
 
 /* ---- newcomers ---- */
