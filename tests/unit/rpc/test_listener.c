@@ -356,7 +356,7 @@ static void test_stop_is_bounded(void **state)
 
 static void test_second_stop_closes_at_once(void **state)
 {
-    const struct rpc_listener_options options = {.shut_ms = 60 * 60 * 1000};
+    const struct rpc_listener_options options = {.shut_ms = 3600000};
     struct host host;
     (void)state;
     host_open(&host, &options);
@@ -394,13 +394,14 @@ static struct rpc_listener *signalled;
 static void on_alarm(int signal_number)
 {
     (void)signal_number;
+    /* NOLINTNEXTLINE(bugprone-signal-handler): its contract says that it may be called here. */
     rpc_listener_stop(signalled);
 }
 
 static void test_signal_ends_a_run(void **state)
 {
     struct host host;
-    const struct itimerval soon = {.it_value.tv_usec = 20 * 1000};
+    const struct itimerval soon = {.it_value.tv_usec = 20000};
     (void)state;
     host_open(&host, NULL);
     signalled = host.listener;

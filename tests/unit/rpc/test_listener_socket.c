@@ -206,7 +206,8 @@ static pid_t fork_heir(const char *path, int start[2], int told[2], int end[2])
     (void)close(end[1]);
     struct rpc_listener *listener = rpc_listener_new(NULL, NULL);
     (void)!read(start[0], &byte, 1);
-    byte = listener != NULL && rpc_listener_bind(listener, path, 0600, NULL) == RPC_DONE;
+    bool is_heir = listener != NULL && rpc_listener_bind(listener, path, 0600, NULL) == RPC_DONE;
+    byte = is_heir ? 1 : 0;
     (void)!write(told[1], &byte, 1);
     (void)!read(end[0], &byte, 1);
     _exit(0);
