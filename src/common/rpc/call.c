@@ -48,12 +48,18 @@ static void leave_connection(struct rpc_call *call)
     call->connection = NULL;
 }
 
+size_t rpc_call_held_bytes(const struct rpc_call *call)
+{
+    return call->arena.used_bytes + (call->metadata == NULL ? 0 : call->metadata->size);
+}
+
 void rpc_call_destroy(struct rpc_call *call)
 {
     leave_connection(call);
     list_remove(&call->in_owner);
     list_remove(&call->in_deadlines);
     call->server->n_calls--;
+    call->server->orphaned_bytes -= call->orphaned_bytes;
     rpc_call_stream_free(call->stream);
     free(call->metadata);
     arena_deinit(&call->arena);
@@ -204,6 +210,8 @@ static void let_go(struct rpc_call *call, enum rpc_code code)
         rpc_call_stream_stop(call->stream);
     release_session_call(call);
     leave_connection(call);
+    call->orphaned_bytes = rpc_call_held_bytes(call);
+    call->server->orphaned_bytes += call->orphaned_bytes;
     list_append(&call->server->orphans, &call->in_owner);
 }
 

@@ -110,8 +110,14 @@ static bool admit_call(struct rpc_call *call, const struct rpc_session_event *ev
     else if (server->n_calls > RPC_SERVER_CALLS_MAX)
         rpc_call_refuse(
             call, RPC_REFUSAL_LIMIT, "more than %d calls in flight", RPC_SERVER_CALLS_MAX);
+    else if (server->orphaned_bytes > RPC_ORPHANED_BYTES_MAX)
+        rpc_call_refuse(call, RPC_REFUSAL_LIMIT,
+            "calls whose callers have gone hold more than %d bytes", RPC_ORPHANED_BYTES_MAX);
     else if (call->method == NULL)
         refuse_unknown(call, &event->facts);
+    else if (event->facts.timeout_nano < 0)
+        rpc_call_refuse(
+            call, RPC_REFUSAL_DEADLINE, "the deadline had passed before the request was sent");
     else
         return true;
     return false;
@@ -275,9 +281,12 @@ void rpc_connection_sent(struct rpc_connection *connection, size_t len, int64_t 
 
 void rpc_connection_note_output(struct rpc_connection *connection, bool had_output)
 {
+    if (connection->is_active || connection->output_ready == NULL)
+        return;
     size_t len = 0;
     (void)rpc_session_output(connection->session, &len);
-    if (!connection->is_active && !had_output && len > 0 && connection->output_ready != NULL)
+    bool has_begun_to_wait = !had_output && len > 0;
+    if (has_begun_to_wait || rpc_session_broken(connection->session) != NULL)
         connection->output_ready(connection->output_data);
 }
 
@@ -348,8 +357,7 @@ size_t rpc_connection_held_bytes(const struct rpc_connection *connection)
     size_t held = rpc_session_held_bytes(connection->session);
     LIST_FOR_EACH(link, &connection->calls)
     {
-        const struct rpc_call *call = CONTAINER_OF(link, struct rpc_call, in_owner);
-        held += call->arena.used_bytes + (call->metadata == NULL ? 0 : call->metadata->size);
+        held += rpc_call_held_bytes(CONTAINER_OF(link, struct rpc_call, in_owner));
     }
     return held;
 }

@@ -23,6 +23,7 @@ struct rpc_server {
     size_t n_services;
     bool is_shut;
     size_t n_calls;
+    size_t orphaned_bytes; /* what they held when their callers went away */
     struct list orphans;   /* rpc_call.in_owner */
     struct list deadlines; /* rpc_call.in_deadlines, soonest first */
 };
@@ -67,6 +68,8 @@ struct rpc_call {
     void *cancelled_data;
     /* How it ended for its caller, or its stream for its hooks; RPC_OK as long as neither has. */
     enum rpc_code end_code;
+    /* Of the server's orphaned_bytes. */
+    size_t orphaned_bytes;
     /* The engine is still at work on it, below the handler: it must not be freed yet. */
     bool is_held;
     bool is_finished;
@@ -117,6 +120,8 @@ void rpc_call_abandon(struct rpc_call *call, enum rpc_code code);
 void rpc_call_expire(struct rpc_call *call);
 /* No memory for what has come: the call ends for its caller, whoever has it at this moment. */
 void rpc_call_starve(struct rpc_call *call);
+/* Memory that its caller makes it hold. */
+size_t rpc_call_held_bytes(const struct rpc_call *call);
 /* Frees the call wherever it is. */
 void rpc_call_destroy(struct rpc_call *call);
 
@@ -172,8 +177,8 @@ void rpc_call_streams_ask(struct list *awake);
 
 /* ---- connection.c ---- */
 
-/* Output, or a stream to be asked, may have appeared from outside: tells the transport unless the
- * connection itself is at work. */
+/* Output, a stream to be asked, or a reason to close may have appeared from outside: tells the
+ * transport unless the connection itself is at work. */
 void rpc_connection_note_output(struct rpc_connection *connection, bool had_output);
 void rpc_connection_note_awake(struct rpc_connection *connection);
 

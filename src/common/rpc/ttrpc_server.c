@@ -108,7 +108,7 @@ static void take_request(struct rpc_session *session, struct rpc_session_call *c
     out->facts.service_name = request.service;
     out->facts.method_name = request.method;
     out->facts.method = session->find(session->table, request.service, request.method);
-    out->facts.timeout_nano = request.timeout_nano > 0 ? request.timeout_nano : 0;
+    out->facts.timeout_nano = request.timeout_nano;
     take_metadata(session, &request, out);
     if (out->facts.method != NULL && out->status.code == RPC_OK)
         judge_flags(out->facts.method, frame->flags, out);

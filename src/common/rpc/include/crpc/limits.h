@@ -47,6 +47,9 @@ enum {
      * memory of calls. Beyond, the connection that holds most is closed, of the process that holds
      * most; each alone stays within the bounds above and never gets here. */
     RPC_HELD_BYTES_MAX = 64 << 20,
+    /* Memory of calls whose caller went away and whose handler still works. Beyond, new calls are
+     * answered RESOURCE_EXHAUSTED until handlers have finished. */
+    RPC_ORPHANED_BYTES_MAX = 16 << 20,
     /* First byte of a frame to the last; then the connection ends (half-open peers). */
     RPC_FRAME_MS_MAX = 10 * 1000,
     /* What decoding one request may use: this many times its bytes, and

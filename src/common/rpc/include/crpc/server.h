@@ -99,9 +99,9 @@ struct rpc_connection *rpc_connection_new(struct rpc_server *server, const struc
 /* The connection is gone: cancel hooks of its calls run; the calls themselves live until their
  * handlers finish them. Not from inside a handler or a hook of this engine. NULL is fine. */
 void rpc_connection_free(struct rpc_connection *connection);
-/* `ready` runs when the connection had nothing to write and now has, or has a stream to ask, and it
- * is not inside one of its own functions. It may only take a note: nothing of the connection may be
- * called from it. NULL: nobody is told. */
+/* `ready` runs when the connection had nothing to write and now has, has a stream to ask, or has to
+ * be closed, and it is not inside one of its own functions. It may only take a note: nothing of the
+ * connection may be called from it. NULL: nobody is told. */
 void rpc_connection_on_output(
     struct rpc_connection *connection, void (*ready)(void *data), void *data);
 
