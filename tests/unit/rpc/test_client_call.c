@@ -255,8 +255,10 @@ static void test_client_reads_while_writing_is_blocked(void **state)
 {
     (void)state;
     wire.room = 20;
-    talk_answer(0, 1, "early");
+    fake_wire_say(0, 10, "00000009 00000001 02 00 1207 0a05'early'");
+    int64_t began_at = wire.now_ms;
     assert_int_equal(ask(400, "early"), RPC_DONE);
+    assert_int_equal(wire.now_ms - began_at, 10);
 }
 
 static void test_client_bounds_what_decoding_takes(void **state)
