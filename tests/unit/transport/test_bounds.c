@@ -79,7 +79,11 @@ static void test_idle_connection_is_closed_at_its_time_and_not_before(void **sta
         harness_turn(&harness, deadline_at);
     assert_int_equal(transport_connections(harness.transport), 1);
     later_ms = TRANSPORT_IDLE_MS;
-    turn_until(&harness, 0);
+    n_timers = 0;
+    deadline_at = harness_deadline();
+    while (n_timers < LOOKS && transport_connections(harness.transport) > 0)
+        harness_turn(&harness, deadline_at);
+    assert_int_equal(transport_connections(harness.transport), 0);
     later_ms = 0;
     (void)close(fd);
     harness_close(&harness);
