@@ -338,21 +338,22 @@ static void let_in(struct rpc_listener *listener, int fd, int64_t now_ms)
 
 /* accept() had no descriptor. A connection that idles makes room; where there is none, the newcomer
  * is turned away with the descriptor in reserve, or the socket would stay readable and the loop
- * would spin on it. False: neither. */
-static bool make_descriptor(struct rpc_listener *listener)
+ * would spin on it. 0, or what accept() says even now. */
+static int make_descriptor(struct rpc_listener *listener)
 {
     struct population_member *victim = population_victim(&listener->population, 0);
     if (victim != NULL) {
         evict(listener, victim, "too many connections");
-        return true;
+        return 0;
     }
     fd_close(&listener->reserve_fd);
     int fd = accept4(listener->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    int system_error = fd < 0 ? errno : 0;
     if (fd >= 0)
         listener_refuse(listener, &(struct rpc_peer){.uid = UINT32_MAX}, "no descriptor left");
     fd_close(&fd);
     listener->reserve_fd = open_reserve();
-    return listener->reserve_fd >= 0;
+    return system_error;
 }
 
 /* Level-triggered epoll would tell of the same newcomer for ever: accepting rests. */
@@ -366,22 +367,19 @@ static void pause_accepting(struct rpc_listener *listener, int64_t now_ms)
 /* True: worth trying again at once. */
 static bool recover(struct rpc_listener *listener, int system_error, int64_t now_ms)
 {
+    if (system_error == EMFILE || system_error == ENFILE)
+        system_error = make_descriptor(listener);
     switch (system_error) {
-    case EAGAIN:
-        return false;
+    case 0:
     case EINTR:
     case ECONNABORTED:
         return true;
-    case EMFILE:
-    case ENFILE:
-        if (make_descriptor(listener))
-            return true;
-        break;
+    case EAGAIN:
+        return false;
     default:
-        break;
+        pause_accepting(listener, now_ms);
+        return false;
     }
-    pause_accepting(listener, now_ms);
-    return false;
 }
 
 void listener_accept(struct rpc_listener *listener, int64_t now_ms)

@@ -21,6 +21,8 @@ enum {
     TRANSPORT_TURN_MS = 4,
     /* Accepted in one turn of the loop; the kernel keeps the rest. */
     TRANSPORT_ACCEPTS_PER_TURN = 32,
+    /* When accepting fails for want of memory, it is tried again after this time. */
+    TRANSPORT_REST_MS = 100,
     /* Refused and misbehaving peers are told once each; of a flood of them, this many lines a
      * minute, and how many were left out with the next. */
     TRANSPORT_COMPLAINTS_PER_MINUTE = 10,

@@ -1,5 +1,6 @@
 /* The listening socket on the loop. Accepts always: when descriptors run out it asks for room, and
- * when there is none it turns the newcomer away, so that the next one is looked at. */
+ * when there is none it turns the newcomer away, so that the next one is looked at. What else fails
+ * is tried again after TRANSPORT_REST_MS. */
 #ifndef FLOCKS_TRANSPORT_LISTENER_H
 #define FLOCKS_TRANSPORT_LISTENER_H
 

@@ -18,7 +18,9 @@ int __wrap_accept4(
     int fd, struct sockaddr *restrict address, socklen_t *restrict address_len, int flags);
 
 static int64_t later_ms;
+/* What accept4 fails with, and how often. */
 static int accept_error;
+static int n_accept_errors;
 
 int64_t __wrap_clock_monotonic_ms(void)
 {
@@ -28,10 +30,10 @@ int64_t __wrap_clock_monotonic_ms(void)
 int __wrap_accept4(
     int fd, struct sockaddr *restrict address, socklen_t *restrict address_len, int flags)
 {
-    if (accept_error == 0)
+    if (n_accept_errors == 0)
         return __real_accept4(fd, address, address_len, flags);
+    n_accept_errors--;
     errno = accept_error;
-    accept_error = 0;
     return -1;
 }
 
@@ -177,12 +179,12 @@ static void test_newcomers_that_wait_are_bounded(void **state)
     host_close(&host);
 }
 
-static void test_accepting_rests_after_a_failure(void **state)
+static void expect_rest_after(int error, int n_errors)
 {
     struct host host;
-    (void)state;
     host_open(&host, NULL);
-    accept_error = ENOMEM;
+    accept_error = error;
+    n_accept_errors = n_errors;
     guests[0] = guest_connect(&host);
     int64_t failed_at = clock_monotonic_ms();
     host_turn(&host);
@@ -195,6 +197,14 @@ static void test_accepting_rests_after_a_failure(void **state)
     later_ms = 0;
     leave(1);
     host_close(&host);
+}
+
+static void test_accepting_rests_after_a_failure(void **state)
+{
+    (void)state;
+    expect_rest_after(ENOMEM, 1);
+    /* Not even with the descriptor in reserve: the machine's are used up. */
+    expect_rest_after(ENFILE, 2);
 }
 
 /* Half a frame on each connection, as large as one may be. */
