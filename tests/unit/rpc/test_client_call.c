@@ -119,8 +119,8 @@ static int64_t told_ms(void)
 static void test_client_tells_a_deadline_earlier_by_an_eighth_and_a_margin_at_most(void **state)
 {
     (void)state;
-    static const int64_t TIMEOUTS_MS[] = {8, 8 * (RPC_CLIENT_MARGIN_MS - 1),
-        8 * RPC_CLIENT_MARGIN_MS, 8 * (RPC_CLIENT_MARGIN_MS + 1), RPC_CLIENT_TIMEOUT_MS};
+    static const int TIMEOUTS_MS[] = {8, 8 * (RPC_CLIENT_MARGIN_MS - 1), 8 * RPC_CLIENT_MARGIN_MS,
+        8 * (RPC_CLIENT_MARGIN_MS + 1), RPC_CLIENT_TIMEOUT_MS};
     for (size_t i = 0; i < sizeof TIMEOUTS_MS / sizeof TIMEOUTS_MS[0]; i++) {
         int64_t margin_ms = TIMEOUTS_MS[i] / 8;
         if (margin_ms > RPC_CLIENT_MARGIN_MS)
