@@ -251,8 +251,14 @@ const char *rpc_session_broken(const struct rpc_session *session)
 
 int64_t rpc_session_tick(struct rpc_session *session, int64_t now_ms)
 {
-    if (session->broken != NULL || session->reader.incomplete_since == CLOCK_NEVER)
+    /* While nothing is read, the rest of a frame cannot come. */
+    bool is_stalled = ttrpc_is_stalled(session);
+    bool reads_again = session->was_stalled && !is_stalled;
+    session->was_stalled = is_stalled;
+    if (session->broken != NULL || is_stalled || session->reader.incomplete_since == CLOCK_NEVER)
         return CLOCK_NEVER;
+    if (reads_again)
+        session->reader.incomplete_since = now_ms;
     int64_t limit_at = clock_add_ms(session->reader.incomplete_since, RPC_FRAME_MS_MAX);
     if (now_ms < limit_at)
         return limit_at;

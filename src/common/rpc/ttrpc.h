@@ -53,6 +53,8 @@ enum { TTRPC_TELL_MESSAGE = 1, TTRPC_TELL_HALF_CLOSED = 2, TTRPC_TELL_END_OK = 4
 struct rpc_session {
     bool is_client;
     bool is_lost;
+    /* ttrpc_is_stalled, at the last tick. */
+    bool was_stalled;
     /* Client: the extension was announced, by the request of `announced_by`. */
     bool cancel_is_negotiated;
     uint32_t announced_by;

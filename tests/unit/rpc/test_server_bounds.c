@@ -119,6 +119,29 @@ static void test_memory_of_calls_without_a_caller_is_bounded(void **state)
     assert_int_equal(rpc_server_n_calls(pair.server), 0);
 }
 
+/* The time in which nothing is read is not the client's. */
+static void test_half_a_frame_waits_while_reading_has_stopped(void **state)
+{
+    static const uint8_t HALF[] = {0, 0, 0, 9, 0, 0, 0, 99, 1};
+    enum { FIRST_MS = 1000, LATER_MS = FIRST_MS + 2 * RPC_FRAME_MS_MAX };
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        (void)begin(0, NULL, 0, i);
+    rpc_connection_receive(pair.connection, HALF, sizeof HALF, FIRST_MS);
+    answer(3 * MIB);
+    answer(3 * MIB);
+    assert_int_equal(rpc_connection_wants(pair.connection), RPC_WANTS_WRITE);
+    (void)rpc_connection_tick(pair.connection, FIRST_MS);
+    (void)rpc_connection_tick(pair.connection, LATER_MS);
+    assert_int_equal(rpc_connection_wants(pair.connection), RPC_WANTS_WRITE);
+    pair.now_ms = LATER_MS;
+    (void)wire_pair_pull(&pair, SIZE_MAX);
+    assert_int_equal(rpc_connection_tick(pair.connection, LATER_MS), LATER_MS + RPC_FRAME_MS_MAX);
+    assert_int_equal(rpc_connection_wants(pair.connection), RPC_WANTS_READ);
+    (void)rpc_connection_tick(pair.connection, LATER_MS + RPC_FRAME_MS_MAX);
+    assert_string_equal(rpc_connection_close_reason(pair.connection), "half a frame for too long");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -127,6 +150,7 @@ int main(void)
         TEST(test_output_beyond_the_hard_bound_is_told_at_once),
         TEST(test_deadline_of_the_past_has_passed),
         TEST(test_memory_of_calls_without_a_caller_is_bounded),
+        TEST(test_half_a_frame_waits_while_reading_has_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
