@@ -360,8 +360,15 @@ def test_bad_text_in_a_payload_is_refused(target, text):
 
 @pytest.mark.parametrize(
     "name",
-    [b"\xff\xfe", b"flocks.v1.\x00SupervisorService", b"x" * 100_000, b""],
-    ids=["not_utf8", "embedded_nul", "long", "empty"],
+    [
+        b"\xff\xfe",
+        b"flocks.v1.\x00SupervisorService",
+        b"flocks.v1.SupervisorService\x00" + b"x" * 1000,
+        b"GetStatus\x00" + b"x" * 1000,
+        b"x" * 100_000,
+        b"",
+    ],
+    ids=["not_utf8", "embedded_nul", "service_and_nul", "method_and_nul", "long", "empty"],
 )
 def test_bad_text_as_service_or_method_is_an_unknown_one(target, name):
     with target.connect() as client:

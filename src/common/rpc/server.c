@@ -31,8 +31,9 @@ void rpc_server_free(struct rpc_server *server)
 
 static bool equals(struct rpc_bytes bytes, const char *text)
 {
-    /* Not strlen first: most names differ in their first bytes. */
-    return strncmp((const char *)bytes.data, text, bytes.len) == 0 && text[bytes.len] == '\0';
+    /* Not strlen first: most names differ in their first bytes. A name of the peer's may go on
+     * behind a NUL, where strncmp sees the end of both. */
+    return strncmp((const char *)bytes.data, text, bytes.len) == 0 && strlen(text) == bytes.len;
 }
 
 static const struct rpc_service *find_service(

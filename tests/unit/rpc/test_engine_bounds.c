@@ -134,6 +134,37 @@ static void test_calls_of_all_connections_are_bounded(void **state)
     assert_int_equal(n_held, 0);
 }
 
+/* ---- names ---- */
+
+static int code_of_method(const char *method, size_t len)
+{
+    const struct rpc_peer peer = {.pid = 1};
+    struct rpc_connection *connection = rpc_connection_new(pair.server, &peer);
+    uint8_t bytes[1024];
+    const struct rpc_request_envelope request = {
+        .service = RPC_BYTES_OF_TEXT("flocks.v1.SupervisorService"),
+        .method = {(const uint8_t *)method, len}};
+    const struct rpc_frame frame = {.body_len = (uint32_t)rpc_request_size(&request),
+        .stream_id = 1,
+        .type = RPC_FRAME_REQUEST};
+    rpc_frame_encode(&frame, bytes);
+    (void)rpc_request_encode(&request, bytes + RPC_FRAME_HEADER_BYTES);
+    rpc_connection_receive(connection, bytes, RPC_FRAME_HEADER_BYTES + frame.body_len, 0);
+    int code = code_of_output(connection);
+    rpc_connection_free(connection);
+    return code;
+}
+
+static void test_name_that_goes_on_behind_a_nul_is_unknown(void **state)
+{
+    char method[512] = "GetStatus";
+    (void)state;
+    assert_int_equal(code_of_method(method, strlen(method)), RPC_RESOURCE_EXHAUSTED);
+    assert_int_equal(code_of_method(method, strlen(method) + 1), RPC_UNIMPLEMENTED);
+    assert_int_equal(code_of_method(method, sizeof method), RPC_UNIMPLEMENTED);
+    assert_int_equal(code_of_method(method, strlen(method) - 1), RPC_UNIMPLEMENTED);
+}
+
 /* ---- memory of a call ---- */
 
 static size_t allocated_with(size_t request_len)
@@ -192,6 +223,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             test_calls_of_all_connections_are_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_name_that_goes_on_behind_a_nul_is_unknown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_memory_of_a_call_grows_with_its_request_and_ends_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
