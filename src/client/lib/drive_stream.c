@@ -24,15 +24,16 @@ static enum rpc_take take_message(
     (void)rpc;
     struct flocks_stream *stream = data;
     enum rpc_take take = RPC_TAKE_DONE;
-    bool is_closed = false;
-    stream->closed_in_hook = &is_closed;
+    stream->is_in_hook = true;
     /* Before the hook, which may wake the stream at once. */
     stream->link->is_held = true;
     if (stream->hooks->message != NULL)
         take = stream->hooks->message(stream->typed, stream->hook_data, stream, message);
-    if (is_closed)
+    stream->is_in_hook = false;
+    if (stream->is_closed) {
+        stream_free(stream);
         return RPC_TAKE_DONE;
-    stream->closed_in_hook = NULL;
+    }
     if (take == RPC_TAKE_LATER)
         return take;
     stream->link->is_held = false;
@@ -165,10 +166,11 @@ void flocks_stream_wake(struct flocks_stream *stream)
 void drive_stream_close(struct flocks_stream *stream)
 {
     struct flocks_client *client = stream->client;
-    if (stream->closed_in_hook != NULL)
-        *stream->closed_in_hook = true;
     rpc_stream_close(stream->rpc);
     link_close(stream->link);
-    stream_free(stream);
+    if (stream->is_in_hook)
+        stream->is_closed = true;
+    else
+        stream_free(stream);
     drive_arm(client);
 }

@@ -99,7 +99,9 @@ struct flocks_stream {
     const void *typed;
     void *hook_data;
     struct link *link;
-    bool *closed_in_hook;
+    /* The message hook runs; when it closes the stream, the memory goes after it. */
+    bool is_in_hook;
+    bool is_closed;
 };
 
 /* ---- client.c ---- */

@@ -150,10 +150,18 @@ void rpc_stream_wake(struct rpc_stream *stream)
 
 void client_attached_leave(struct rpc_stream *stream)
 {
-    if (stream->closed_in_hook != NULL)
-        *stream->closed_in_hook = true;
     list_remove(&stream->in_ready);
     list_remove(&stream->in_crowded);
+}
+
+/* After a hook. False: it has closed the stream, which is gone now. */
+static bool leave_hook(struct rpc_stream *stream)
+{
+    stream->is_in_hook = false;
+    if (!stream->is_closed)
+        return true;
+    free(stream);
+    return false;
 }
 
 /* Once, when nothing is queued before it. The stream may be gone afterwards. */
@@ -166,35 +174,30 @@ static void tell_end(struct rpc_stream *stream)
     list_remove(&stream->in_crowded);
     if (stream->hooks->ended == NULL)
         return;
-    bool is_closed = false;
-    stream->closed_in_hook = &is_closed;
     /* Not the stream's own: the hook may close it, and go on reading. */
     struct rpc_error *end = stream->end;
     stream->end = NULL;
+    stream->is_in_hook = true;
     stream->hooks->ended(stream->typed, stream->data, stream, end);
-    if (is_closed) {
+    if (leave_hook(stream))
+        stream->end = end;
+    else
         rpc_error_free(end);
-        return;
-    }
-    stream->closed_in_hook = NULL;
-    stream->end = end;
 }
 
 /* Gives `message` of `len` bytes to the hook; it is kept when the hook answers LATER. False: stop,
  * the stream is asleep or gone. */
 static bool give(struct rpc_stream *stream, const ProtobufCMessage *message, size_t len)
 {
-    bool is_closed = false;
     enum rpc_take take = RPC_TAKE_DONE;
     stream->is_asleep = true;
-    stream->closed_in_hook = &is_closed;
+    stream->is_in_hook = true;
     if (stream->hooks->message != NULL)
         take = stream->hooks->message(stream->typed, stream->data, stream, message);
-    if (is_closed) {
+    if (!leave_hook(stream)) {
         rpc_message_free(message);
         return false;
     }
-    stream->closed_in_hook = NULL;
     if (take == RPC_TAKE_LATER) {
         /* Awake already when the hook itself woke it: then it is in the list of the ready. */
         stream->held = message;
@@ -266,12 +269,10 @@ static void drain_ready(struct rpc_client *client)
 
 static void tell_writable(struct rpc_stream *stream)
 {
-    bool is_closed = false;
-    stream->closed_in_hook = &is_closed;
+    stream->is_in_hook = true;
     if (stream->hooks->writable != NULL)
         stream->hooks->writable(stream->typed, stream->data, stream);
-    if (!is_closed)
-        stream->closed_in_hook = NULL;
+    (void)leave_hook(stream);
 }
 
 static void tell_crowded(struct rpc_client *client)

@@ -86,8 +86,9 @@ struct rpc_stream {
     bool has_told_end;
     struct list in_ready;   /* client->ready */
     struct list in_crowded; /* client->crowded */
-    /* Set while a hook runs: where to note that it closed the stream. */
-    bool *closed_in_hook;
+    /* A hook runs; when it closes the stream, the memory goes after it. */
+    bool is_in_hook;
+    bool is_closed;
 };
 
 /* ---- client.c: bytes ---- */

@@ -174,9 +174,13 @@ void rpc_stream_close(struct rpc_stream *stream)
     client_give_back(&stream->call);
     drop_queue(stream);
     rpc_error_free(stream->end);
+    stream->end = NULL;
     if (!client->is_attached)
         client_send(client);
-    free(stream);
+    if (stream->is_in_hook)
+        stream->is_closed = true;
+    else
+        free(stream);
 }
 
 /* ---- waiting ---- */
