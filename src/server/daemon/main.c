@@ -14,6 +14,7 @@
 static void give_memory_back(void)
 {
     enum { OWN_MAPPING_BYTES = 128 * 1024 };
+    /* Before there is any thread. NOLINTNEXTLINE(concurrency-mt-unsafe) */
     (void)mallopt(M_MMAP_THRESHOLD, OWN_MAPPING_BYTES);
 }
 
