@@ -5,8 +5,8 @@
 #include "flocks/v1/upgrade.pb-c.h"
 
 #include "common/base/arena.h"
-#include "crpc/limits.h"
 #include "common/rpc/scan.h"
+#include "crpc/limits.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
