@@ -44,8 +44,7 @@ void population_leave(struct population *population, struct population_member *m
 void population_touch(struct population_member *member);
 
 /* The member's connection holds `bytes` of memory now. */
-void population_hold(
-    struct population *population, struct population_member *member, size_t bytes);
+void population_hold(struct population *population, struct population_member *member, size_t bytes);
 
 size_t population_count(const struct population *population);
 size_t population_count_of(const struct population *population, int32_t pid);
