@@ -1,7 +1,8 @@
 /* The listener, its socket and its connections as they know each other; private to the files of
  * these names.
  *
- *     listener.c             life, newcomers
+ *     listener.c             life
+ *     listener_accept.c      newcomers
  *     listener_turn.c        one turn of the loop, and the end
  *     listener_connection.c  one connection
  *     listener_socket.c      the socket's path */
@@ -76,14 +77,19 @@ struct listener_connection {
 /* "<attempt> <subject>: <what errno says>". `subject` may be NULL. Answers RPC_ERROR. */
 enum rpc_result listener_fail(
     struct rpc_error **error, int system_error, const char *attempt, const char *subject);
-/* Closes connections while all of them hold more than RPC_HELD_BYTES_MAX. */
-void listener_lighten(struct rpc_listener *listener);
-/* Everything that waits to be accepted, up to the bound of a turn. */
-void listener_accept(struct rpc_listener *listener, int64_t now_ms);
 void listener_refuse(
     const struct rpc_listener *listener, const struct rpc_peer *peer, const char *reason);
 /* No further connection, and the path is gone. Idempotent. */
 void listener_close_socket(struct rpc_listener *listener);
+/* A descriptor without use; -1: none left. */
+int listener_open_reserve(void);
+
+/* ---- listener_accept.c ---- */
+
+/* Everything that waits to be accepted, up to the bound of a turn. */
+void listener_accept(struct rpc_listener *listener, int64_t now_ms);
+/* Closes connections while all of them hold more than RPC_HELD_BYTES_MAX. */
+void listener_lighten(struct rpc_listener *listener);
 
 /* ---- listener_turn.c ---- */
 
