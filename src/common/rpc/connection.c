@@ -94,6 +94,14 @@ static void refuse_judged(struct rpc_call *call, const struct rpc_status *status
         call, refusal, "%.*s", (int)status->message.len, (const char *)status->message.data);
 }
 
+/* `call` is counted already. */
+static bool is_server_full(const struct rpc_call *call)
+{
+    bool is_first = call->connection->n_calls == 1;
+    size_t most = RPC_SERVER_CALLS_MAX + (is_first ? RPC_SERVER_CALLS_RESERVED : 0);
+    return call->server->n_calls > most;
+}
+
 /* Everything that can be said about a call before its message. False: refused, and gone. */
 static bool admit_call(struct rpc_call *call, const struct rpc_session_event *event)
 {
@@ -107,7 +115,7 @@ static bool admit_call(struct rpc_call *call, const struct rpc_session_event *ev
     else if (connection->n_calls > RPC_CONNECTION_CALLS_MAX)
         rpc_call_refuse(call, RPC_REFUSAL_LIMIT, "more than %d calls in flight on one connection",
             RPC_CONNECTION_CALLS_MAX);
-    else if (server->n_calls > RPC_SERVER_CALLS_MAX)
+    else if (is_server_full(call))
         rpc_call_refuse(
             call, RPC_REFUSAL_LIMIT, "more than %d calls in flight", RPC_SERVER_CALLS_MAX);
     else if (server->orphaned_bytes > RPC_ORPHANED_BYTES_MAX)

@@ -126,10 +126,28 @@ static void test_calls_of_all_connections_are_bounded(void **state)
     call(connections[N], REST);
     assert_int_equal(n_held, RPC_SERVER_CALLS_MAX);
     assert_int_equal(code_of_output(connections[N]), -1);
-    call(connections[N + 1], 1);
-    assert_int_equal(n_held, RPC_SERVER_CALLS_MAX);
+    /* One that has calls already gets no other; the first of a connection is served. */
+    call(connections[N + 1], 2);
+    assert_int_equal(n_held, RPC_SERVER_CALLS_MAX + 1);
     assert_int_equal(code_of_output(connections[N + 1]), RPC_RESOURCE_EXHAUSTED);
     for (size_t i = 0; i < N + 2; i++)
+        rpc_connection_free(connections[i]);
+    assert_int_equal(n_held, 0);
+}
+
+static void test_first_calls_of_connections_are_bounded_too(void **state)
+{
+    enum { ALL = RPC_SERVER_CALLS_MAX + RPC_SERVER_CALLS_RESERVED };
+    const struct rpc_peer peer = {.pid = 1};
+    static struct rpc_connection *connections[ALL + 1];
+    (void)state;
+    for (size_t i = 0; i <= ALL; i++) {
+        connections[i] = rpc_connection_new(pair.server, &peer);
+        call(connections[i], 1);
+    }
+    assert_int_equal(n_held, ALL);
+    assert_int_equal(code_of_output(connections[ALL]), RPC_RESOURCE_EXHAUSTED);
+    for (size_t i = 0; i <= ALL; i++)
         rpc_connection_free(connections[i]);
     assert_int_equal(n_held, 0);
 }
@@ -223,6 +241,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             test_calls_of_all_connections_are_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_first_calls_of_connections_are_bounded_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_name_that_goes_on_behind_a_nul_is_unknown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(

@@ -16,6 +16,9 @@ enum {
     /* Calls in flight in all, those counted whose caller went away and whose handler still works;
      * one more is answered RESOURCE_EXHAUSTED. */
     RPC_SERVER_CALLS_MAX = 4096,
+    /* Beside them, for connections that have no other call: whoever asks one thing is answered,
+     * however many streams others keep open. */
+    RPC_SERVER_CALLS_RESERVED = 1024,
     /* Keys and values of one call; more are answered RESOURCE_EXHAUSTED. */
     RPC_METADATA_BYTES_MAX = 8 << 10,
     RPC_METADATA_PAIRS_MAX = 64,
