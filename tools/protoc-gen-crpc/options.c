@@ -5,21 +5,39 @@
 #include "naming.h"
 #include "pool.h"
 
-static const char *add_prefix(struct options *options, const char *package, const char *prefix)
+/* Why names cannot begin with this, or NULL. A keyword can: more follows it. */
+static const char *prefix_mistake(const char *key, const char *prefix, struct arena *pool)
 {
-    options->prefixes[options->n_prefixes++] =
-        (struct option_prefix){.package = package, .prefix = prefix};
-    return NULL;
+    bool is_name = prefix[0] != '\0' && (prefix[0] < '0' || prefix[0] > '9') && prefix[0] != '_';
+    for (const char *c = prefix; *c != '\0'; c++) {
+        is_name = is_name && ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+                                 (*c >= '0' && *c <= '9') || *c == '_');
+    }
+    return is_name ? NULL
+                   : pool_printf(pool,
+                         "%s=%s: names in C cannot begin so; a prefix is letters, digits and "
+                         "underscores, a letter first",
+                         key, prefix);
+}
+
+static const char *add_prefix(
+    struct options *options, const char *key, const char *prefix, struct arena *pool)
+{
+    if (strcmp(key, "prefix") == 0)
+        options->prefix = prefix;
+    else
+        options->prefixes[options->n_prefixes++] =
+            (struct option_prefix){.package = key + strlen("prefix."), .prefix = prefix};
+    return prefix_mistake(key, prefix, pool);
 }
 
 static const char *parse_one(
     struct options *options, const char *key, const char *value, struct arena *pool)
 {
-    if (strcmp(key, "prefix") == 0 && value != NULL)
-        options->prefix = value;
-    else if (strncmp(key, "prefix.", 7) == 0 && value != NULL)
-        return add_prefix(options, key + 7, value);
-    else if (strcmp(key, "calls") == 0 && value != NULL && strcmp(value, "short") == 0)
+    bool is_prefix = strcmp(key, "prefix") == 0 || strncmp(key, "prefix.", 7) == 0;
+    if (is_prefix && value != NULL)
+        return add_prefix(options, key, value, pool);
+    if (strcmp(key, "calls") == 0 && value != NULL && strcmp(value, "short") == 0)
         options->short_calls = true;
     else if (strcmp(key, "nano") == 0 && value == NULL)
         options->nano = true;
