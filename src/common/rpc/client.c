@@ -89,6 +89,11 @@ struct rpc_client *rpc_client_connect(
     const char *path, int64_t timeout_ms, struct rpc_error **error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (path[0] == '\0') {
+        /* It would be an abstract name, which anybody may listen on. */
+        (void)rpc_error_make(error, RPC_INVALID_ARGUMENT, 0, "the path of a socket is empty");
+        return NULL;
+    }
     if (strlen(path) >= sizeof address.sun_path) {
         (void)rpc_error_make(error, RPC_INVALID_ARGUMENT, ENAMETOOLONG,
             "connecting to %s: longer than the %zu bytes of a socket path", path,

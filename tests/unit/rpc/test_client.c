@@ -200,6 +200,10 @@ static void test_connecting_to_nobody_is_unavailable(void **state)
     assert_int_equal(refused->code, RPC_INVALID_ARGUMENT);
     rpc_error_free(refused);
     assert_null(rpc_client_connect(path, 100, NULL));
+    /* Not the abstract name of no bytes. */
+    assert_null(rpc_client_connect("", 100, &refused));
+    assert_int_equal(refused->code, RPC_INVALID_ARGUMENT);
+    rpc_error_free(refused);
 }
 
 int main(void)
