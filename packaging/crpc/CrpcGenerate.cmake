@@ -2,7 +2,9 @@
 #
 # A static library `name` of everything that the protos become, with its headers as an include directory; it links
 # crpc::crpc, or crpc::crpc-static with STATIC. Each proto lies below one of IMPORT_DIRS (default: the current source
-# directory) and is named as others import it. PARAMETERS go to protoc-gen-crpc: prefix=NAME, prefix.PACKAGE=NAME.
+# directory) and is named as others import it; what a proto imports is listed too, or is another such target's, to which
+# this one is then linked PUBLIC with target_link_libraries(). PARAMETERS go to protoc-gen-crpc: prefix=NAME,
+# prefix.PACKAGE=NAME.
 #
 # NANO: the nanopb flavour, linking crpc::nano; beside a file.proto its file.options are read. PARAMETERS nano=client
 # leaves out what only a server needs.
@@ -135,9 +137,17 @@ endfunction()
 
 function(crpc_generate)
   cmake_parse_arguments(PARSE_ARGV 0 arg "STATIC;NANO" "TARGET" "PROTOS;IMPORT_DIRS;PARAMETERS")
-  if(NOT arg_TARGET OR NOT arg_PROTOS OR arg_UNPARSED_ARGUMENTS)
-    message(FATAL_ERROR "crpc_generate(TARGET name PROTOS file.proto... [IMPORT_DIRS dir...] "
-      "[PARAMETERS parameter...] [STATIC] [NANO]): ${arg_UNPARSED_ARGUMENTS}")
+  set(mistake "")
+  if(arg_UNPARSED_ARGUMENTS)
+    set(mistake "unknown: ${arg_UNPARSED_ARGUMENTS}")
+  elseif(NOT arg_TARGET)
+    set(mistake "TARGET is missing")
+  elseif(NOT arg_PROTOS)
+    set(mistake "PROTOS is missing")
+  endif()
+  if(mistake)
+    message(FATAL_ERROR "crpc_generate: ${mistake}; it is crpc_generate(TARGET name PROTOS file.proto... "
+      "[IMPORT_DIRS dir...] [PARAMETERS parameter...] [STATIC] [NANO])")
   endif()
   if(NOT arg_IMPORT_DIRS)
     set(arg_IMPORT_DIRS "${CMAKE_CURRENT_SOURCE_DIR}")
