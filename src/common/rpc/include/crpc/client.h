@@ -2,7 +2,8 @@
  *
  * It is used in one of two ways. Blocking: calls return when they are answered, at the latest at
  * their deadline. Attached: the caller's own loop watches one descriptor, nothing ever blocks, and
- * answers arrive as callbacks from rpc_client_process. A client belongs to one thread at a time.
+ * answers arrive as callbacks from rpc_client_process. A client belongs to one thread at a time,
+ * and to one process: a child of fork() connects anew.
  *
  * Many calls and streams share a connection. ttrpc has no flow control: a stream that is not read
  * is kept up to RPC_INBOUND_MESSAGES_MAX messages and RPC_INBOUND_BYTES_MAX bytes, then it is

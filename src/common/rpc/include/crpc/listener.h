@@ -13,6 +13,7 @@
  * rpc_listener_next_at, and call rpc_listener_process when either is due.
  *
  * A listener belongs to one thread at a time; only rpc_listener_stop may be called from anywhere.
+ * In a child of fork() it is neither used nor freed: freeing it there removes the parent's socket.
  * No client stops it: every bound below ends a connection or a call, never the listener. */
 #ifndef CRPC_LISTENER_H
 #define CRPC_LISTENER_H
