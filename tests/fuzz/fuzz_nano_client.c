@@ -18,7 +18,6 @@ static void see_service(void *data, const flocks_service_status *service)
     (void)data;
     ASSERT_TEXT(service->name);
     ASSERT_TEXT(service->last_error);
-    ASSERT_TEXT(service->log_path);
 }
 
 static void see_outcome(void *data, const flocks_service_outcome *outcome)

@@ -4,6 +4,7 @@ import shutil
 import socket
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,21 +25,36 @@ def name_of(number):
     return f"sleeper-{number:03}"
 
 
-@pytest.fixture(scope="module")
-def flock():
-    """An Instance that runs: sleeper-000 to sleeper-499, and unready, which nobody has started."""
-    root = Path(tempfile.mkdtemp(prefix="fl-", dir="/tmp"))
+@contextmanager
+def running_root(*below):
+    """An Instance in a directory of its own, or further below it; ended afterwards."""
+    top = Path(tempfile.mkdtemp(prefix="fl-", dir="/tmp"))
+    root = top.joinpath(*below)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
     instance = Instance(root)
-    sleepers = "".join(f"  {name_of(n)}: {{command: [/bin/sleep, '1000']}}\n" for n in range(SERVICES))
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        instance.write(f"services:\n{sleepers}{UNREADY.format(port=listener.getsockname()[1])}")
     try:
-        instance.start()
         yield instance
     finally:
         instance.end()
-        shutil.rmtree(root, ignore_errors=True)
+        shutil.rmtree(top, ignore_errors=True)
+
+
+@pytest.fixture
+def make_root():
+    return running_root
+
+
+@pytest.fixture(scope="module")
+def flock():
+    """An Instance that runs: sleeper-000 to sleeper-499, and unready, which nobody has started."""
+    sleepers = "".join(f"  {name_of(n)}: {{command: [/bin/sleep, '1000']}}\n" for n in range(SERVICES))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        unready = UNREADY.format(port=listener.getsockname()[1])
+    with running_root() as instance:
+        instance.write(f"services:\n{sleepers}{unready}")
+        instance.start()
+        yield instance
 
 
 @pytest.fixture

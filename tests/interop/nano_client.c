@@ -21,8 +21,8 @@ static int tell_error(void)
 static void tell_service(void *data, const flocks_service_status *service)
 {
     (void)data;
-    printf("service %s %d %d %u %lld %s\n", service->name, (int)service->state, (int)service->pid,
-        (unsigned)service->generation, (long long)service->since.seconds, service->log_path);
+    printf("service %s %d %d %u %lld\n", service->name, (int)service->state, (int)service->pid,
+        (unsigned)service->generation, (long long)service->since.seconds);
 }
 
 static void tell_outcome(void *data, const flocks_service_outcome *outcome)

@@ -38,8 +38,11 @@ def server():
 
 
 def expected(number, state):
-    return f"made-up-{number:03} {state} {10000 + number} {number} {1700000000 + number} " \
-        f"/somewhere/logs/made-up-{number:03}.log"
+    return f"made-up-{number:03} {state} {10000 + number} {number} {1700000000 + number}"
+
+
+def expected_with_path(number, state):
+    return f"{expected(number, state)} /somewhere/logs/made-up-{number:03}.log"
 
 
 def test_c_client_reads_five_hundred_services_and_sends_metadata(server):
@@ -47,7 +50,7 @@ def test_c_client_reads_five_hundred_services_and_sends_metadata(server):
     assert facts["daemon"] == "4711 9.8.7"
     assert facts["token"] == "one+two"
     states = [STATES[n % 11] for n in range(SERVICES)]
-    assert facts.all("service") == [expected(n, states[n]) for n in range(SERVICES)]
+    assert facts.all("service") == [expected_with_path(n, states[n]) for n in range(SERVICES)]
 
 
 def test_c_client_takes_an_empty_answer_for_the_empty_message(server):
@@ -77,7 +80,7 @@ def test_c_client_refuses_an_answer_over_four_mebibytes_and_goes_on(server):
     facts = tell("c_client", server, "twice", "huge")
     assert int(facts["code"]) == RESOURCE_EXHAUSTED
     assert facts.all("alive") == ["1", "1"]
-    assert facts.all("service") == [expected(7, "BACKOFF")]
+    assert facts.all("service") == [expected_with_path(7, "BACKOFF")]
 
 
 def test_c_client_has_many_calls_in_flight(server):

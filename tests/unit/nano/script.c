@@ -91,7 +91,7 @@ static void name_service(flocks_service_status *service, size_t number)
     for (size_t i = 0; i < n; i++)
         service->name[1 + i] = digits[n - 1 - i];
     service->state = FLOCKS_SERVICE_STATE_HEALTHY;
-    memset(service->log_path, 'p', 100);
+    memset(service->last_error, 'e', 100);
 }
 
 void script_status(struct script *script, uint32_t stream_id, size_t n)
