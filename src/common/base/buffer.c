@@ -14,7 +14,7 @@ enum {
     MIN_CAPACITY = 1024,
     /* What an emptied buffer may go on holding; protects against a thousand idle peers that were
        busy once. */
-    MAX_IDLE_CAPACITY = 64 * 1024
+    MAX_IDLE_CAPACITY = 16 * 1024
 };
 
 void buffer_init(struct buffer *buffer, size_t max_bytes)

@@ -5,7 +5,7 @@
 #include "unit.h"
 #include "wire_pair.h"
 
-enum { MIB = 1 << 20, CALLS_MAX = RPC_ORPHANED_BYTES_MAX / MIB + 8 };
+enum { MIB = 1 << 20, LARGE = 3 * MIB, CALLS_MAX = RPC_ORPHANED_BYTES_MAX / MIB + 8 };
 
 static struct wire_pair pair;
 /* GetStatus: none is answered before the test says so. */
@@ -78,11 +78,11 @@ static void test_output_beyond_the_hard_bound_is_told_at_once(void **state)
     (void)state;
     for (size_t i = 0; i < 3; i++)
         (void)begin(0, NULL, 0, i);
-    answer(3 * MIB);
-    answer(3 * MIB);
+    answer(LARGE);
+    answer(LARGE);
     assert_int_equal(pair.n_output_ready, 1);
     assert_int_equal(rpc_connection_wants(pair.connection) & RPC_WANTS_CLOSE, 0);
-    answer(3 * MIB);
+    answer(LARGE);
     assert_int_equal(rpc_connection_wants(pair.connection), RPC_WANTS_CLOSE);
     assert_string_equal(rpc_connection_close_reason(pair.connection), "no room for more output");
     assert_true(pair.n_output_ready > 1);
@@ -119,6 +119,29 @@ static void test_memory_of_calls_without_a_caller_is_bounded(void **state)
     assert_int_equal(rpc_server_n_calls(pair.server), 0);
 }
 
+/* Or the bound of all would close those who did nothing but be many. */
+static void test_crowd_of_idle_connections_is_within_the_bound_of_all(void **state)
+{
+    enum { LEN = 60 * 1024, PIECE = RPC_RECEIVE_BYTES_FIRST };
+    static uint8_t request[LEN] = {0x0A, 0xFC, 0xDF, 0x03};
+    (void)state;
+    memset(request + 4, 'x', sizeof request - 4);
+    (void)wire_pair_call(&pair, &flocks_supervisor_methods[FLOCKS_SUPERVISOR_GET_STATUS], 0,
+        request, sizeof request, &ends[0]);
+    size_t len = 0;
+    const uint8_t *bytes = rpc_session_output(pair.client, &len);
+    for (size_t at = 0; at < len; at += PIECE)
+        rpc_connection_receive(
+            pair.connection, bytes + at, len - at < PIECE ? len - at : PIECE, pair.now_ms);
+    rpc_session_sent(pair.client, len);
+    assert_int_equal(n_waiting, 1);
+    answer(LEN);
+    wire_pair_move(&pair);
+    assert_int_equal(ends[0].code, RPC_OK);
+    assert_in_range(rpc_connection_held_bytes(pair.connection), 0,
+        RPC_HELD_BYTES_MAX / RPC_LISTENER_CONNECTIONS_MAX / 2);
+}
+
 /* The time in which nothing is read is not the client's. */
 static void test_half_a_frame_waits_while_reading_has_stopped(void **state)
 {
@@ -128,8 +151,8 @@ static void test_half_a_frame_waits_while_reading_has_stopped(void **state)
     for (size_t i = 0; i < 2; i++)
         (void)begin(0, NULL, 0, i);
     rpc_connection_receive(pair.connection, HALF, sizeof HALF, FIRST_MS);
-    answer(3 * MIB);
-    answer(3 * MIB);
+    answer(LARGE);
+    answer(LARGE);
     assert_int_equal(rpc_connection_wants(pair.connection), RPC_WANTS_WRITE);
     (void)rpc_connection_tick(pair.connection, FIRST_MS);
     (void)rpc_connection_tick(pair.connection, LATER_MS);
@@ -150,6 +173,7 @@ int main(void)
         TEST(test_output_beyond_the_hard_bound_is_told_at_once),
         TEST(test_deadline_of_the_past_has_passed),
         TEST(test_memory_of_calls_without_a_caller_is_bounded),
+        TEST(test_crowd_of_idle_connections_is_within_the_bound_of_all),
         TEST(test_half_a_frame_waits_while_reading_has_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
