@@ -79,7 +79,8 @@ const char *rpc_call_metadata_value(const struct rpc_call *call, const char *key
 void rpc_call_fail(struct rpc_call *call, enum rpc_code code, const ProtobufCMessage *detail,
     const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* For a call that has not begun a stream. `cancelled` runs once if the caller goes away or the
- * deadline passes before the handler has finished the call. Either way the handler must still
+ * deadline passes before the handler has finished the call; what happened before it was set is not
+ * told, so it is set in the handler, before the loop goes on. Either way the handler must still
  * finish it (reply, fail or begin), from inside `cancelled` or later. After a deadline an answer
  * given from inside `cancelled` is still sent; every other one is dropped, and the caller of a call
  * that was not answered gets RPC_DEADLINE_EXCEEDED. */
