@@ -53,17 +53,29 @@ static uint32_t or_default(uint32_t timeout_ms)
 }
 
 /* connect(2) on a unix socket waits while the backlog is full; the send time-out bounds that. */
-static bool connect_to(int fd, const struct sockaddr_un *address, uint32_t timeout_ms)
+static bool set_connect_timeout(int fd, int64_t timeout_ms)
 {
     const struct timeval timeout = {
-        .tv_sec = timeout_ms / 1000, .tv_usec = (suseconds_t)(timeout_ms % 1000) * 1000};
-    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) != 0)
-        return false;
-    int result;
+        .tv_sec = (time_t)(timeout_ms / 1000), .tv_usec = (suseconds_t)(timeout_ms % 1000 * 1000)};
+    return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) == 0;
+}
+
+static bool connect_to(int fd, const struct sockaddr_un *address, uint32_t timeout_ms)
+{
+    int64_t deadline_at = nano_clock_ms() + timeout_ms;
+    int64_t left_ms = timeout_ms;
     do {
-        result = connect(fd, (const struct sockaddr *)address, sizeof *address);
-    } while (result != 0 && errno == EINTR);
-    return result == 0;
+        if (!set_connect_timeout(fd, left_ms))
+            return false;
+        if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0)
+            return true;
+        if (errno != EINTR)
+            return false;
+        /* Signals do not lengthen it. */
+        left_ms = deadline_at - nano_clock_ms();
+    } while (left_ms > 0);
+    errno = EAGAIN;
+    return false;
 }
 
 static enum rpc_code fail_to_connect(

@@ -1,9 +1,11 @@
 /* libflocks-nano against scripted answers: what it tells, and what it makes of failures. */
 #include <pb_encode.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -569,6 +571,40 @@ static void test_connect_waits_no_longer_than_asked(void **state)
         flocks_nano_close(&nano[--n]);
 }
 
+/* Enough to lengthen a time-out that begins anew with each of them by a second. */
+enum { SIGNALS_MAX = 100 };
+static volatile sig_atomic_t n_signals;
+
+static void count_signal(int signal_number)
+{
+    static const struct itimerval NEVER;
+    (void)signal_number;
+    n_signals = n_signals + 1;
+    if (n_signals == SIGNALS_MAX)
+        (void)setitimer(ITIMER_REAL, &NEVER, NULL);
+}
+
+static void test_signals_do_not_lengthen_connecting(void **state)
+{
+    struct address *address = *state;
+    struct flocks_nano nano[8];
+    struct flocks_nano_error error;
+    enum rpc_code code = RPC_OK;
+    size_t n = 0;
+    const struct sigaction action = {.sa_handler = count_signal};
+    const struct itimerval often = {.it_interval.tv_usec = 10000, .it_value.tv_usec = 10000};
+    const struct itimerval never = {.it_interval.tv_usec = 0};
+    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+    assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+    while (n < 8 && code == RPC_OK)
+        code = flocks_nano_connect(&nano[n++], address->socket.sun_path, 50, &error);
+    assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+    assert_int_equal(code, RPC_DEADLINE_EXCEEDED);
+    assert_true(n_signals < SIGNALS_MAX);
+    while (n > 0)
+        flocks_nano_close(&nano[--n]);
+}
+
 static void test_connect_to_too_long_a_path_is_invalid(void **state)
 {
     (void)state;
@@ -615,6 +651,7 @@ int main(void)
         TEST_CONNECT(test_connect_calls_and_closes),
         TEST_CONNECT(test_connect_to_nobody_is_unavailable),
         TEST_CONNECT(test_connect_waits_no_longer_than_asked),
+        TEST_CONNECT(test_signals_do_not_lengthen_connecting),
         TEST(test_connect_to_too_long_a_path_is_invalid),
     };
 #undef TEST
