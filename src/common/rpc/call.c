@@ -93,7 +93,7 @@ bool rpc_call_unhold(struct rpc_call *call)
 
 void rpc_call_conclude(struct rpc_call *call, enum rpc_code code)
 {
-    assert(!call->is_finished);
+    assert(!call->is_finished && "a handler ends its call once");
     call->is_finished = true;
     call->end_code = code;
     list_remove(&call->in_deadlines);

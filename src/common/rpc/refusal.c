@@ -96,7 +96,7 @@ void rpc_call_refuse(struct rpc_call *call, enum rpc_refusal refusal, const char
 void rpc_call_fail(struct rpc_call *call, enum rpc_code code, const ProtobufCMessage *detail,
     const char *format, ...)
 {
-    assert(code != RPC_OK);
+    assert(code != RPC_OK && "what failed has a code");
     /* One more than is sent, so that a text that was cut here is cut between characters there. */
     char text[RPC_STATUS_TEXT_MAX + 2];
     va_list arguments;

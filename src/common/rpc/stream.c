@@ -254,7 +254,8 @@ void rpc_call_begin_stream(
     struct rpc_call *call, const struct rpc_stream_hooks *hooks, const void *source, void *state)
 {
     struct rpc_call_stream *stream = call->stream;
-    assert(stream != NULL && stream->hooks == NULL && !call->is_finished);
+    assert(stream != NULL && stream->hooks == NULL && !call->is_finished &&
+           "a handler begins its stream once");
     stream->hooks = hooks;
     stream->source = source;
     stream->state = state;
@@ -273,7 +274,8 @@ static void write_message(const void *source, uint8_t *out)
 
 enum rpc_code rpc_call_send_message(struct rpc_call *call, const ProtobufCMessage *message)
 {
-    assert(call->stream != NULL && call->stream->may_send);
+    assert(call->stream != NULL && call->stream->may_send &&
+           "a message is sent by `next`, one at a time");
     assert(message->descriptor == call->method->response->descriptor);
     if (call->is_finished)
         return RPC_OK;

@@ -25,7 +25,7 @@ void rpc_session_free(struct rpc_session *session)
 {
     if (session == NULL)
         return;
-    assert(session->n_calls == 0);
+    assert(session->n_calls == 0 && "streams are closed before their client");
     rpc_frame_reader_deinit(&session->reader);
     buffer_deinit(&session->output);
     free(session->spare);
