@@ -48,6 +48,10 @@ static void refuse_scanned(
         rpc_call_refuse(call, RPC_REFUSAL_MALFORMED, "the %s is nested deeper than %d levels",
             noun(call), RPC_NESTING_MAX);
         return;
+    case RPC_SCAN_TOO_MANY:
+        rpc_call_refuse(
+            call, RPC_REFUSAL_LIMIT, "the %s has more than %d fields", noun(call), RPC_FIELDS_MAX);
+        return;
     case RPC_SCAN_GOOD:
     case RPC_SCAN_MALFORMED:
         break;
@@ -60,7 +64,10 @@ const ProtobufCMessage *rpc_call_decode(
 {
     const ProtobufCMessageDescriptor *descriptor = call->method->request->descriptor;
     const struct rpc_scan_rules rules = {
-        .refuse_unknown_fields = call->method->mutates, .refuse_unknown_values = true};
+        .refuse_unknown_fields = call->method->mutates,
+        .refuse_unknown_values = true,
+        .max_fields = RPC_FIELDS_MAX,
+    };
     arena_init(arena, message.len * RPC_ARENA_FACTOR + RPC_ARENA_EXTRA_BYTES);
     struct rpc_scan_place place;
     enum rpc_scan_result result = rpc_scan(descriptor, &rules, message.data, message.len, &place);

@@ -10,6 +10,7 @@
 struct scan {
     const struct rpc_scan_rules *rules;
     struct rpc_scan_place *place;
+    size_t fields_left;
 };
 
 static enum rpc_wire_type wire_type_of(ProtobufCType type)
@@ -109,7 +110,7 @@ static enum rpc_scan_result check_scalar(const struct scan *scan,
 }
 
 /* Recursion is bounded by `depth`. */
-static enum rpc_scan_result scan_message(const struct scan *scan,
+static enum rpc_scan_result scan_message(struct scan *scan,
     const ProtobufCMessageDescriptor *descriptor, const uint8_t *bytes, size_t len, unsigned depth)
 {
     *scan->place = (struct rpc_scan_place){.message = descriptor->name};
@@ -119,6 +120,8 @@ static enum rpc_scan_result scan_message(const struct scan *scan,
     struct rpc_wire_field field;
     int more;
     while ((more = rpc_wire_next(&reader, &field)) > 0) {
+        if (scan->fields_left-- == 0)
+            return RPC_SCAN_TOO_MANY;
         const ProtobufCFieldDescriptor *known =
             protobuf_c_message_descriptor_get_field(descriptor, field.number);
         scan->place->number = field.number;
@@ -142,6 +145,10 @@ enum rpc_scan_result rpc_scan(const ProtobufCMessageDescriptor *descriptor,
     const struct rpc_scan_rules *rules, const uint8_t *bytes, size_t len,
     struct rpc_scan_place *out)
 {
-    struct scan scan = {.rules = rules, .place = out};
+    struct scan scan = {
+        .rules = rules,
+        .place = out,
+        .fields_left = rules->max_fields == 0 ? SIZE_MAX : rules->max_fields,
+    };
     return scan_message(&scan, descriptor, bytes, len, 1);
 }

@@ -19,13 +19,17 @@ enum rpc_scan_result {
     /* A text that is not UTF-8 or has a NUL in it. */
     RPC_SCAN_BAD_TEXT,
     RPC_SCAN_UNKNOWN_FIELD,
-    RPC_SCAN_UNKNOWN_VALUE
+    RPC_SCAN_UNKNOWN_VALUE,
+    /* More fields than the rules allow. */
+    RPC_SCAN_TOO_MANY
 };
 
 /* What to object to besides what is never valid. */
 struct rpc_scan_rules {
     bool refuse_unknown_fields;
     bool refuse_unknown_values;
+    /* Fields in all, those of sub-messages included; a packed run is one. 0: any number. */
+    size_t max_fields;
 };
 
 /* Where the objection is. Static storage: names of the descriptor. */

@@ -236,6 +236,30 @@ static void test_text_of_a_status_is_cut_beyond_its_bound(void **state)
         RPC_STATUS_TEXT_MAX);
 }
 
+/* ---- fields ---- */
+
+static enum rpc_code code_with_fields(size_t n)
+{
+    /* Not empty, or the arena would be the bound. */
+    static const uint8_t FIELD[] = {0x0a, 2, '1', '0'};
+    uint8_t *request = malloc(n * sizeof FIELD);
+    assert_non_null(request);
+    for (size_t i = 0; i < n; i++)
+        memcpy(request + i * sizeof FIELD, FIELD, sizeof FIELD);
+    struct wire_end end =
+        wire_pair_ask(&pair, FLOCKS_SUPERVISOR_STOP_SERVICES, request, n * sizeof FIELD);
+    free(request);
+    return end.code;
+}
+
+static void test_fields_of_a_request_are_bounded(void **state)
+{
+    (void)state;
+    /* The handler's own answer. */
+    assert_int_equal(code_with_fields(RPC_FIELDS_MAX), RPC_INTERNAL);
+    assert_int_equal(code_with_fields(RPC_FIELDS_MAX + 1), RPC_RESOURCE_EXHAUSTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +273,7 @@ int main(void)
             test_memory_of_a_call_grows_with_its_request_and_ends_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_text_of_a_status_is_cut_beyond_its_bound, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fields_of_a_request_are_bounded, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
