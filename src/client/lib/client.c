@@ -2,7 +2,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "client/lib/state.h"
 #include "common/base/clock.h"
@@ -86,6 +85,13 @@ enum rpc_result client_refuse_mode(
         client->is_driven ? "driven by a loop, nothing may wait" : "not driven by a loop");
 }
 
+bool client_is_stale(const struct rpc_client *rpc)
+{
+    /* Not by reading: a late answer, or an error that is told once, may come before the end. */
+    struct pollfd ready = {.fd = rpc_client_fd(rpc), .events = POLLRDHUP};
+    return !rpc_client_is_alive(rpc) || poll(&ready, 1, 0) > 0;
+}
+
 bool client_is_final(const struct flocks_error *error)
 {
     return error->code != RPC_UNAVAILABLE || error->is_not_running;
@@ -122,22 +128,13 @@ static void disconnect(struct flocks_client *client)
     client->rpc = NULL;
 }
 
-/* The daemon has closed an idle connection, or was replaced: a call sent there would be lost, and
- * one with effects could not be repeated. */
-static bool is_stale(const struct rpc_client *rpc)
-{
-    uint8_t byte;
-    return !rpc_client_is_alive(rpc) ||
-           recv(rpc_client_fd(rpc), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
-}
-
 static enum rpc_result attempt(struct flocks_client *client, const struct rpc_method *method,
     const struct rpc_options *options, const ProtobufCMessage *request,
     const ProtobufCMessage **out, bool *out_was_sent, struct rpc_error **error)
 {
     *out_was_sent = false;
     int64_t deadline_at = clock_add_ms(clock_monotonic_ms(), options->timeout_ms);
-    if (client->rpc != NULL && is_stale(client->rpc))
+    if (client->rpc != NULL && client_is_stale(client->rpc))
         disconnect(client);
     if (client->rpc == NULL)
         client->rpc = rpc_client_connect(client->socket, options->timeout_ms, error);

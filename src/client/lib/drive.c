@@ -1,7 +1,6 @@
 /* The driven client: all its connections and times behind one epoll descriptor. */
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -18,8 +17,8 @@ enum rpc_result flocks_client_drive(struct flocks_client *client, struct flocks_
     CLEANUP(fd_close) int timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN};
     if (epoll_fd < 0 || timer_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, timer_fd, &event) != 0)
-        return failure_make(error, RPC_RESOURCE_EXHAUSTED, "preparing a client for a loop: %s",
-            strerrordesc_np(errno));
+        return failure_of_system(
+            error, RPC_RESOURCE_EXHAUSTED, errno, "preparing a client for a loop");
     client->link = link_new(client, drive_call_up, client);
     if (client->link == NULL)
         return failure_make(error, RPC_RESOURCE_EXHAUSTED, "no memory for a connection");

@@ -209,7 +209,7 @@ struct flocks_pending *flocks_client_begin(struct flocks_client *client,
     pending->data = data;
     list_append(&client->pending, &pending->in_pending);
     struct link *link = client->link;
-    if (link->rpc == NULL || link->retry_at != CLOCK_NEVER) {
+    if (link->rpc == NULL || link->retry_at != CLOCK_NEVER || client_is_stale(link->rpc)) {
         link_want(link);
     } else if (start(pending, error) == RPC_ERROR) {
         free_pending(pending);

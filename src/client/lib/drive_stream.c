@@ -90,7 +90,7 @@ static void begin(struct flocks_stream *stream)
     if (stream->rpc != NULL) {
         link->n_calls++;
         link->deadline_at = CLOCK_NEVER;
-        stream->is_fresh = true;
+        stream_note_begun(stream);
         return;
     }
     if (failure != NULL && failure->code == RPC_UNAVAILABLE && stream_bears_outage(stream)) {

@@ -64,6 +64,21 @@ enum rpc_result failure_make(struct flocks_error **out, enum rpc_code code, cons
     return failure_hand_over(&new_failure(code, text)->error, out);
 }
 
+enum rpc_result failure_of_system(
+    struct flocks_error **out, enum rpc_code code, int error_number, const char *format, ...)
+{
+    char text[RPC_STATUS_TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    struct flocks_error *error = NULL;
+    (void)failure_make(&error, code, "%s: %s", text, strerrordesc_np(error_number));
+    if (error != &no_memory()->error)
+        error->system_error = error_number;
+    return failure_hand_over(error, out);
+}
+
 static flocks_error_detail *unpack_detail(const struct rpc_error *error)
 {
     const ProtobufCMessageDescriptor *descriptor = &flocks__v1__error_detail__descriptor;

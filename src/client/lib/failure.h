@@ -10,6 +10,9 @@
  * that says so. */
 enum rpc_result failure_make(struct flocks_error **out, enum rpc_code code, const char *format, ...)
     PRINTF_LIKE(3, 4);
+/* As failure_make, of a failed system call: ": " and its description follow the text. */
+enum rpc_result failure_of_system(struct flocks_error **out, enum rpc_code code, int error_number,
+    const char *format, ...) PRINTF_LIKE(4, 5);
 enum rpc_result failure_of(const struct rpc_error *error, struct flocks_error **out);
 /* As failure_of, and consumes `error`. */
 enum rpc_result failure_from(struct rpc_error *error, struct flocks_error **out);

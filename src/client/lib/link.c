@@ -21,6 +21,7 @@ struct link *link_new(struct flocks_client *client,
     link->owner = owner;
     link->retry_at = CLOCK_NEVER;
     link->deadline_at = CLOCK_NEVER;
+    link->watch_at = CLOCK_NEVER;
     list_append(&client->links, &link->in_links);
     return link;
 }
@@ -31,9 +32,12 @@ static void forget_last(struct link *link)
     link->last = NULL;
 }
 
-/* Closing the descriptor takes it out of the epoll set. */
+/* Closing alone would leave it in the epoll set, with a link that is gone, for as long as a forked
+ * child has the connection open. */
 static void disconnect(struct link *link)
 {
+    if (link->watched != 0)
+        (void)epoll_ctl(link->client->epoll_fd, EPOLL_CTL_DEL, rpc_client_fd(link->rpc), NULL);
     rpc_client_close(link->rpc);
     link->rpc = NULL;
     link->watched = 0;
@@ -70,6 +74,8 @@ static enum rpc_code code_of_connect(int error_number)
     case ENOMEM:
     case ENOBUFS:
         return RPC_RESOURCE_EXHAUSTED;
+    case ENAMETOOLONG:
+        return RPC_INVALID_ARGUMENT;
     default:
         return RPC_UNAVAILABLE;
     }
@@ -96,8 +102,8 @@ static enum rpc_result connect_link(struct link *link, struct flocks_error **err
     int fd = open_socket(link->client->socket);
     if (fd < 0) {
         int error_number = errno;
-        return failure_make(error, code_of_connect(error_number), "connecting to %s: %s",
-            link->client->socket, strerrordesc_np(error_number));
+        return failure_of_system(error, code_of_connect(error_number), error_number,
+            "connecting to %s", link->client->socket);
     }
     struct rpc_error *failure = NULL;
     link->rpc = rpc_client_take_fd(fd, &failure);
@@ -108,8 +114,8 @@ static enum rpc_result connect_link(struct link *link, struct flocks_error **err
     if (epoll_ctl(link->client->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
         int error_number = errno;
         disconnect(link);
-        return failure_make(error, RPC_RESOURCE_EXHAUSTED, "watching a connection: %s",
-            strerrordesc_np(error_number));
+        return failure_of_system(
+            error, RPC_RESOURCE_EXHAUSTED, error_number, "watching a connection");
     }
     link->watched = EPOLLIN;
     return RPC_DONE;
@@ -199,15 +205,20 @@ static uint32_t events_of(const struct link *link)
 void link_watch(struct link *link)
 {
     uint32_t events = link->rpc == NULL ? link->watched : events_of(link);
-    if (events == link->watched)
+    if (events == link->watched) {
+        link->watch_at = CLOCK_NEVER;
         return;
+    }
     int operation = link->watched == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
     if (events == 0)
         operation = EPOLL_CTL_DEL;
     struct epoll_event event = {.events = events, .data.ptr = link};
-    /* Fails only for want of memory; then it is tried again with the next change. */
-    if (epoll_ctl(link->client->epoll_fd, operation, rpc_client_fd(link->rpc), &event) == 0)
+    bool is_set =
+        epoll_ctl(link->client->epoll_fd, operation, rpc_client_fd(link->rpc), &event) == 0;
+    if (is_set)
         link->watched = events;
+    /* Fails only for want of memory; then it is tried again. */
+    link->watch_at = is_set ? CLOCK_NEVER : clock_monotonic_ms() + FLOCKS_CLIENT_FIRST_RETRY_MS;
 }
 
 static void process_connection(struct link *link)
@@ -239,5 +250,6 @@ int64_t link_next_at(const struct link *link)
 {
     int64_t next_at = link->rpc == NULL ? CLOCK_NEVER : rpc_client_next_at(link->rpc);
     next_at = link->deadline_at < next_at ? link->deadline_at : next_at;
+    next_at = link->watch_at < next_at ? link->watch_at : next_at;
     return next_at < link->retry_at ? next_at : link->retry_at;
 }

@@ -23,6 +23,8 @@ struct link {
     /* NULL: not connected. */
     struct rpc_client *rpc;
     uint32_t watched; /* EPOLL*; 0: not in the epoll set */
+    /* The set could not be changed: when to try that again; else CLOCK_NEVER. */
+    int64_t watch_at;
     /* When to try again what waits, CLOCK_NEVER: nothing does; and how long the wait after that. */
     int64_t retry_at;
     int64_t wait_ms;
@@ -84,6 +86,8 @@ struct flocks_stream {
     int64_t deadline_at;
     /* Since when nobody has answered; CLOCK_NEVER: the last one did. */
     int64_t outage_at;
+    /* When it was begun last, CLOCK_NEVER: that has broken. */
+    int64_t begun_at;
     /* NULL: not begun, or broken. */
     struct rpc_stream *rpc;
     bool has_ended;
@@ -113,6 +117,9 @@ enum rpc_result client_refuse_mode(
 /* Copies pairs into one allocation, freed with free(); false: no memory. */
 bool client_copy_metadata(const struct rpc_options *options, struct rpc_pair **out, size_t *out_n);
 bool client_is_running(const struct flocks_client *client);
+/* The daemon has closed an idle connection, or was replaced: a call sent there would be lost, and
+ * one with effects could not be repeated. */
+bool client_is_stale(const struct rpc_client *rpc);
 /* Whether repeating cannot help. */
 bool client_is_final(const struct flocks_error *error);
 
@@ -125,6 +132,8 @@ struct flocks_stream *stream_new(struct flocks_client *client, const struct rpc_
 void stream_free(struct flocks_stream *stream);
 /* Whether to begin again after this end. */
 bool stream_may_resume(const struct flocks_stream *stream, const struct rpc_error *error);
+/* It was sent to somebody. */
+void stream_note_begun(struct flocks_stream *stream);
 /* Notes that nobody answered; false: for too long now. */
 bool stream_bears_outage(struct flocks_stream *stream);
 /* Somebody answered with a message. */

@@ -28,6 +28,7 @@ struct flocks_stream *stream_new(struct flocks_client *client, const struct rpc_
     }
     stream->client = client;
     stream->outage_at = CLOCK_NEVER;
+    stream->begun_at = CLOCK_NEVER;
     stream->deadline_at = CLOCK_NEVER;
     if (options != NULL && options->timeout_ms > 0)
         stream->deadline_at = clock_add_ms(clock_monotonic_ms(), options->timeout_ms);
@@ -51,9 +52,30 @@ bool stream_may_resume(const struct flocks_stream *stream, const struct rpc_erro
     return (error->code == RPC_UNAVAILABLE || is_overrun) && resume_is_possible(&stream->resume);
 }
 
+void stream_note_begun(struct flocks_stream *stream)
+{
+    stream->begun_at = clock_monotonic_ms();
+    stream->is_fresh = true;
+}
+
+/* Nobody closes a stream at once for so long: there was somebody, with nothing to say. */
+static void forgive_if_it_lasted(struct flocks_stream *stream, int64_t now_ms)
+{
+    if (stream->begun_at == CLOCK_NEVER)
+        return;
+    if (now_ms - stream->begun_at >= FLOCKS_CLIENT_MAX_RETRY_MS) {
+        stream->outage_at = CLOCK_NEVER;
+        stream->wait_ms = 0;
+        if (stream->link != NULL)
+            stream->link->wait_ms = 0;
+    }
+    stream->begun_at = CLOCK_NEVER;
+}
+
 bool stream_bears_outage(struct flocks_stream *stream)
 {
     int64_t now_ms = clock_monotonic_ms();
+    forgive_if_it_lasted(stream, now_ms);
     if (stream->outage_at == CLOCK_NEVER)
         stream->outage_at = now_ms;
     return now_ms - stream->outage_at < FLOCKS_CLIENT_OUTAGE_MS;
@@ -104,8 +126,12 @@ static enum rpc_result begin(
         left_ms = 1;
     stream->connection =
         rpc_client_connect(stream->client->socket, left_ms == CLOCK_NEVER ? 0 : left_ms, error);
-    if (stream->connection == NULL)
+    if (stream->connection == NULL) {
+        /* Nobody accepts yet. Whether that was too late is for those who set the time to say. */
+        if ((*error)->code == RPC_DEADLINE_EXCEEDED)
+            (*error)->code = RPC_UNAVAILABLE;
         return RPC_ERROR;
+    }
     struct rpc_options options = {.metadata = stream->metadata, .n_metadata = stream->n_metadata};
     left_ms = client_left_ms(stream->deadline_at);
     if (left_ms != CLOCK_NEVER)
@@ -118,7 +144,7 @@ static enum rpc_result begin(
         disconnect(stream);
         return RPC_ERROR;
     }
-    stream->is_fresh = true;
+    stream_note_begun(stream);
     return RPC_DONE;
 }
 

@@ -1,9 +1,16 @@
 /* The driven client: one descriptor in a loop that does nothing but poll it. */
+#include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "flocks/calls.h"
 
+#include "client/lib/state.h"
 #include "common/base/clock.h"
 #include "daemon_double.h"
 #include "unit.h"
@@ -17,6 +24,7 @@ static int n_answered;
 static int n_failed;
 static enum rpc_code last_code;
 static bool last_is_not_running;
+static int last_system_error;
 
 static bool is_running(void *data)
 {
@@ -220,6 +228,53 @@ static void test_cancelled_and_dropped_calls_are_not_heard_of(void **state)
     assert_int_equal(n_answered, 1);
 }
 
+/* It was never sent there: the daemon had closed the connection before the loop could see it. */
+static void test_call_with_effects_survives_a_daemon_that_was_replaced_before_it(void **state)
+{
+    (void)state;
+    double_listen();
+    double_run(&(struct daemon_script){.last = 0});
+    (void)ask(0, NULL);
+    turn_until(&n_answered, 1);
+    double_kill();
+    double_run(&(struct daemon_script){.last = 0});
+    flocks_restart_services_request request = FLOCKS_RESTART_SERVICES_REQUEST_INIT;
+    assert_non_null(
+        flocks_client_restart_services_begin(client, NULL, &request, on_restart, NULL, &error));
+    turn_until(&n_failed, 1);
+    assert_int_equal(last_code, RPC_UNIMPLEMENTED);
+}
+
+static void on_system_error(
+    void *data, const struct flocks_error *failure, const flocks_get_status_response *response)
+{
+    (void)data;
+    assert_null(response);
+    last_code = failure->code;
+    last_system_error = failure->system_error;
+    n_failed++;
+}
+
+static void test_failure_to_connect_has_its_errno(void **state)
+{
+    (void)state;
+    flocks_get_status_request request = FLOCKS_GET_STATUS_REQUEST_INIT;
+    char path[200];
+    memset(path, 'x', sizeof path - 1);
+    path[sizeof path - 1] = '\0';
+    const struct flocks_client_options options = {.socket = path};
+    struct flocks_client *usual = client;
+    client = flocks_client_new(&options, &error);
+    assert_int_equal(flocks_client_drive(client, &error), RPC_DONE);
+    assert_non_null(
+        flocks_client_get_status_begin(client, NULL, &request, on_system_error, NULL, &error));
+    turn_until(&n_failed, 1);
+    assert_int_equal(last_code, RPC_INVALID_ARGUMENT);
+    assert_int_equal(last_system_error, ENAMETOOLONG);
+    flocks_client_free(client);
+    client = usual;
+}
+
 /* ---- streams ---- */
 
 struct watcher {
@@ -355,6 +410,51 @@ static void test_deadline_of_a_stream_holds_during_an_outage(void **state)
     flocks_stream_close(watcher.stream);
 }
 
+/* A child that does not exec keeps our connections open, and so in the set of the loop. */
+static void test_forked_child_leaves_no_closed_connection_in_the_loop(void **state)
+{
+    (void)state;
+    double_listen();
+    double_run(&(struct daemon_script){.last = 0});
+    struct watcher watcher = {.n_seen = 0};
+    watch(&watcher, 0);
+    turn_until(&watcher.n_seen, 1);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            (void)pause();
+    }
+    flocks_stream_close(watcher.stream);
+    double_kill();
+    turn_for(50, 2);
+    (void)kill(child, SIGKILL);
+    (void)waitpid(child, NULL, 0);
+}
+
+/* The time of an outage counts from when somebody was there last, even if he said nothing. */
+static void test_quiet_stream_bears_every_outage_anew(void **state)
+{
+    (void)state;
+    double_listen();
+    double_run(&(struct daemon_script){.last = 3, .n_said_max = 1});
+    struct watcher watcher = {.n_seen = 0};
+    watch(&watcher, 0);
+    turn_until(&watcher.n_seen, 1);
+    double_kill();
+    turn_for(30, 20);
+    assert_true(watcher.stream->outage_at != CLOCK_NEVER);
+    /* As if that had been long ago, and a daemon there ever since. */
+    watcher.stream->outage_at -= 10 * FLOCKS_CLIENT_OUTAGE_MS;
+    watcher.stream->begun_at -= FLOCKS_CLIENT_OUTAGE_MS;
+    double_run(&(struct daemon_script){.n_dropped = 1, .last = 3});
+    turn_until(&watcher.n_ended, 1);
+    assert_int_equal(watcher.end_code, RPC_OK);
+    assert_int_equal(watcher.n_seen, 3);
+    flocks_stream_close(watcher.stream);
+}
+
 static void test_blocking_functions_are_refused(void **state)
 {
     (void)state;
@@ -381,6 +481,10 @@ int main(void)
         TEST(test_call_with_effects_is_not_repeated),
         TEST(test_deadline_passes_while_nobody_listens),
         TEST(test_cancelled_and_dropped_calls_are_not_heard_of),
+        TEST(test_call_with_effects_survives_a_daemon_that_was_replaced_before_it),
+        TEST(test_failure_to_connect_has_its_errno),
+        TEST(test_forked_child_leaves_no_closed_connection_in_the_loop),
+        TEST(test_quiet_stream_bears_every_outage_anew),
         TEST(test_streams_go_on_across_the_deaths_of_daemons),
         TEST(test_slow_watcher_sees_every_event_once),
         TEST(test_held_stream_does_not_spin_when_the_daemon_is_gone),

@@ -14,7 +14,8 @@
  * A client is used in one of two ways. Blocking: functions return when they are answered, at the
  * latest at their deadline. Driven: one descriptor in the caller's own loop, nothing ever blocks,
  * answers are callbacks. A client belongs to one thread at a time; different clients are
- * independent. */
+ * independent. After fork(2) a client stays the parent's: the child leaves it alone, even when it
+ * frees what it has (the descriptors are closed by exec). */
 #ifndef FLOCKS_CLIENT_H
 #define FLOCKS_CLIENT_H
 
@@ -37,7 +38,8 @@ enum {
     FLOCKS_CLIENT_FIRST_RETRY_MS = 20,
     /* ... up to this. */
     FLOCKS_CLIENT_MAX_RETRY_MS = 1000,
-    /* How long a stream goes on trying when nobody answers; then it ends with RPC_UNAVAILABLE. */
+    /* How long a stream goes on trying when nobody answers; then it ends with RPC_UNAVAILABLE. A
+     * connection that lasted FLOCKS_CLIENT_MAX_RETRY_MS was an answer, too. */
     FLOCKS_CLIENT_OUTAGE_MS = 30 * 1000
 };
 
