@@ -1,5 +1,9 @@
 /* Blocking streams across the deaths of the daemon. */
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "flocks/calls.h"
 
@@ -179,6 +183,43 @@ static void test_patience_and_deadline_hold_during_an_outage(void **state)
     flocks_stream_close(stream);
 }
 
+/* Until the queue is full; answers how many. */
+static size_t crowd(int *fds, size_t n_max)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    (void)strcpy(address.sun_path, double_path());
+    size_t n = 0;
+    for (; n < n_max; n++) {
+        fds[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (connect(fds[n], (const struct sockaddr *)&address, sizeof address) == 0)
+            continue;
+        (void)close(fds[n]);
+        return n;
+    }
+    fail_msg("the queue has no end");
+    return n;
+}
+
+static void test_patience_that_ends_while_connecting_ends_no_stream(void **state)
+{
+    (void)state;
+    double_run(&(struct daemon_script){.last = 3, .n_said_max = 1});
+    struct flocks_stream *stream = watch(0);
+    expect_number(stream, 1);
+    double_kill();
+    int fds[64];
+    size_t n = crowd(fds, 64);
+    flocks_stream_set_patience(stream, 30);
+    assert_int_equal(next(stream), RPC_AGAIN);
+    assert_int_equal(next(stream), RPC_AGAIN);
+    while (n > 0)
+        (void)close(fds[--n]);
+    flocks_stream_set_patience(stream, 0);
+    double_run(&(struct daemon_script){.last = 3});
+    expect_number(stream, 2);
+    flocks_stream_close(stream);
+}
+
 static void test_unary_calls_go_on_beside_an_unread_stream(void **state)
 {
     (void)state;
@@ -206,6 +247,7 @@ int main(void)
         TEST(test_stream_without_a_token_tells_its_end),
         TEST(test_stream_ends_when_no_daemon_will_come),
         TEST(test_patience_and_deadline_hold_during_an_outage),
+        TEST(test_patience_that_ends_while_connecting_ends_no_stream),
         TEST(test_unary_calls_go_on_beside_an_unread_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
