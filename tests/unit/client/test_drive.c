@@ -446,7 +446,7 @@ static void test_quiet_stream_bears_every_outage_anew(void **state)
     turn_for(30, 20);
     assert_true(watcher.stream->outage_at != CLOCK_NEVER);
     /* As if that had been long ago, and a daemon there ever since. */
-    watcher.stream->outage_at -= 10 * FLOCKS_CLIENT_OUTAGE_MS;
+    watcher.stream->outage_at -= 2 * (int64_t)FLOCKS_CLIENT_OUTAGE_MS;
     watcher.stream->begun_at -= FLOCKS_CLIENT_OUTAGE_MS;
     double_run(&(struct daemon_script){.n_dropped = 1, .last = 3});
     turn_until(&watcher.n_ended, 1);
