@@ -96,7 +96,7 @@ static void open_call(struct state *state, unsigned which)
     struct call *call = &state->calls[state->n_calls];
     *call = (struct call){.kind = method->kind};
     struct rpc_payload payload;
-    draft(&payload, which * 10);
+    draft(&payload, (size_t)which * 10);
     call->call =
         rpc_session_open(state->session, method, which, NULL, 0, sends(call) ? NULL : &payload);
     if (call->call == NULL)

@@ -167,7 +167,7 @@ static void invoke(
 }
 
 #define METHOD(method_name, method_kind)                                                           \
-    .service = "t.S", .name = method_name, .kind = method_kind,                                    \
+    .service = "t.S", .name = (method_name), .kind = (method_kind),                                \
     .request = &flocks_get_status_request_info, .response = &flocks_get_status_response_info
 
 static const struct rpc_method METHODS[] = {
