@@ -12,6 +12,7 @@
 #include "client/nano/answer.h"
 #include "client/nano/failure.h"
 #include "client/nano/link.h"
+#include "common/rpc/connect_code.h"
 #include "common/rpc/envelope.h"
 #include "common/rpc/frame.h"
 #include "crpc/limits.h"
@@ -28,24 +29,6 @@ enum {
 };
 
 /* ---- connecting ---- */
-
-static enum rpc_code code_of_connect(int error_number)
-{
-    switch (error_number) {
-    case EACCES:
-    case EPERM:
-        return RPC_PERMISSION_DENIED;
-    case EAGAIN:
-        return RPC_DEADLINE_EXCEEDED;
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-    case ENOBUFS:
-        return RPC_RESOURCE_EXHAUSTED;
-    default:
-        return RPC_UNAVAILABLE;
-    }
-}
 
 static uint32_t or_default(uint32_t timeout_ms)
 {
@@ -102,10 +85,10 @@ enum rpc_code flocks_nano_connect(struct flocks_nano *nano, const char *path, ui
     memcpy(address.sun_path, path, strlen(path));
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return fail_to_connect(error, path, code_of_connect(errno), strerrordesc_np(errno));
+        return fail_to_connect(error, path, rpc_code_of_connect(errno), strerrordesc_np(errno));
     if (!connect_to(fd, &address, or_default(timeout_ms))) {
         enum rpc_code code =
-            fail_to_connect(error, path, code_of_connect(errno), strerrordesc_np(errno));
+            fail_to_connect(error, path, rpc_code_of_connect(errno), strerrordesc_np(errno));
         (void)close(fd);
         return code;
     }

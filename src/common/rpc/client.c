@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/rpc/client_state.h"
+#include "common/rpc/connect_code.h"
 
 /* ---- life ---- */
 
@@ -35,24 +36,6 @@ struct rpc_client *rpc_client_take_fd(int fd, struct rpc_error **error)
     list_init(&client->crowded);
     list_init(&client->pending);
     return client;
-}
-
-static enum rpc_code code_of_connect(int error_number)
-{
-    switch (error_number) {
-    case EACCES:
-    case EPERM:
-        return RPC_PERMISSION_DENIED;
-    case EAGAIN:
-        return RPC_DEADLINE_EXCEEDED;
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-    case ENOBUFS:
-        return RPC_RESOURCE_EXHAUSTED;
-    default:
-        return RPC_UNAVAILABLE;
-    }
 }
 
 /* connect(2) on a unix socket waits while the backlog is full; the send time-out bounds that. */
@@ -104,7 +87,7 @@ struct rpc_client *rpc_client_connect(
     int fd = open_socket(&address, timeout_ms <= 0 ? RPC_CLIENT_TIMEOUT_MS : timeout_ms);
     if (fd < 0) {
         int error_number = errno;
-        (void)rpc_error_make(error, code_of_connect(error_number), error_number,
+        (void)rpc_error_make(error, rpc_code_of_connect(error_number), error_number,
             "connecting to %s: %s", path,
             error_number == EAGAIN ? "nobody accepts" : strerrordesc_np(error_number));
         return NULL;
