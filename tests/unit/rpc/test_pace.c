@@ -25,7 +25,7 @@ static void test_pace_large_answers_asks_for_no_more_than_a_turn(void **state)
     (void)state;
     struct rpc_pace pace = pace_after(10, 100);
     /* 64 bytes a request, 2 KiB an answer: so many requests fit a turn. */
-    rpc_pace_learn(&pace, RPC_RECEIVE_BYTES_MAX, RPC_RECEIVE_BYTES_MAX / 64 * 2048);
+    rpc_pace_learn(&pace, RPC_RECEIVE_BYTES_MAX, (size_t)RPC_RECEIVE_BYTES_MAX / 64 * 2048);
     assert_int_equal(rpc_pace_bytes(&pace) / 64 * 2048, RPC_TURN_ANSWER_BYTES);
 }
 
