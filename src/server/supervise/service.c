@@ -160,7 +160,7 @@ static bool is_coming(const struct service *service)
 static const struct service *first_not_ready(const struct service *service)
 {
     for (size_t i = 0; i < service->n_after; i++) {
-        const struct service *other = &service->owner->services[service->after[i]];
+        const struct service *other = supervisor_at(service->owner, service->after[i]);
 
         if (!is_ready(other))
             return other;

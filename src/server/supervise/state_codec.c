@@ -294,8 +294,8 @@ static bool save_extent(struct supervisor *supervisor, enum snapshot_extent exte
         .capacity = state_store_capacity(supervisor->store)};
 
     write_basics(&writer, supervisor);
-    for (uint32_t slot = 0; slot < supervisor->n_services; slot++)
-        write_service(&writer, &supervisor->services[slot], extent);
+    for (uint32_t i = 0; i < supervisor->n_services; i++)
+        write_service(&writer, supervisor->services[i], extent);
     write_operations(&writer, &supervisor->operations, extent);
     if (!writer.is_full)
         state_store_commit(supervisor->store, writer.len);
@@ -446,7 +446,7 @@ static void load_step(struct operation_step *step, const state_step *message)
 static bool steps_are_sane(const struct supervisor *supervisor, const state_operation *message)
 {
     for (size_t i = 0; i < message->n_steps; i++) {
-        if (message->steps[i]->slot >= supervisor->n_services)
+        if (supervisor_at(supervisor, message->steps[i]->slot) == NULL)
             return false;
     }
     return true;

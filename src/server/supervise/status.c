@@ -61,7 +61,7 @@ static flocks_signalled_process **fill_signalled(
 static flocks_service_outcome *fill_outcome(
     const struct supervisor *supervisor, const struct operation_step *step, struct arena *arena)
 {
-    const struct service *service = &supervisor->services[step->slot];
+    const struct service *service = supervisor_at(supervisor, step->slot);
     flocks_service_outcome *outcome = arena_alloc(arena, sizeof *outcome);
 
     if (outcome == NULL)
@@ -83,7 +83,7 @@ static const char *describe_step(
 {
     for (size_t i = 0; i < operation->n_steps; i++) {
         const struct operation_step *step = &operation->steps[i];
-        const struct service *service = &supervisor->services[step->slot];
+        const struct service *service = supervisor_at(supervisor, step->slot);
 
         if (step->state == FLOCKS_OPERATION_STATE_RUNNING ||
             step->state == FLOCKS_OPERATION_STATE_QUEUED)
@@ -254,8 +254,7 @@ static int choose_services(const struct supervisor *supervisor, const char *cons
     if (services == NULL)
         return no_memory(error);
     for (size_t i = 0; i < n; i++) {
-        services[i] =
-            n_names > 0 ? supervisor_find(supervisor, names[i]) : &supervisor->services[i];
+        services[i] = n_names > 0 ? supervisor_find(supervisor, names[i]) : supervisor->services[i];
         if (services[i] == NULL)
             return supervisor_refuse_unknown(supervisor, names[i], error);
     }

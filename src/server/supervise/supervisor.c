@@ -23,10 +23,10 @@ struct service *supervisor_find(const struct supervisor *supervisor, const char 
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        int order = strcmp(supervisor->services[middle].name, name);
+        int order = strcmp(supervisor->services[middle]->name, name);
 
         if (order == 0)
-            return &supervisor->services[middle];
+            return supervisor->services[middle];
         if (order < 0)
             low = middle + 1;
         else
@@ -96,15 +96,14 @@ static struct service *task_owner(const struct supervisor *supervisor, uint32_t 
 {
     uint32_t index = KEEPER_SLOT_DAEMON - 1 - slot;
 
-    return index < supervisor->n_tasks ? &supervisor->services[supervisor->task_owners[index]]
-                                       : NULL;
+    return index < supervisor->n_tasks ? supervisor->task_owners[index] : NULL;
 }
 
 static void recheck_endings(struct supervisor *supervisor)
 {
-    for (uint32_t slot = 0; slot < supervisor->n_services; slot++) {
-        if (supervisor->services[slot].facts.state == SERVICE_STOPPING)
-            service_recheck(&supervisor->services[slot]);
+    for (uint32_t i = 0; i < supervisor->n_services; i++) {
+        if (supervisor->services[i]->facts.state == SERVICE_STOPPING)
+            service_recheck(supervisor->services[i]);
     }
 }
 
@@ -120,8 +119,8 @@ static void on_exited(void *data, const struct keeper_exit *exit)
     supervisor_mark_dirty(supervisor);
     if (exit->stray) {
         recheck_endings(supervisor);
-    } else if (exit->slot < supervisor->n_services) {
-        service_exited(&supervisor->services[exit->slot], exit);
+    } else if (supervisor_at(supervisor, exit->slot) != NULL) {
+        service_exited(supervisor_at(supervisor, exit->slot), exit);
     } else {
         owner = task_owner(supervisor, exit->slot);
         if (owner != NULL)
@@ -152,8 +151,8 @@ static void on_lost(void *data, const struct error *error)
 
     log_error("keeper lost: ending the services", "error=\"%s\"", error->text);
     supervisor->is_lost = true;
-    for (uint32_t slot = 0; slot < supervisor->n_services; slot++)
-        service_kill(&supervisor->services[slot]);
+    for (uint32_t i = 0; i < supervisor->n_services; i++)
+        service_kill(supervisor->services[i]);
     supervisor_end(supervisor);
 }
 
@@ -201,14 +200,14 @@ static bool has_exec_probe(const flocks_service_config *config)
 /* Exec probes run in the keeper's slots from the top down, services from the bottom up. */
 static int give_task_slots(struct supervisor *supervisor, struct error *error)
 {
-    supervisor->task_owners = calloc(supervisor->n_services + 1, sizeof *supervisor->task_owners);
+    supervisor->task_owners = calloc(supervisor->n_services + 1, sizeof(struct service *));
     if (supervisor->task_owners == NULL)
         return error_set_errno(error, ENOMEM, "make the table of probes");
-    for (uint32_t slot = 0; slot < supervisor->n_services; slot++) {
-        if (!has_exec_probe(supervisor->services[slot].config))
+    for (uint32_t i = 0; i < supervisor->n_services; i++) {
+        if (!has_exec_probe(supervisor->services[i]->config))
             continue;
-        supervisor->services[slot].task_slot = KEEPER_SLOT_DAEMON - 1 - supervisor->n_tasks;
-        supervisor->task_owners[supervisor->n_tasks++] = slot;
+        supervisor->services[i]->task_slot = KEEPER_SLOT_DAEMON - 1 - supervisor->n_tasks;
+        supervisor->task_owners[supervisor->n_tasks++] = supervisor->services[i];
     }
     if (supervisor->n_services + supervisor->n_tasks > SUPERVISOR_SERVICES_MAX)
         return error_set(error, STATUS_INVALID_ARGUMENT,
@@ -250,10 +249,22 @@ static int link_dependencies(
 static int make_service(struct supervisor *supervisor, uint32_t slot,
     const flocks_config_services_entry *entry, struct error *error)
 {
+    struct service *service;
+    int result;
+
     if (entry->value == NULL)
         return error_set(error, STATUS_INVALID_ARGUMENT, "service %s is empty", entry->key);
-    return service_init(
-        &supervisor->services[slot], supervisor, slot, entry->key, entry->value, error);
+    service = calloc(1, sizeof *service);
+    if (service == NULL)
+        return error_set_errno(error, ENOMEM, "make service %s", entry->key);
+    result = service_init(service, supervisor, slot, entry->key, entry->value, error);
+    if (result < 0) {
+        free(service);
+        return result;
+    }
+    supervisor->services[supervisor->n_services++] = service;
+    supervisor->slots[slot] = service;
+    return 0;
 }
 
 static int make_services(struct supervisor *supervisor, struct error *error)
@@ -267,15 +278,15 @@ static int make_services(struct supervisor *supervisor, struct error *error)
     if (config->n_services > 0)
         qsort(
             config->services, config->n_services, sizeof(flocks_config_services_entry *), by_name);
-    supervisor->services = calloc(config->n_services + 1, sizeof *supervisor->services);
-    if (supervisor->services == NULL)
+    supervisor->services = calloc(config->n_services + 1, sizeof(struct service *));
+    supervisor->slots = calloc(config->n_services + 1, sizeof(struct service *));
+    if (supervisor->services == NULL || supervisor->slots == NULL)
         return error_set_errno(error, ENOMEM, "make the services");
-    for (uint32_t slot = 0; slot < config->n_services && result == 0; slot++) {
+    supervisor->n_slots = (uint32_t)config->n_services;
+    for (uint32_t slot = 0; slot < config->n_services && result == 0; slot++)
         result = make_service(supervisor, slot, config->services[slot], error);
-        supervisor->n_services = slot + (result == 0);
-    }
-    for (uint32_t slot = 0; slot < supervisor->n_services && result == 0; slot++)
-        result = link_dependencies(supervisor, &supervisor->services[slot], error);
+    for (uint32_t i = 0; i < supervisor->n_services && result == 0; i++)
+        result = link_dependencies(supervisor, supervisor->services[i], error);
     if (result == 0)
         result = give_task_slots(supervisor, error);
     return result;
@@ -301,11 +312,17 @@ static int make_observers(struct supervisor *supervisor, struct error *error)
     return 0;
 }
 
+static void service_free(struct service *service)
+{
+    service_deinit(service);
+    free(service);
+}
+
 /* No handle is open yet: memory only. */
 static void supervisor_free(struct supervisor *supervisor)
 {
-    for (uint32_t slot = 0; slot < supervisor->n_services; slot++)
-        service_deinit(&supervisor->services[slot]);
+    for (uint32_t i = 0; i < supervisor->n_services; i++)
+        service_free(supervisor->services[i]);
     if (supervisor->operations.queues != NULL)
         operations_deinit(&supervisor->operations);
     state_store_close(supervisor->store);
@@ -318,6 +335,7 @@ static void supervisor_free(struct supervisor *supervisor)
     free(supervisor->sessions);
     free(supervisor->packed_config);
     free(supervisor->services);
+    free(supervisor->slots);
     free(supervisor->task_owners);
     free(supervisor);
 }
@@ -359,7 +377,7 @@ static int make_contents(
     if (result == 0)
         result = make_services(supervisor, error);
     if (result == 0)
-        result = operations_init(&supervisor->operations, supervisor->n_services, instance, error);
+        result = operations_init(&supervisor->operations, supervisor->n_slots, instance, error);
     if (result == 0 && setup->config == NULL)
         result = state_load(supervisor, error);
     return result;
@@ -367,9 +385,9 @@ static int make_contents(
 
 static void open_handles(struct supervisor *supervisor)
 {
-    for (uint32_t slot = 0; slot < supervisor->n_services; slot++) {
-        (void)uv_timer_init(supervisor->loop, &supervisor->services[slot].timer);
-        supervisor->services[slot].timer.data = &supervisor->services[slot];
+    for (uint32_t i = 0; i < supervisor->n_services; i++) {
+        (void)uv_timer_init(supervisor->loop, &supervisor->services[i]->timer);
+        supervisor->services[i]->timer.data = supervisor->services[i];
     }
     (void)uv_timer_init(supervisor->loop, &supervisor->operations_timer);
     supervisor->operations_timer.data = supervisor;
@@ -421,15 +439,15 @@ static void reconcile(
     struct supervisor *supervisor, const struct keeper_child *children, size_t n_children)
 {
     for (size_t i = 0; i < n_children; i++) {
-        if (children[i].slot >= supervisor->n_services && !children[i].exited)
+        if (supervisor_at(supervisor, children[i].slot) == NULL && !children[i].exited)
             kill_probe(supervisor, &children[i]);
     }
     supervisor->is_reconciled = true;
-    for (uint32_t slot = 0; slot < supervisor->n_services; slot++)
-        reconcile_service(&supervisor->services[slot], children, n_children);
-    for (uint32_t slot = 0; slot < supervisor->n_services; slot++) {
-        service_arm(&supervisor->services[slot]);
-        supervisor_advance(&supervisor->services[slot]);
+    for (uint32_t i = 0; i < supervisor->n_services; i++)
+        reconcile_service(supervisor->services[i], children, n_children);
+    for (uint32_t i = 0; i < supervisor->n_services; i++) {
+        service_arm(supervisor->services[i]);
+        supervisor_advance(supervisor->services[i]);
     }
 }
 
@@ -465,11 +483,11 @@ static int register_outputs(struct supervisor *supervisor, struct error *error)
 {
     int result = 0;
 
-    for (uint32_t slot = 0; slot < supervisor->n_services && result == 0; slot++) {
-        struct service *service = &supervisor->services[slot];
+    for (uint32_t i = 0; i < supervisor->n_services && result == 0; i++) {
+        struct service *service = supervisor->services[i];
         const flocks_logs_config *logs = service->config->logs;
         char path[PATH_MAX];
-        struct keeper_output output = {.slot = slot, .log_path = path};
+        struct keeper_output output = {.slot = service->slot, .log_path = path};
 
         supervisor_log_path(supervisor, service, path, sizeof path);
         output.max_size = logs != NULL ? logs->max_size : 0;
@@ -570,9 +588,9 @@ void supervisor_close(struct supervisor *supervisor, void (*closed)(void *data),
     supervisor->closed_data = data;
     detach_spawns(supervisor);
     supervisor_drop_waits(supervisor);
-    for (uint32_t slot = 0; slot < supervisor->n_services; slot++) {
-        service_watch_end(&supervisor->services[slot]);
-        close_handle(supervisor, (uv_handle_t *)&supervisor->services[slot].timer);
+    for (uint32_t i = 0; i < supervisor->n_services; i++) {
+        service_watch_end(supervisor->services[i]);
+        close_handle(supervisor, (uv_handle_t *)&supervisor->services[i]->timer);
     }
     close_handle(supervisor, (uv_handle_t *)&supervisor->operations_timer);
     close_handle(supervisor, (uv_handle_t *)&supervisor->prepare);

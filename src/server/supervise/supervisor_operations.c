@@ -177,13 +177,13 @@ void supervisor_advance(struct service *service)
     supervisor_mark_dirty(supervisor);
     /* Those it waits for may be stopped now. */
     for (size_t i = 0; i < service->n_after; i++)
-        supervisor_advance(&supervisor->services[service->after[i]]);
+        supervisor_advance(supervisor_at(supervisor, service->after[i]));
 }
 
 static bool is_anything_left(const struct supervisor *supervisor)
 {
-    for (uint32_t slot = 0; slot < supervisor->n_services; slot++) {
-        if (supervisor->services[slot].facts.state != SERVICE_STOPPED)
+    for (uint32_t i = 0; i < supervisor->n_services; i++) {
+        if (supervisor->services[i]->facts.state != SERVICE_STOPPED)
             return true;
     }
     return false;
@@ -200,7 +200,7 @@ void supervisor_service_changed(struct service *service, bool state_changed)
     if (!state_changed || !supervisor->is_reconciled)
         return;
     for (size_t i = 0; i < service->n_dependents; i++) {
-        struct service *other = &supervisor->services[service->dependents[i]];
+        struct service *other = supervisor_at(supervisor, service->dependents[i]);
 
         if (other->facts.state == SERVICE_WAITING)
             service_recheck(other);
@@ -229,9 +229,9 @@ int supervisor_refuse_unknown(
     char names[ERROR_HINT_MAX] = "";
     size_t length = 0;
 
-    for (uint32_t slot = 0; slot < supervisor->n_services && length < sizeof names - 80; slot++) {
+    for (uint32_t i = 0; i < supervisor->n_services && length < sizeof names - 80; i++) {
         int added = snprintf(names + length, sizeof names - length, "%s%s",
-            slot > 0 ? ", " : "the services are ", supervisor->services[slot].name);
+            i > 0 ? ", " : "the services are ", supervisor->services[i]->name);
 
         length += added > 0 ? (size_t)added : 0;
     }
@@ -257,14 +257,14 @@ static size_t choose_all(
 {
     size_t n = 0;
 
-    for (uint32_t slot = 0; slot < supervisor->n_services; slot++) {
-        const struct service *service = &supervisor->services[slot];
+    for (uint32_t i = 0; i < supervisor->n_services; i++) {
+        const struct service *service = supervisor->services[i];
         bool restarts = kind == FLOCKS_OPERATION_KIND_RESTART;
 
         /* A restart of everything starts what starts with the daemon, too. */
         if (restarts ? service->facts.wanted || service->config->start
                      : is_meant_by_all(service, kind))
-            out_slots[n++] = slot;
+            out_slots[n++] = service->slot;
     }
     return n;
 }
@@ -298,6 +298,7 @@ static int choose(const struct supervisor *supervisor, const struct supervisor_r
     if (request->n_services > 0 && request->kind != FLOCKS_OPERATION_KIND_SHUTDOWN)
         return choose_named(supervisor, request, out_slots, out_n, error);
     *out_n = choose_all(supervisor, request->kind, out_slots);
+    qsort(out_slots, *out_n, sizeof *out_slots, compare_slots);
     return 0;
 }
 
@@ -382,7 +383,7 @@ int supervisor_begin(struct supervisor *supervisor, const struct supervisor_requ
     log_begin(operation);
     /* An operation is not forgotten in the turn in which it began: `operation` stays good. */
     for (size_t i = 0; i < operation->n_steps; i++)
-        supervisor_advance(&supervisor->services[operation->steps[i].slot]);
+        supervisor_advance(supervisor_at(supervisor, operation->steps[i].slot));
     /* Whoever is told the id may ask the next flocksd for it. */
     supervisor_save(supervisor);
     return 0;
@@ -486,7 +487,7 @@ static void expire(struct supervisor *supervisor, struct operation *operation)
 {
     for (size_t i = 0; i < operation->n_steps; i++) {
         struct operation_step *step = &operation->steps[i];
-        struct service *service = &supervisor->services[step->slot];
+        struct service *service = supervisor_at(supervisor, step->slot);
 
         if (has_step_ended(step))
             continue;
@@ -496,7 +497,7 @@ static void expire(struct supervisor *supervisor, struct operation *operation)
             end_step(service, step, FLOCKS_OPERATION_STATE_DEADLINE_EXCEEDED);
     }
     for (size_t i = 0; i < operation->n_steps; i++)
-        supervisor_advance(&supervisor->services[operation->steps[i].slot]);
+        supervisor_advance(supervisor_at(supervisor, operation->steps[i].slot));
     supervisor_mark_dirty(supervisor);
 }
 

@@ -32,9 +32,12 @@ struct supervisor {
     uint8_t *packed_config;
     size_t packed_config_len;
 
-    struct service *services; /* by slot, which is the order of the names */
+    struct service *
+        *services; /* in the order of their names; each lives where it is until it ends */
     uint32_t n_services;
-    uint32_t *task_owners; /* services that have exec probes, by KEEPER_SLOT_DAEMON - 1 - slot */
+    struct service **slots; /* by the keeper's slot; NULL: free */
+    uint32_t n_slots;
+    struct service **task_owners; /* that have exec probes, by KEEPER_SLOT_DAEMON - 1 - slot */
     uint32_t n_tasks;
     struct operations operations;
     size_t n_waits;
@@ -88,6 +91,11 @@ void supervisor_drop_waits(struct supervisor *supervisor);
 void supervisor_expire_operations(struct supervisor *supervisor);
 /* Tells whoever waits for what has changed, and main when a shutdown is done. */
 void supervisor_tell_waiters(struct supervisor *supervisor);
+/* Of a slot that the keeper, an operation or a dependency named; NULL: none any more. */
+static inline struct service *supervisor_at(const struct supervisor *supervisor, uint32_t slot)
+{
+    return slot < supervisor->n_slots ? supervisor->slots[slot] : NULL;
+}
 struct service *supervisor_find(const struct supervisor *supervisor, const char *name);
 /* -STATUS_NOT_FOUND, with the names there are as hint. */
 int supervisor_refuse_unknown(
