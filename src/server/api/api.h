@@ -14,9 +14,6 @@
 #include "crpc/server.h"
 
 enum {
-    /* DaemonStatus.api_revision: grows by one with every addition a client could want to ask for.
-     */
-    API_REVISION = 1,
     /* Memory of one answer while it is put together (2,048 services with full outcomes need a
      * third); beyond: RESOURCE_EXHAUSTED. */
     API_ANSWER_BYTES = 24 * 1024 * 1024,

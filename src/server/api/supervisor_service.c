@@ -26,8 +26,6 @@ static void get_status(
             &response, &error) < 0) {
         api_fail(flocks_get_status_base(call), &error, NULL);
     } else {
-        if (response.daemon)
-            response.daemon->api_revision = API_REVISION;
         flocks_get_status_reply(call, &response);
     }
     arena_deinit(&arena);

@@ -82,7 +82,7 @@ struct operation {
     size_t n_steps;
     size_t n_ended;
     struct operation_step *steps;
-    struct packed packed; /* state_codec.c's; of one that has ended */
+    struct packed packed; /* state_save.c's; of one that has ended */
 };
 
 struct operations {

@@ -124,7 +124,7 @@ struct service {
     unsigned depth;                /* of service_feed */
     enum service_state told_state; /* last one logged */
     bool is_advancing;
-    struct packed packed; /* state_codec.c's */
+    struct packed packed; /* state_save.c's */
 };
 
 /* Endpoints, policy and names from its configuration. INVALID_ARGUMENT: a host that is no address.

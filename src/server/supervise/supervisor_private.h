@@ -101,7 +101,7 @@ struct service *supervisor_find(const struct supervisor *supervisor, const char 
 int supervisor_refuse_unknown(
     const struct supervisor *supervisor, const char *name, struct error *error);
 
-/* state_codec.c: the state message <-> the supervisor. */
+/* state_save.c and state_load.c: the state message <-> the supervisor. */
 void state_save(struct supervisor *supervisor);
 NODISCARD int state_load_config(
     const struct state_store *store, flocks_get_config_response **out, struct error *error);

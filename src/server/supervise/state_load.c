@@ -1,0 +1,200 @@
+/* The supervisor as the state message told it. Nothing is decided: what does not fit is left out.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "flocks/state/v1/state.names.h"
+
+#include "server/supervise/supervisor_private.h"
+
+static state_snapshot *unpack(const struct state_store *store, struct error *error)
+{
+    const uint8_t *bytes;
+    size_t len;
+    state_snapshot *snapshot;
+
+    if (state_store_read(store, &bytes, &len) != 0) {
+        error_set(error, STATUS_DATA_LOSS, "there is no state to take over");
+        return NULL;
+    }
+    snapshot = (state_snapshot *)protobuf_c_message_unpack(
+        &flocks__state__v1__snapshot__descriptor, NULL, len, bytes);
+    if (snapshot == NULL)
+        error_set(error, STATUS_DATA_LOSS, "the state cannot be read");
+    return snapshot;
+}
+
+int state_load_config(
+    const struct state_store *store, flocks_get_config_response **out, struct error *error)
+{
+    state_snapshot *snapshot = unpack(store, error);
+
+    if (snapshot == NULL)
+        return -STATUS_DATA_LOSS;
+    *out = (flocks_get_config_response *)protobuf_c_message_unpack(
+        &flocks__v1__get_config_response__descriptor, NULL, snapshot->config.len,
+        snapshot->config.data);
+    protobuf_c_message_free_unpacked(&snapshot->base, NULL);
+    if (*out == NULL)
+        return error_set(error, STATUS_DATA_LOSS, "the configuration in the state cannot be read");
+    return 0;
+}
+
+static void load_signalled(
+    struct signalled_list *list, state_signalled *const *items, size_t n_items)
+{
+    for (size_t i = 0; i < n_items; i++) {
+        struct signalled item = {
+            .pid = items[i]->pid, .signal_number = items[i]->signal, .stray = items[i]->stray};
+
+        (void)snprintf(item.executable, sizeof item.executable, "%s", items[i]->executable);
+        signalled_add(list, &item);
+    }
+}
+
+/* A number that this version does not know would index a table. */
+static bool is_sane(const state_service *message)
+{
+    return message->state > 0 && message->state < SERVICE_STATE_END &&
+           message->next < SERVICE_NEXT_COUNT && message->cause < SERVICE_CAUSE_COUNT;
+}
+
+static void load_facts(struct service_facts *facts, const state_service *message)
+{
+    facts->state = (enum service_state)message->state;
+    facts->reason = message->reason;
+    facts->next = (enum service_next)message->next;
+    facts->cause = (enum service_cause)message->cause;
+    facts->wanted = message->wanted;
+    facts->prepared = message->prepared;
+    facts->skip_prepare = message->skip_prepare;
+    facts->trial = message->trial;
+    facts->killing = message->killing;
+    facts->leader_gone = message->leader_gone;
+    facts->spawning = message->spawning;
+    facts->generation = message->generation;
+    facts->last_run = message->last_run;
+    facts->run = message->run;
+    facts->restart_count = message->restart_count;
+    facts->burst = message->burst;
+    for (size_t i = 0; i < message->n_failures && i < SERVICE_CAUSE_COUNT; i++)
+        facts->failures[i] = message->failures[i];
+    facts->pid = message->pid;
+    facts->start_ticks = message->start_ticks;
+    facts->since_at = message->since_at_ms;
+    facts->due_at = message->due_at_ms;
+    facts->kill_at = message->kill_at_ms;
+    facts->spawned_at = message->spawned_at_ms;
+    (void)snprintf(facts->message, sizeof facts->message, "%s", message->message);
+}
+
+static void load_exits(struct service *service, const state_service *message)
+{
+    for (size_t i = 0; i < message->n_exits && i < SERVICE_EXITS_MAX; i++) {
+        const state_exit *record = message->exits[i];
+
+        service->exits[i] = (struct service_exit){.generation = record->generation,
+            .ended_wall_ns = record->ended_wall_ns,
+            .lived_ms = record->lived_ms,
+            .reason = record->reason,
+            .wait_status = record->wait_status,
+            .error = record->error};
+        service->n_exits = i + 1;
+    }
+}
+
+static void load_service(struct service *service, const state_service *message)
+{
+    load_facts(&service->facts, message);
+    service->since_wall_ns = message->since_wall_ns;
+    service->told_state = service->facts.state;
+    if (message->invocation.len == sizeof service->invocation)
+        memcpy(service->invocation, message->invocation.data, sizeof service->invocation);
+    if (service_facts_has_run(&service->facts)) {
+        service->identity.mark = message->mark;
+        service_identify(service);
+    }
+    service->swept = message->swept;
+    /* The last one may not have been written. */
+    service->last_task = message->last_task + 1;
+    load_signalled(&service->signalled, message->signalled, message->n_signalled);
+    load_exits(service, message);
+}
+
+static void load_step(struct operation_step *step, const state_step *message)
+{
+    step->slot = message->slot;
+    step->state = flocks_operation_state_from((int)message->state);
+    step->reason = message->reason;
+    (void)snprintf(step->message, sizeof step->message, "%s", message->message);
+    step->from_generation = message->from_generation;
+    step->to_generation = message->to_generation;
+    step->issued = message->issued;
+    step->launched = message->launched;
+    step->issued_at = message->issued_at_ms;
+    load_signalled(&step->signalled, message->signalled, message->n_signalled);
+}
+
+static bool steps_are_sane(const struct supervisor *supervisor, const state_operation *message)
+{
+    for (size_t i = 0; i < message->n_steps; i++) {
+        if (supervisor_at(supervisor, message->steps[i]->slot) == NULL)
+            return false;
+    }
+    return true;
+}
+
+static int load_operation(
+    struct supervisor *supervisor, const state_operation *message, struct error *error)
+{
+    struct operation *operation;
+
+    if (!steps_are_sane(supervisor, message))
+        return 0;
+    operation = operations_restore(&supervisor->operations, message->n_steps);
+    if (operation == NULL)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the operations");
+    (void)snprintf(operation->id, sizeof operation->id, "%s", message->id);
+    (void)snprintf(operation->request_id, sizeof operation->request_id, "%s", message->request_id);
+    operation->kind = flocks_operation_kind_from((int)message->kind);
+    operation->state = flocks_operation_state_from((int)message->state);
+    operation->began_wall_ns = message->began_wall_ns;
+    operation->ended_wall_ns = message->ended_wall_ns;
+    operation->ended_at = message->ended_at_ms;
+    operation->deadline_at = message->deadline_at_ms;
+    operation->deadline_wall_ns = message->deadline_wall_ns;
+    operation->requester_pid = message->requester_pid;
+    operation->requester_uid = message->requester_uid;
+    operation->joined = message->joined;
+    operation->revision = message->revision;
+    operation->skip_prepare = message->skip_prepare;
+    for (size_t i = 0; i < message->n_steps; i++) {
+        load_step(&operation->steps[i], message->steps[i]);
+        operation_restore_step(&supervisor->operations, &operation->steps[i]);
+    }
+    return 0;
+}
+
+int state_load(struct supervisor *supervisor, struct error *error)
+{
+    state_snapshot *snapshot = unpack(supervisor->store, error);
+    int result = 0;
+
+    if (snapshot == NULL)
+        return -STATUS_DATA_LOSS;
+    supervisor->exits_done = snapshot->exits_done;
+    supervisor->started_wall_ns = snapshot->started_wall_ns;
+    supervisor->is_leaving = snapshot->leaving;
+    supervisor->operations.next = snapshot->next_operation;
+    supervisor->operations.instance = snapshot->operation_instance;
+    for (size_t i = 0; i < snapshot->n_services; i++) {
+        struct service *service = supervisor_find(supervisor, snapshot->services[i]->name);
+
+        if (service != NULL && is_sane(snapshot->services[i]))
+            load_service(service, snapshot->services[i]);
+    }
+    for (size_t i = 0; i < snapshot->n_operations && result == 0; i++)
+        result = load_operation(supervisor, snapshot->operations[i], error);
+    protobuf_c_message_free_unpacked(&snapshot->base, NULL);
+    return result;
+}
