@@ -101,6 +101,18 @@ struct service *supervisor_find(const struct supervisor *supervisor, const char 
 int supervisor_refuse_unknown(
     const struct supervisor *supervisor, const char *name, struct error *error);
 
+/* supervisor_services.c */
+/* One service per entry of the configuration, each in the slot of its place by name. */
+NODISCARD int supervisor_make_services(struct supervisor *supervisor, struct error *error);
+/* Memory only: its timer is closed or was never opened. */
+void supervisor_free_service(struct service *service);
+/* Idempotent, so a take-over does it too: the flocksd before may have died in the middle. */
+NODISCARD int supervisor_register_outputs(struct supervisor *supervisor, struct error *error);
+
+/* supervisor_keeper.c */
+/* Asks for the keeper's children; its news are heard from then on. */
+NODISCARD int supervisor_reconcile(struct supervisor *supervisor, struct error *error);
+
 /* state_save.c and state_load.c: the state message <-> the supervisor. */
 void state_save(struct supervisor *supervisor);
 NODISCARD int state_load_config(
