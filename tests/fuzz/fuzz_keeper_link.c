@@ -258,13 +258,13 @@ static void say_welcome(unsigned kind, const uint8_t *bytes, size_t len)
 {
     static const uint8_t WELCOME[] = {
         0x08, 1, 0x18, 1, 0x32, 16, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
-    const int fds[] = {memory_fd, memory_fd, memory_fd};
+    const int fds[] = {memory_fd, memory_fd, memory_fd, memory_fd};
     if ((kind & STEP_KIND_MASK) % STEP_COUNT == STEP_RAW)
         send_packet(bytes, len, (kind & STEP_HAS_DESCRIPTORS) != 0);
     else if (len == 0)
-        answer(1, WELCOME, sizeof WELCOME, fds, 3, 0);
+        answer(1, WELCOME, sizeof WELCOME, fds, 4, 0);
     else
-        answer(1, bytes, len, fds, kind % 4, (kind & STEP_IS_FAILURE) != 0 ? (int)(len % 20) : 0);
+        answer(1, bytes, len, fds, kind % 5, (kind & STEP_IS_FAILURE) != 0 ? (int)(len % 20) : 0);
 }
 
 static size_t take_step(const uint8_t *data, size_t size, size_t at, size_t *out_len)
@@ -316,6 +316,7 @@ static void run(const uint8_t *data, size_t size)
         run_steps(data, size, at);
         fd_close(&welcome.state_fd);
         fd_close(&welcome.listener_fd);
+        fd_close(&welcome.notify_fd);
     } else {
         assert(error.text[0] != '\0');
     }

@@ -283,7 +283,7 @@ static void keeper_begin(void)
     keeper.lock_fd = keeper.log_fd = -1;
     keeper.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     keeper.ready_fd = dup(sealed_fd);
-    keeper.state_fd = keeper.listener_fd = unsealed_fd;
+    keeper.state_fd = keeper.listener_fd = keeper.notify_fd = unsealed_fd;
     children_init(&keeper.children);
     int failure = outputs_init(&keeper.outputs, DESCRIPTORS_FOR_OUTPUTS);
     assert(failure == 0);

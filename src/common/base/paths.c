@@ -14,8 +14,12 @@
 #include "common/base/fd.h"
 
 static const char SOCKET_NAME[] = "flocksd.sock";
+static const char NOTIFY_NAME[] = "notify.sock";
 
 enum {
+    /* Times that the fallbacks' directories are made: who ends at this moment removes empty ones.
+     */
+    FALLBACK_TRIES = 16,
     /* Longest text that sun_path holds with its NUL (unix(7)). */
     SOCKET_PATH_MAX = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1
 };
@@ -139,6 +143,23 @@ static uint64_t hash_text(const char *text)
     return hash;
 }
 
+/* /tmp/flocks-<uid>/<hash of root>, and what is in it. */
+static void fallback_path(const struct paths *paths, const char *name, char out[PATH_MAX])
+{
+    (void)snprintf(out, PATH_MAX, "/tmp/flocks-%u/%016llx%s%s", (unsigned)geteuid(),
+        (unsigned long long)hash_text(paths->root), name[0] != '\0' ? "/" : "", name);
+}
+
+static int resolve_notify(struct paths *out, struct error *error)
+{
+    int result = join(out->notify, out->run, NOTIFY_NAME, error);
+    if (result != 0 || strlen(out->notify) <= SOCKET_PATH_MAX)
+        return result;
+    fallback_path(out, NOTIFY_NAME, out->notify);
+    out->notify_is_fallback = true;
+    return 0;
+}
+
 static int resolve_socket(struct paths *out, struct error *error)
 {
     const char *chosen = environment("FLOCKS_SOCKET");
@@ -153,8 +174,7 @@ static int resolve_socket(struct paths *out, struct error *error)
         error_set_hint(error, "choose a shorter path");
         return result;
     }
-    (void)snprintf(out->socket, sizeof out->socket, "/tmp/flocks-%u/%016llx/%s",
-        (unsigned)geteuid(), (unsigned long long)hash_text(out->root), SOCKET_NAME);
+    fallback_path(out, SOCKET_NAME, out->socket);
     out->socket_is_fallback = true;
     return 0;
 }
@@ -173,6 +193,8 @@ int paths_resolve(const char *root, const char *config, struct paths *out, struc
         result = resolve_config(config, out, error);
     if (result == 0)
         result = resolve_socket(out, error);
+    if (result == 0)
+        result = resolve_notify(out, error);
     return result;
 }
 
@@ -255,18 +277,29 @@ static int link_fallback(const struct paths *paths, struct error *error)
 static int prepare_fallback(const struct paths *paths, bool *out_repaired, struct error *error)
 {
     char directory[PATH_MAX];
-    (void)snprintf(directory, sizeof directory, "%s", paths->socket);
-    char *end = strrchr(directory, '/');
-    *end = '\0';
+    fallback_path(paths, "", directory);
     char *middle = strrchr(directory, '/');
-    *middle = '\0';
-    int result = prepare_directory(directory, out_repaired, error);
-    *middle = '/';
-    if (result == 0)
+    for (int left = FALLBACK_TRIES;; left--) {
+        *middle = '\0';
+        int result = prepare_directory(directory, out_repaired, error);
+        *middle = '/';
+        if (result != 0)
+            return result;
         result = prepare_directory(directory, out_repaired, error);
-    if (result == 0)
-        result = link_fallback(paths, error);
-    return result;
+        if (result != -STATUS_NOT_FOUND || left == 0)
+            return result;
+    }
+}
+
+void paths_remove_fallback(const struct paths *paths)
+{
+    char directory[PATH_MAX];
+    if (!paths->socket_is_fallback && !paths->notify_is_fallback)
+        return;
+    fallback_path(paths, "", directory);
+    (void)rmdir(directory);
+    *strrchr(directory, '/') = '\0';
+    (void)rmdir(directory);
 }
 
 int paths_prepare(const struct paths *paths, bool *out_repaired, struct error *error)
@@ -279,8 +312,10 @@ int paths_prepare(const struct paths *paths, bool *out_repaired, struct error *e
         result = prepare_directory(paths->run, out_repaired, error);
     if (result == 0)
         result = prepare_directory(paths->logs, out_repaired, error);
-    if (result == 0 && paths->socket_is_fallback)
+    if (result == 0 && (paths->socket_is_fallback || paths->notify_is_fallback))
         result = prepare_fallback(paths, out_repaired, error);
+    if (result == 0 && paths->socket_is_fallback)
+        result = link_fallback(paths, error);
     return result;
 }
 

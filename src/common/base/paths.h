@@ -20,6 +20,10 @@ struct paths {
      * root>/flocksd.sock (directory 0700, ours, checked) and <root>/run/flocksd.sock is a symbolic
      * link to it. */
     bool socket_is_fallback;
+    /* <root>/run/notify.sock, where services send what sd_notify(3) says; too long a path: beside
+     * the socket's fallback. */
+    char notify[PATH_MAX];
+    bool notify_is_fallback;
 };
 
 /* Root: `root` if not NULL, else FLOCKS_ROOT, else ~/.flocks. Configuration: `config` if not NULL,
@@ -28,10 +32,15 @@ struct paths {
 NODISCARD int paths_resolve(
     const char *root, const char *config, struct paths *out, struct error *error);
 
-/* Makes root, run, logs (and the fallback's directory) with mode 0700. A root or run directory that
+/* Makes root, run, logs (and the fallbacks' directory) with mode 0700. A root or run directory that
  * others may write to is refused, with the command that repairs it; one that others may only read
  * is repaired (chmod 0700), and *out_repaired says so. Not ours (owner): refused. */
 NODISCARD int paths_prepare(const struct paths *paths, bool *out_repaired, struct error *error);
+
+/* Removes the fallbacks' directories if nothing is in them any more. What paths_prepare has made
+ * for somebody who has not yet bound a socket there may go with them: whoever holds the lock
+ * prepares again. */
+void paths_remove_fallback(const struct paths *paths);
 
 /* Directory of the running program, from /proc/self/exe. */
 NODISCARD int paths_program_directory(char out[PATH_MAX], struct error *error);

@@ -184,6 +184,7 @@ static int open_supervisor(
         .link = daemon->link,
         .paths = &daemon->paths,
         .state_fd = daemon->welcome.state_fd,
+        .notify_fd = daemon->welcome.notify_fd,
         .keeper_pid = daemon->welcome.keeper_pid,
         .keeper_version = daemon->welcome.keeper_version,
         .earlier_starts = daemon->welcome.earlier_starts,
@@ -285,7 +286,7 @@ static enum daemon_exit serve(struct daemon *daemon, const struct options *optio
 
 enum daemon_exit daemon_run(const struct options *options)
 {
-    static struct daemon daemon = {.welcome = {.state_fd = -1, .listener_fd = -1}};
+    static struct daemon daemon = {.welcome = {.state_fd = -1, .listener_fd = -1, .notify_fd = -1}};
     struct error error = ERROR_INIT;
     enum daemon_exit code;
 
@@ -296,6 +297,7 @@ enum daemon_exit daemon_run(const struct options *options)
     }
     code = serve(&daemon, options);
     fd_close(&daemon.welcome.listener_fd);
+    fd_close(&daemon.welcome.notify_fd);
     fd_close(&daemon.welcome.state_fd);
     (void)uv_loop_close(&daemon.loop);
     return code;

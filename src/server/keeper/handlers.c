@@ -31,7 +31,8 @@ static enum rpc_code hello(
     keeper->link.reply_fds[0] = keeper->state_fd;
     keeper->link.reply_fds[1] = keeper->outputs.shared_fd;
     keeper->link.reply_fds[2] = keeper->listener_fd;
-    keeper->link.n_reply_fds = 3;
+    keeper->link.reply_fds[3] = keeper->notify_fd;
+    keeper->link.n_reply_fds = KEEPER_WELCOME_DESCRIPTORS;
     return RPC_OK;
 }
 

@@ -40,14 +40,14 @@ int instance_lock(const struct paths *paths, int *out_lock_fd, struct error *err
     return 0;
 }
 
-static int socket_address(const struct paths *paths, struct sockaddr_un *out, struct error *error)
+static int socket_address(const char *path, struct sockaddr_un *out, struct error *error)
 {
     *out = (struct sockaddr_un){.sun_family = AF_UNIX};
-    size_t length = strlen(paths->socket);
+    size_t length = strlen(path);
     if (length >= sizeof out->sun_path)
         return error_set(error, STATUS_INVALID_ARGUMENT, "socket path is longer than %zu bytes: %s",
-            sizeof out->sun_path - 1, paths->socket);
-    memcpy(out->sun_path, paths->socket, length + 1);
+            sizeof out->sun_path - 1, path);
+    memcpy(out->sun_path, path, length + 1);
     return 0;
 }
 
@@ -105,15 +105,14 @@ static int make_link(const struct paths *paths, struct error *error)
     return 0;
 }
 
-int instance_listen(const struct paths *paths, int *out_listener_fd, struct error *error)
+/* A socket that only its owner may connect to. */
+static int bind_socket(int type, const char *path, int *out_fd, struct error *error)
 {
     struct sockaddr_un address;
-    int result = socket_address(paths, &address, error);
-    if (result == 0)
-        result = remove_dead_socket(paths, &address, error);
+    int result = socket_address(path, &address, error);
     if (result != 0)
         return result;
-    CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    CLEANUP(fd_close) int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return error_set_errno(error, errno, "create a socket");
     mode_t old_mask = umask(0177);
@@ -121,22 +120,52 @@ int instance_listen(const struct paths *paths, int *out_listener_fd, struct erro
     int bind_error = errno;
     (void)umask(old_mask);
     if (bound != 0)
-        return error_set_errno(error, bind_error, "bind %s", paths->socket);
-    if (listen(fd, SOMAXCONN) != 0)
-        return error_set_errno(error, errno, "listen at %s", paths->socket);
-    result = make_link(paths, error);
+        return error_set_errno(error, bind_error, "bind %s", path);
+    *out_fd = fd_take(&fd);
+    return 0;
+}
+
+int instance_listen(const struct paths *paths, int *out_listener_fd, struct error *error)
+{
+    CLEANUP(fd_close) int fd = -1;
+    struct sockaddr_un address;
+    int result = socket_address(paths->socket, &address, error);
+    if (result == 0)
+        result = remove_dead_socket(paths, &address, error);
+    if (result == 0)
+        result = bind_socket(SOCK_STREAM, paths->socket, &fd, error);
+    if (result == 0 && listen(fd, SOMAXCONN) != 0)
+        result = error_set_errno(error, errno, "listen at %s", paths->socket);
+    if (result == 0)
+        result = make_link(paths, error);
     if (result == 0)
         *out_listener_fd = fd_take(&fd);
     return result;
 }
 
-void instance_unlink_socket(const struct paths *paths)
+int instance_bind_notify(const struct paths *paths, int *out_notify_fd, struct error *error)
+{
+    CLEANUP(fd_close) int fd = -1;
+    /* The lock is ours, so is the name. */
+    if (unlink(paths->notify) != 0 && errno != ENOENT)
+        return error_set_errno(error, errno, "remove %s", paths->notify);
+    int result = bind_socket(SOCK_DGRAM, paths->notify, &fd, error);
+    if (result == 0 && setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int)) != 0)
+        result = error_set_errno(error, errno, "ask for credentials at %s", paths->notify);
+    if (result == 0)
+        *out_notify_fd = fd_take(&fd);
+    return result;
+}
+
+void instance_unlink_sockets(const struct paths *paths)
 {
     char path[PATH_MAX + 16];
     link_path(paths, path);
     if (paths->socket_is_fallback)
         (void)unlink(path);
     (void)unlink(paths->socket);
+    (void)unlink(paths->notify);
+    paths_remove_fallback(paths);
 }
 
 void instance_tell(int *fd, const char *word, const char *text)

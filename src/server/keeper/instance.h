@@ -19,8 +19,13 @@ NODISCARD int instance_lock(const struct paths *paths, int *out_lock_fd, struct 
  * socket in its place is removed; one that answers, or anything else, is ALREADY_EXISTS. */
 NODISCARD int instance_listen(const struct paths *paths, int *out_listener_fd, struct error *error);
 
-/* Removes the socket's name (and the link to it). */
-void instance_unlink_socket(const struct paths *paths);
+/* Binds the socket for sd_notify(3) at paths->notify (datagrams with their senders' credentials;
+ * mode 0600, non-blocking). Only while the lock is held. */
+NODISCARD int instance_bind_notify(
+    const struct paths *paths, int *out_notify_fd, struct error *error);
+
+/* Removes the sockets' names, and the link and the directory that a long root needs. */
+void instance_unlink_sockets(const struct paths *paths);
 
 /* Writes `word`, a space and `text` if there is one, and a newline to *fd; closes it. Nothing when
  * it is -1: the word is given once. Never blocks for a pipe that has room for a line. */

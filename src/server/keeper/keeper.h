@@ -17,6 +17,8 @@ enum {
 
     /* One packet of the link, either way; a longer one breaks the link. */
     KEEPER_PACKET_BYTES = 16 * 1024,
+    /* With the answer to Hello: state, counters, listening socket, notify socket. */
+    KEEPER_WELCOME_DESCRIPTORS = 4,
     /* Descriptors with one packet: the arguments and those of the child. */
     KEEPER_PACKET_DESCRIPTORS = 1 + 16,
     /* Argument and environment texts of one spawn together; the kernel's own bound is lower.

@@ -305,7 +305,7 @@ static int check_welcome(
     if (response->code > 0 && response->code < STATUS_CODE_COUNT)
         return error_set(error, (enum status_code)response->code, "keeper: %.*s",
             (int)response->message.len, (const char *)response->message.data);
-    if (response->code != 0 || n_fds != 3)
+    if (response->code != 0 || n_fds != KEEPER_WELCOME_DESCRIPTORS)
         return error_set(error, STATUS_INTERNAL, "the keeper's answer to Hello is not understood");
     return 0;
 }
@@ -330,6 +330,7 @@ static int take_welcome(struct keeper_link *link, const struct rpc_response_enve
         .was_ready = hello.was_ready,
         .state_fd = fd_take(&fds[0]),
         .listener_fd = fd_take(&fds[2]),
+        .notify_fd = fd_take(&fds[3]),
     };
     memcpy(out->invocation, hello.invocation, sizeof out->invocation);
     memcpy(out->keeper_version, hello.version, sizeof out->keeper_version);
@@ -415,6 +416,7 @@ int keeper_link_open(uv_loop_t *loop, int fd, struct keeper_link **out,
     if (failure != 0) {
         fd_close(&out_welcome->state_fd);
         fd_close(&out_welcome->listener_fd);
+        fd_close(&out_welcome->notify_fd);
         return error_set(
             error, STATUS_INTERNAL, "watch the keeper's link: %s", uv_strerror(failure));
     }

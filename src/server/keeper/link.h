@@ -91,6 +91,9 @@ struct keeper_welcome {
     int state_fd;
     /* Listening, non-blocking, close-on-exec; the keeper holds it as well. */
     int listener_fd;
+    /* Datagrams of sd_notify(3) with SO_PASSCRED, non-blocking, close-on-exec; bound at
+     * paths.notify. The keeper holds it as well, so that they wait while flocksd is replaced. */
+    int notify_fd;
     char keeper_version[32];
 };
 

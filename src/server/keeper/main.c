@@ -184,8 +184,13 @@ static int set_up(const struct keeper_options *options, struct error *error)
     int result = plan_server(options, error);
     if (result == 0)
         result = instance_lock(&keeper.paths, &keeper.lock_fd, error);
+    /* Again: what a keeper that ended a moment ago has removed. */
+    if (result == 0)
+        result = paths_prepare(&keeper.paths, &(bool){false}, error);
     if (result == 0)
         result = instance_listen(&keeper.paths, &keeper.listener_fd, error);
+    if (result == 0)
+        result = instance_bind_notify(&keeper.paths, &keeper.notify_fd, error);
     if (result == 0)
         result = inventory_create(keeper.paths.run, &keeper.inventory, error);
     if (result == 0)
@@ -213,7 +218,7 @@ static int fail(const struct error *error, int exit_code)
 static int serve(const struct keeper_options *options)
 {
     struct error error = ERROR_INIT;
-    keeper.lock_fd = keeper.listener_fd = keeper.state_fd = keeper.link.fd = -1;
+    keeper.lock_fd = keeper.listener_fd = keeper.notify_fd = keeper.state_fd = keeper.link.fd = -1;
     children_init(&keeper.children);
     keeper.ready_fd = options->ready_fd;
     keeper.is_foreground = options->foreground;

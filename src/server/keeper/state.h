@@ -99,6 +99,7 @@ struct keeper {
     struct paths paths;
     int lock_fd;
     int listener_fd;
+    int notify_fd;
     int state_fd;
     int ready_fd;
     int epoll_fd;

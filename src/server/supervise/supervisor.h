@@ -48,6 +48,8 @@ struct supervisor_setup {
     const struct paths *paths;
     /* The keeper's memfd; not used after the call. */
     int state_fd;
+    /* Datagrams of sd_notify(3), bound at paths->notify; borrowed until supervisor_close. -1: none. */
+    int notify_fd;
     /* As the keeper said Hello. */
     int32_t keeper_pid;
     const char *keeper_version;

@@ -124,6 +124,7 @@ static void open_supervisor(struct world *world, bool fresh, bool start)
         .link = &world->link,
         .paths = &world->paths,
         .state_fd = world->state_fd,
+        .notify_fd = -1,
         .keeper_pid = 1,
         .keeper_version = "test",
         .ended = on_ended,
