@@ -72,8 +72,7 @@ enum watch_phase {
 /* What is being observed of the present run (service_watch.c). */
 struct service_watch {
     enum watch_phase phase;
-    int64_t ports_due_at;      /* WATCH_SETTLE: its end */
-    int64_t lost_at;           /* since when a port is not its own; CLOCK_NEVER: all are */
+    int64_t settle_at;         /* WATCH_SETTLE: its end */
     const flocks_probe *probe; /* of the phase; NULL: none */
     struct probe_schedule schedule;
     struct probe *running;
@@ -84,6 +83,15 @@ struct service_watch {
 struct service_port {
     struct endpoint endpoint;
     struct listener_cache cache;
+};
+
+/* Whose sockets answer on its ports, the worst of them, as last looked at (service_ports.c). */
+struct service_listening {
+    uint32_t state;                /* flocks.v1.ListenerState */
+    uint16_t port;                 /* the one that `state` is about */
+    struct listener_holder holder; /* FOREIGN, also before a start; else zeroed */
+    int64_t due_at;                /* when they are looked at again */
+    int64_t lost_at;               /* since when a port is not its own; CLOCK_NEVER: all are */
 };
 
 struct service {
@@ -114,6 +122,7 @@ struct service {
     struct service_port *ports; /* most services have one or none */
     size_t n_ports;
     union endpoint_address address; /* that reaches its first port */
+    struct service_listening listening;
     struct service_watch watch;
     char problem[SERVICE_MESSAGE_SIZE]; /* why it is not ready yet; "" : nothing known */
     uint32_t task_slot;                 /* of its exec probes; SERVICE_NO_SLOT: has none */
@@ -175,10 +184,22 @@ void service_watch_end(struct service *service);
 /* Does what is due; may feed events. */
 void service_watch_turn(struct service *service, int64_t now);
 int64_t service_watch_due_at(const struct service *service);
-/* May it start: NULL, or why not, in words; *out_reason says which (flocks.v1.StateReason). */
-bool service_ports_are_free(struct service *service, char *out_message, size_t out_size);
+/* Ports and probe are well: RECOVERED, if it was DEGRADED. */
+void service_watch_recover(struct service *service);
 /* The exec probe in its task slot ended. */
 void service_task_exited(struct service *service, const struct keeper_exit *exit);
+
+/* service_ports.c */
+/* Does nobody hold a port of it? Else why not, in words. */
+bool service_ports_are_free(struct service *service, char *out_message, size_t out_size);
+/* False: it has none that could be looked at. */
+bool service_ports_begin_starting(struct service *service, int64_t now);
+/* Is each its own? Else why not, in words. */
+bool service_ports_poll(struct service *service, int64_t now, char *out_message, size_t out_size);
+void service_ports_begin_serving(struct service *service, int64_t now);
+/* Looks at them, whether due or not; may feed events. */
+void service_ports_check(struct service *service, int64_t now);
+void service_ports_end(struct service *service);
 
 /* Runs one check by exec; the result comes to service_watch_result. */
 void service_task_start(struct service *service, const flocks_exec_check *check, int64_t now);

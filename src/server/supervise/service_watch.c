@@ -1,5 +1,5 @@
-/* What is observed of a running service: its ports, then its probes. Turns observations into the
- * machine's events; judges nothing but what probe_schedule.h and the listener's grace say. */
+/* What is observed of a running service: its ports (service_ports.c), then its probes. Turns
+ * observations into the machine's events; judges nothing but what probe_schedule.h says. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -24,41 +24,6 @@ static int64_t duration_ms(const Google__Protobuf__Duration *duration)
 static bool has_check(const flocks_probe *probe)
 {
     return probe != NULL && probe->check_case != FLOCKS__V1__PROBE__CHECK__NOT_SET;
-}
-
-/* ---- ports ---- */
-
-/* The worst of all its ports, in words unless OURS. A look that failed says nothing, and is taken
- * as it was. */
-static enum listener_answer look_at_ports(struct service *service,
-    const struct process_identity *identity, char *out_message, size_t out_size)
-{
-    struct supervisor *supervisor = service->owner;
-    enum listener_answer worst = LISTENER_OURS;
-
-    for (size_t i = 0; i < service->n_ports; i++) {
-        struct listener_observation seen;
-        int result = listener_lookup(supervisor->netlink, supervisor->scan,
-            &service->ports[i].endpoint, identity, &service->ports[i].cache, &seen, NULL);
-
-        if (result != 0)
-            continue;
-        if (i == 0 && seen.answer == LISTENER_OURS)
-            service->address = seen.address;
-        if (seen.answer == LISTENER_FOREIGN ||
-            (seen.answer == LISTENER_NONE && worst != LISTENER_FOREIGN)) {
-            worst = seen.answer;
-            listener_describe(&seen, out_message, out_size);
-        }
-    }
-    return worst;
-}
-
-bool service_ports_are_free(struct service *service, char *out_message, size_t out_size)
-{
-    if (service->n_ports == 0 || service->owner->netlink == NULL)
-        return true;
-    return look_at_ports(service, NULL, out_message, out_size) != LISTENER_FOREIGN;
 }
 
 /* ---- probes ---- */
@@ -127,8 +92,7 @@ static void begin_serving(struct service *service, int64_t now)
     if (probes != NULL)
         probe = has_check(probes->alive) ? probes->alive : probes->ready;
     service->watch.phase = WATCH_SERVING;
-    service->watch.lost_at = CLOCK_NEVER;
-    service->watch.ports_due_at = service->n_ports > 0 ? now + SERVICE_PORT_CHECK_MS : CLOCK_NEVER;
+    service_ports_begin_serving(service, now);
     use_probe(service, has_check(probe) ? probe : NULL, now);
     /* It has just passed one check: the next is a period away. */
     if (service->watch.probe != NULL && service->watch.schedule.due_at <= now)
@@ -140,7 +104,6 @@ static void next_phase(struct service *service, int64_t now)
 {
     const flocks_probes *probes = service->config->probes;
 
-    service->watch.ports_due_at = CLOCK_NEVER;
     if (service->watch.phase < WATCH_STARTUP && probes != NULL && has_check(probes->startup)) {
         service->watch.phase = WATCH_STARTUP;
         use_probe(service, probes->startup, now);
@@ -149,7 +112,7 @@ static void next_phase(struct service *service, int64_t now)
         use_probe(service, probes->ready, now);
     } else if (service->watch.phase == WATCH_OFF) {
         service->watch.phase = WATCH_SETTLE;
-        service->watch.ports_due_at = service->facts.spawned_at + SERVICE_SETTLE_MS;
+        service->watch.settle_at = service->facts.spawned_at + SERVICE_SETTLE_MS;
     } else {
         service_observe(service, SERVICE_EVENT_READY, 0, NULL);
     }
@@ -165,14 +128,11 @@ void service_watch_begin(struct service *service, int64_t now)
             begin_serving(service, now);
         return;
     }
-    *watch = (struct service_watch){.phase = WATCH_OFF,
-        .ports_due_at = CLOCK_NEVER,
-        .lost_at = CLOCK_NEVER,
-        .task_due_at = CLOCK_NEVER};
+    *watch = (struct service_watch){
+        .phase = WATCH_OFF, .settle_at = CLOCK_NEVER, .task_due_at = CLOCK_NEVER};
     service->problem[0] = '\0';
-    if (service->n_ports > 0 && service->owner->netlink != NULL) {
+    if (service_ports_begin_starting(service, now)) {
         watch->phase = WATCH_PORTS;
-        watch->ports_due_at = now + SERVICE_PORT_POLL_MS;
     } else {
         next_phase(service, now);
     }
@@ -181,6 +141,7 @@ void service_watch_begin(struct service *service, int64_t now)
 void service_watch_end(struct service *service)
 {
     cancel_probe(service);
+    service_ports_end(service);
     service->watch.phase = WATCH_OFF;
     service->watch.probe = NULL;
 }
@@ -192,10 +153,10 @@ static bool is_degraded_by_probe(const struct service *service)
     return service->watch.probe != NULL && service->watch.schedule.verdict == PROBE_VERDICT_FAILING;
 }
 
-static void recover_if_well(struct service *service)
+void service_watch_recover(struct service *service)
 {
     if (service->facts.state == SERVICE_DEGRADED && !is_degraded_by_probe(service) &&
-        service->watch.lost_at == CLOCK_NEVER)
+        service->listening.lost_at == CLOCK_NEVER)
         service_observe(service, SERVICE_EVENT_RECOVERED, 0, NULL);
 }
 
@@ -235,7 +196,7 @@ void service_watch_result(struct service *service, bool passed, const char *mess
         probe_failing(service, text);
     else if (changed && watch->schedule.verdict == PROBE_VERDICT_PASSING) {
         if (watch->phase == WATCH_SERVING)
-            recover_if_well(service);
+            service_watch_recover(service);
         else
             next_phase(service, now);
     }
@@ -374,54 +335,13 @@ static void start_probe(struct service *service, int64_t now)
 static void poll_ports(struct service *service, int64_t now)
 {
     char message[SERVICE_MESSAGE_SIZE] = "";
-    enum listener_answer answer =
-        look_at_ports(service, &service->identity, message, sizeof message);
 
-    if (answer == LISTENER_OURS) {
+    if (service_ports_poll(service, now, message, sizeof message)) {
         service->problem[0] = '\0';
         next_phase(service, now);
         return;
     }
     remember_start_problem(service, message);
-    service->watch.ports_due_at = now + SERVICE_PORT_POLL_MS;
-}
-
-static void ports_lost(struct service *service, const char *message, int64_t now)
-{
-    const flocks_listener_config *config = service->config->listener;
-    int64_t grace = config != NULL ? duration_ms(config->grace) : 0;
-    bool restarts = config == NULL || config->restart;
-
-    if (service->watch.lost_at == CLOCK_NEVER) {
-        service->watch.lost_at = now;
-        service_observe(
-            service, SERVICE_EVENT_UNHEALTHY, FLOCKS_STATE_REASON_LISTENER_LOST, message);
-    }
-    service->watch.ports_due_at = now + SERVICE_PORT_CHECK_MS;
-    if (!restarts)
-        return;
-    if (now - service->watch.lost_at >= grace) {
-        service_observe(
-            service, SERVICE_EVENT_UNRESPONSIVE, FLOCKS_STATE_REASON_LISTENER_LOST, message);
-        return;
-    }
-    if (service->watch.lost_at + grace < service->watch.ports_due_at)
-        service->watch.ports_due_at = service->watch.lost_at + grace;
-}
-
-static void check_ports(struct service *service, int64_t now)
-{
-    char message[SERVICE_MESSAGE_SIZE] = "";
-
-    if (service->n_ports == 0 || service->owner->netlink == NULL)
-        return;
-    service->watch.ports_due_at = now + SERVICE_PORT_CHECK_MS;
-    if (look_at_ports(service, &service->identity, message, sizeof message) == LISTENER_OURS) {
-        service->watch.lost_at = CLOCK_NEVER;
-        recover_if_well(service);
-        return;
-    }
-    ports_lost(service, message, now);
 }
 
 static bool is_probe_due(const struct service *service, int64_t now)
@@ -445,13 +365,13 @@ void service_watch_turn(struct service *service, int64_t now)
 {
     struct service_watch *watch = &service->watch;
 
-    if (watch->phase == WATCH_SETTLE && watch->ports_due_at <= now)
+    if (watch->phase == WATCH_SETTLE && watch->settle_at <= now)
         next_phase(service, now);
-    else if (watch->phase == WATCH_PORTS && watch->ports_due_at <= now)
+    else if (watch->phase == WATCH_PORTS && service->listening.due_at <= now)
         poll_ports(service, now);
     else if (watch->phase == WATCH_SERVING &&
-             (watch->ports_due_at <= now || is_probe_due(service, now)))
-        check_ports(service, now);
+             (service->listening.due_at <= now || is_probe_due(service, now)))
+        service_ports_check(service, now);
     /* What was seen may have ended the watch. */
     if (watch->task_running && watch->task_due_at <= now) {
         service_task_kill(service);
@@ -468,9 +388,10 @@ int64_t service_watch_due_at(const struct service *service)
 
     if (watch->phase == WATCH_OFF)
         return CLOCK_NEVER;
-    if (watch->phase == WATCH_SETTLE || watch->phase == WATCH_PORTS ||
-        watch->phase == WATCH_SERVING)
-        due_at = watch->ports_due_at;
+    if (watch->phase == WATCH_SETTLE)
+        due_at = watch->settle_at;
+    else if (watch->phase == WATCH_PORTS || watch->phase == WATCH_SERVING)
+        due_at = service->listening.due_at;
     if (watch->task_running && watch->task_due_at < due_at)
         due_at = watch->task_due_at;
     if (watch->probe != NULL && !watch->schedule.is_running && watch->schedule.due_at < due_at)
