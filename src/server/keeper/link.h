@@ -39,7 +39,11 @@ enum {
     /* Further descriptors given to one child. */
     KEEPER_CHILD_DESCRIPTORS_MAX = 16,
     /* Calls that may wait for their answers at once; beyond: RESOURCE_EXHAUSTED. */
-    KEEPER_CALLS_MAX = 8192
+    KEEPER_CALLS_MAX = 8192,
+    /* flocksd's state memory: two slots of 1 MiB and 1 KiB for each service, and behind them the
+     * ring of its events. Untouched pages cost nothing. */
+    KEEPER_STATE_SLOTS_BYTES = 2 * (1024 * 1024 + 1024 * KEEPER_SLOTS),
+    KEEPER_STATE_EVENTS_BYTES = 1024 * 1024
 };
 
 struct keeper_link;

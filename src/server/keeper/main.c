@@ -26,9 +26,7 @@ enum {
     EXIT_FAILED = 1,
     EXIT_USAGE = 2,
     EXIT_BUSY = 5,
-    /* Two slots of 1 MiB and 1 KiB for each service (docs/architecture.md, 3). Untouched pages cost
-       nothing. */
-    STATE_BYTES = 2 * (1024 * 1024 + 1024 * KEEPER_SLOTS),
+    STATE_BYTES = KEEPER_STATE_SLOTS_BYTES + KEEPER_STATE_EVENTS_BYTES,
     /* Of the daemon's own log, until flocksd registers it with the configuration's. */
     DAEMON_LOG_BYTES = 16 * 1024 * 1024,
     DAEMON_LOG_KEEP = 3

@@ -249,6 +249,7 @@ static void settle(struct service *service, const struct service_input *input)
     }
     service_arm(service);
     supervisor_mark_dirty(service->owner);
+    supervisor_status_changed(service);
     supervisor_service_changed(service, changed);
 }
 

@@ -3,10 +3,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+
+#include "server/keeper/link.h"
 
 enum { SLOTS = 2, MAGIC = 0x464c4b53 };
 
@@ -82,6 +85,13 @@ static void find_newest(struct state_store *store)
     }
 }
 
+static size_t slots_bytes(size_t size)
+{
+    bool has_events = size >= (size_t)KEEPER_STATE_SLOTS_BYTES + (size_t)KEEPER_STATE_EVENTS_BYTES;
+
+    return has_events ? (size_t)KEEPER_STATE_SLOTS_BYTES : size;
+}
+
 int state_store_open(int fd, struct state_store **out, struct error *error)
 {
     struct state_store *store;
@@ -95,7 +105,7 @@ int state_store_open(int fd, struct state_store **out, struct error *error)
     if (store == NULL)
         return error_set_errno(error, ENOMEM, "open the state memory");
     store->size = (size_t)status.st_size;
-    store->slot_size = store->size / SLOTS / 64 * 64;
+    store->slot_size = slots_bytes(store->size) / SLOTS / 64 * 64;
     store->memory = mmap(NULL, store->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (store->memory == MAP_FAILED) {
         free(store);
@@ -125,6 +135,14 @@ int state_store_read(const struct state_store *store, const uint8_t **out, size_
     *out = slot_contents(store, store->newest);
     *out_len = (size_t)header->length;
     return 0;
+}
+
+uint8_t *state_store_events(const struct state_store *store, size_t *out_len)
+{
+    size_t slots = slots_bytes(store->size);
+
+    *out_len = store->size - slots;
+    return *out_len > 0 ? store->memory + slots : NULL;
 }
 
 size_t state_store_capacity(const struct state_store *store)

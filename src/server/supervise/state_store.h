@@ -1,5 +1,6 @@
 /* Two slots in the keeper's memfd, written in turn, so that a death at any instant leaves the last
- * whole state. It knows nothing of what it stores. */
+ * whole state; and behind them the memory of the events (events.h). It knows nothing of what it
+ * stores. */
 #ifndef FLOCKS_SUPERVISE_STATE_STORE_H
 #define FLOCKS_SUPERVISE_STATE_STORE_H
 
@@ -37,6 +38,10 @@ enum state_store_condition {
  * now. */
 NODISCARD int state_store_read(
     const struct state_store *store, const uint8_t **out, size_t *out_len);
+
+/* The memory behind the slots; NULL where there is none: the keeper's is smaller than
+ * KEEPER_STATE_SLOTS_BYTES and KEEPER_STATE_EVENTS_BYTES together. */
+uint8_t *state_store_events(const struct state_store *store, size_t *out_len);
 
 /* Bytes that one state may have. */
 size_t state_store_capacity(const struct state_store *store);

@@ -66,6 +66,7 @@ static void on_lost(void *data, const struct error *error)
 
     log_error("keeper lost: ending the services", "error=\"%s\"", error->text);
     supervisor->is_lost = true;
+    supervisor_daemon_changed(supervisor);
     for (uint32_t i = 0; i < supervisor->n_services; i++)
         service_kill(supervisor->services[i]);
     supervisor_end(supervisor);
@@ -120,6 +121,7 @@ static void reconcile(
             kill_probe(supervisor, &children[i]);
     }
     supervisor->is_reconciled = true;
+    supervisor_daemon_changed(supervisor);
     for (uint32_t i = 0; i < supervisor->n_services; i++)
         reconcile_service(supervisor->services[i], children, n_children);
     for (uint32_t i = 0; i < supervisor->n_services; i++) {

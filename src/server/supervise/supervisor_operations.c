@@ -131,6 +131,7 @@ static void end_step(
     /* What was signalled belongs to whoever asked for the end. */
     step->signalled = service->signalled;
     service->signalled = (struct signalled_list){.n = 0};
+    supervisor_status_changed(service);
     operation_end_step(step, &outcome, clock_monotonic_ms(), clock_wall_ns());
     if (operation_has_ended(operation))
         log_end(operation);
@@ -378,8 +379,10 @@ int supervisor_begin(struct supervisor *supervisor, const struct supervisor_requ
     supervisor_mark_dirty(supervisor);
     if (result == OPERATIONS_JOINED)
         return 0;
-    if (request->kind == FLOCKS_OPERATION_KIND_SHUTDOWN)
+    if (request->kind == FLOCKS_OPERATION_KIND_SHUTDOWN) {
         supervisor->is_leaving = true;
+        supervisor_daemon_changed(supervisor);
+    }
     log_begin(operation);
     /* An operation is not forgotten in the turn in which it began: `operation` stays good. */
     for (size_t i = 0; i < operation->n_steps; i++)

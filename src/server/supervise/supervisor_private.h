@@ -113,6 +113,15 @@ NODISCARD int supervisor_register_outputs(struct supervisor *supervisor, struct 
 /* Asks for the keeper's children; its news are heard from then on. */
 NODISCARD int supervisor_reconcile(struct supervisor *supervisor, struct error *error);
 
+/* supervisor_events.c: what watchers will hear, once a turn and after the state has been written. An
+ * operation's change is marked by operation_touch. */
+/* Its status is another than the last event said; several changes of one turn are one event. */
+void supervisor_status_changed(struct service *service);
+/* The lease as it is now, complete; copied. */
+void supervisor_lease_changed(struct supervisor *supervisor, const flocks_lease *lease);
+/* The daemon's own status. */
+void supervisor_daemon_changed(struct supervisor *supervisor);
+
 /* state_save.c and state_load.c: the state message <-> the supervisor. */
 void state_save(struct supervisor *supervisor);
 NODISCARD int state_load_config(
