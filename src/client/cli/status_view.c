@@ -6,86 +6,92 @@
 #include "client/cli/endpoint.h"
 #include "client/cli/table.h"
 #include "client/cli/terminal.h"
-
-enum { AGE_MAX = 32, LABEL_MAX = 32, DETAIL_MAX = 400 };
+#include "client/cli/wording.h"
 
 /* ---- small texts ---- */
 
-static void age_text(int64_t seconds, char out[AGE_MAX])
-{
-    if (seconds < 0)
-        seconds = 0;
-    if (seconds < 60)
-        (void)snprintf(out, AGE_MAX, "%ds", (int)seconds);
-    else if (seconds < 3600)
-        (void)snprintf(out, AGE_MAX, "%dm %02ds", (int)(seconds / 60), (int)(seconds % 60));
-    else if (seconds < 86400)
-        (void)snprintf(out, AGE_MAX, "%dh %02dm", (int)(seconds / 3600), (int)(seconds / 60 % 60));
-    else
-        (void)snprintf(
-            out, AGE_MAX, "%lldd %02dh", (long long)(seconds / 86400), (int)(seconds / 3600 % 24));
-}
-
-static void state_label(int state, char out[LABEL_MAX])
-{
-    enum flocks_service_state known = flocks_service_state_from(state);
-    if (state != 0 && known == FLOCKS_SERVICE_STATE_UNSPECIFIED)
-        (void)snprintf(out, LABEL_MAX, "STATE(%d)", state);
-    else
-        (void)snprintf(out, LABEL_MAX, "%s", flocks_service_state_name(known));
-}
-
-static void daemon_label(int state, char out[LABEL_MAX])
+static const char *daemon_label(int state)
 {
     switch (flocks_daemon_state_from(state)) {
     case FLOCKS_DAEMON_STATE_NOT_RUNNING:
-        (void)snprintf(out, LABEL_MAX, "not running");
-        return;
+        return "not running";
     case FLOCKS_DAEMON_STATE_STARTING:
-        (void)snprintf(out, LABEL_MAX, "starting");
-        return;
+        return "starting";
     case FLOCKS_DAEMON_STATE_RUNNING:
-        (void)snprintf(out, LABEL_MAX, "running");
-        return;
+        return "running";
     case FLOCKS_DAEMON_STATE_STOPPING:
-        (void)snprintf(out, LABEL_MAX, "stopping");
-        return;
+        return "stopping";
     case FLOCKS_DAEMON_STATE_REPLACING:
-        (void)snprintf(out, LABEL_MAX, "being replaced");
-        return;
+        return "being replaced";
     case FLOCKS_DAEMON_STATE_UNSPECIFIED:
         break;
     }
-    (void)snprintf(out, LABEL_MAX, "STATE(%d)", state);
+    return NULL;
 }
 
-static enum terminal_color state_color(int state)
+static const flocks_lease *find_lease(const flocks_get_status_response *status, const char *id)
 {
-    switch (flocks_service_state_from(state)) {
-    case FLOCKS_SERVICE_STATE_HEALTHY:
-    case FLOCKS_SERVICE_STATE_COMPLETED:
-        return TERMINAL_GREEN;
-    case FLOCKS_SERVICE_STATE_FAILED:
-    case FLOCKS_SERVICE_STATE_DEGRADED:
-    case FLOCKS_SERVICE_STATE_BACKOFF:
-        return TERMINAL_RED;
-    case FLOCKS_SERVICE_STATE_STOPPED:
-        return TERMINAL_DIM;
-    case FLOCKS_SERVICE_STATE_UNSPECIFIED:
-    case FLOCKS_SERVICE_STATE_WAITING:
-    case FLOCKS_SERVICE_STATE_PREPARING:
-    case FLOCKS_SERVICE_STATE_STARTING:
-    case FLOCKS_SERVICE_STATE_STOPPING:
-    case FLOCKS_SERVICE_STATE_PAUSED:
-        break;
+    for (size_t i = 0; id[0] && i < status->n_leases; i++)
+        if (strcmp(status->leases[i]->id, id) == 0)
+            return status->leases[i];
+    return NULL;
+}
+
+/* Why it is where it is, when that is not simply well; a lease is told by its own clause. */
+static void trouble_text(const flocks_service_status *service, char *out, size_t size)
+{
+    enum flocks_state_reason reason = flocks_state_reason_from((int)service->reason);
+    if (service->last_error[0])
+        (void)snprintf(out, size, "%s", service->last_error);
+    else if (reason != FLOCKS_STATE_REASON_REQUESTED && reason != FLOCKS_STATE_REASON_LEASE_HELD)
+        (void)snprintf(out, size, "%s", wording_reason((int)service->reason).text);
+}
+
+static void lease_text(
+    const flocks_service_status *service, const flocks_lease *lease, char *out, size_t size)
+{
+    bool is_paused = service->state == FLOCKS_SERVICE_STATE_PAUSED;
+    (void)snprintf(out, size, "%s %s", is_paused ? "paused by" : "held by",
+        lease ? lease->owner : service->lease_id);
+    size_t len = strlen(out);
+    if (lease && lease->remaining)
+        (void)snprintf(
+            out + len, size - len, ", %s left", wording_age(lease->remaining->seconds).text);
+}
+
+/* Appends a clause; what does not fit is cut. */
+static void add_clause(char out[STATUS_DETAIL_MAX], const char *clause)
+{
+    size_t len = strlen(out);
+    if (clause[0])
+        (void)snprintf(out + len, STATUS_DETAIL_MAX - len, "%s%s", len > 0 ? "; " : "", clause);
+}
+
+void status_view_detail(const flocks_service_status *service, const flocks_lease *lease,
+    int64_t now_s, char out[STATUS_DETAIL_MAX])
+{
+    char clause[STATUS_DETAIL_MAX / 2] = "";
+    bool is_well = wording_is_well((int)service->state);
+    out[0] = '\0';
+    if (!is_well)
+        trouble_text(service, clause, sizeof(clause));
+    else if (!service->notified_status[0] && service->restart_count > 0 && service->last_error[0])
+        (void)snprintf(clause, sizeof(clause), "last: %s", service->last_error);
+    add_clause(out, clause);
+    if (service->retry_at) {
+        size_t len = strlen(out);
+        (void)snprintf(out + len, STATUS_DETAIL_MAX - len, "%s(next try in %s)", len > 0 ? " " : "",
+            wording_age(service->retry_at->seconds - now_s).text);
     }
-    return TERMINAL_YELLOW;
-}
-
-static bool is_well(int state)
-{
-    enum flocks_service_state known = flocks_service_state_from(state);
-    return known == FLOCKS_SERVICE_STATE_HEALTHY || known == FLOCKS_SERVICE_STATE_COMPLETED;
+    add_clause(out, service->notified_status);
+    /* A foreign holder is the trouble itself, and told already. */
+    bool runs = service->pid > 0 && service->listener != FLOCKS_LISTENER_STATE_NONE;
+    if (runs || !out[0])
+        add_clause(out, wording_listener((int)service->listener).text);
+    clause[0] = '\0';
+    if (service->lease_id[0])
+        lease_text(service, lease, clause, sizeof(clause));
+    add_clause(out, clause);
 }
 
 /* ---- parts ---- */
@@ -93,70 +99,48 @@ static bool is_well(int state)
 static void print_daemon(const struct status_view *view, FILE *stream)
 {
     const flocks_daemon_status *daemon = view->status->daemon;
-    char label[LABEL_MAX];
-    daemon_label(daemon ? (int)daemon->state : FLOCKS_DAEMON_STATE_NOT_RUNNING, label);
-    fprintf(stream, "%sflocks%s %s", terminal_color(TERMINAL_BOLD, view->color),
-        terminal_reset(view->color), label);
+    int state = daemon ? (int)daemon->state : FLOCKS_DAEMON_STATE_NOT_RUNNING;
+    fprintf(stream, "%sflocks%s ", terminal_color(TERMINAL_BOLD, view->color),
+        terminal_reset(view->color));
+    if (daemon_label(state))
+        fputs(daemon_label(state), stream);
+    else
+        fprintf(stream, "STATE(%d)", state);
     if (daemon && daemon->pid > 0) {
-        char age[AGE_MAX] = "";
+        fprintf(stream, ", version %s, pid %d, keeper %d", daemon->version, daemon->pid,
+            daemon->keeper_pid);
         if (daemon->started_at)
-            age_text(view->now_s - daemon->started_at->seconds, age);
-        fprintf(stream, ", version %s, pid %d, keeper %d%s%s", daemon->version, daemon->pid,
-            daemon->keeper_pid, age[0] ? ", up " : "", age);
+            fprintf(stream, ", up %s", wording_age(view->now_s - daemon->started_at->seconds).text);
         if (daemon->takeovers > 0)
             fprintf(stream, ", taken over %u time%s", daemon->takeovers,
                 daemon->takeovers == 1 ? "" : "s");
     }
     fprintf(stream, "\nroot %s\n", view->paths->root);
     if (daemon && daemon->config_changed)
-        fprintf(stream, "%s was changed since; `flocks restart` applies it\n", view->paths->config);
+        fprintf(stream, "%s was changed since; `flocks config plan` shows what applying it does\n",
+            view->paths->config);
     if (daemon && daemon->read_only_disk)
         fputs("the disk cannot be written: output of the services is being lost\n", stream);
-}
-
-/* Why it is not simply well; "" when there is nothing to say. */
-static void detail_text(
-    const struct status_view *view, const flocks_service_status *service, char out[DETAIL_MAX])
-{
-    char retry[AGE_MAX + 16] = "";
-    out[0] = '\0';
-    if (service->retry_at) {
-        char age[AGE_MAX];
-        age_text(service->retry_at->seconds - view->now_s, age);
-        (void)snprintf(retry, sizeof(retry), " (next try in %s)", age);
-    }
-    enum flocks_state_reason reason = flocks_state_reason_from((int)service->reason);
-    bool says_more =
-        reason != FLOCKS_STATE_REASON_UNSPECIFIED && reason != FLOCKS_STATE_REASON_REQUESTED;
-    if (!is_well((int)service->state) && service->last_error[0])
-        (void)snprintf(out, DETAIL_MAX, "%s%s", service->last_error, retry);
-    else if (!is_well((int)service->state) && says_more)
-        (void)snprintf(out, DETAIL_MAX, "%s%s", flocks_state_reason_name(reason), retry);
-    else if (service->notified_status[0])
-        (void)snprintf(out, DETAIL_MAX, "%s", service->notified_status);
-    else if (service->restart_count > 0 && service->last_error[0])
-        (void)snprintf(out, DETAIL_MAX, "last: %s", service->last_error);
 }
 
 static void add_service(
     const struct status_view *view, const flocks_service_status *service, struct table *table)
 {
-    char label[LABEL_MAX];
     char url[ENDPOINT_URL_MAX];
-    char age[AGE_MAX] = "";
-    char detail[DETAIL_MAX];
-    state_label((int)service->state, label);
+    char detail[STATUS_DETAIL_MAX];
+    struct wording age = {"-"};
     endpoint_url(service->host, service->port, url);
     if (service->since)
-        age_text(view->now_s - service->since->seconds, age);
-    detail_text(view, service, detail);
+        age = wording_age(view->now_s - service->since->seconds);
+    status_view_detail(service, find_lease(view->status, service->lease_id), view->now_s, detail);
     table_cell(table, TERMINAL_PLAIN, "%s", service->name);
-    table_cell(table, state_color((int)service->state), "%s", label);
+    table_cell(table, wording_state_color((int)service->state), "%s",
+        wording_state((int)service->state).text);
     if (service->pid > 0)
         table_cell(table, TERMINAL_PLAIN, "%d", service->pid);
     else
         table_cell(table, TERMINAL_PLAIN, "-");
-    table_cell(table, TERMINAL_PLAIN, "%s", age[0] ? age : "-");
+    table_cell(table, TERMINAL_PLAIN, "%s", age.text);
     table_cell(table, service->restart_count > 0 ? TERMINAL_YELLOW : TERMINAL_PLAIN, "%u",
         service->restart_count);
     table_cell(table, TERMINAL_PLAIN, "%s", url[0] ? url : "-");
@@ -188,7 +172,10 @@ static void print_leases(const struct status_view *view, FILE *stream)
         const flocks_lease *lease = status->leases[i];
         fprintf(stream, "%slease %s of ", i == 0 ? "\n" : "", lease->id);
         terminal_print_escaped(stream, lease->owner);
-        fputs(": ", stream);
+        fprintf(stream, " (%s", wording_phase((int)lease->phase).text);
+        if (lease->remaining)
+            fprintf(stream, ", %s left", wording_age(lease->remaining->seconds).text);
+        fputs("): ", stream);
         terminal_print_escaped(stream, lease->reason);
         fputc('\n', stream);
     }
@@ -245,11 +232,11 @@ enum outcome status_view_judge(
 {
     for (size_t i = 0; i < n_names; i++) {
         const flocks_service_status *service = status_view_find(status, names[i]);
-        if (!service || !is_well((int)service->state))
+        if (!service || !wording_is_well((int)service->state))
             return OUTCOME_FAILED;
     }
     for (size_t i = 0; n_names == 0 && i < status->n_services; i++)
-        if (status->services[i]->wanted && !is_well((int)status->services[i]->state))
+        if (status->services[i]->wanted && !wording_is_well((int)status->services[i]->state))
             return OUTCOME_FAILED;
     return OUTCOME_DONE;
 }

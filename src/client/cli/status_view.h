@@ -12,6 +12,11 @@
 #include "client/cli/outcome.h"
 #include "common/base/paths.h"
 
+enum {
+    /* Longer ones are cut. */
+    STATUS_DETAIL_MAX = 480
+};
+
 struct status_view {
     const flocks_get_status_response *status;
     const struct paths *paths;
@@ -27,6 +32,12 @@ bool status_view_print(const struct status_view *view, FILE *stream);
  * A name that the response lacks is FAILED. */
 enum outcome status_view_judge(
     const flocks_get_status_response *status, const char *const *names, size_t n_names);
+
+/* What the state alone does not say: what went wrong, when it is tried again, what it says of
+ * itself, whose the listener is, who holds it. "" when there is nothing; as it came, not made safe.
+ * `lease` is that of service->lease_id, NULL: not known. */
+void status_view_detail(const flocks_service_status *service, const flocks_lease *lease,
+    int64_t now_s, char out[STATUS_DETAIL_MAX]);
 
 /* NULL: no such service in the response. */
 const flocks_service_status *status_view_find(

@@ -1,4 +1,4 @@
-/* Cells in one growing array; widths are counted in characters, not bytes. */
+/* Cells in one growing array; widths are counted in columns, not bytes. */
 #include "client/cli/table.h"
 
 #include <assert.h>
@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "client/cli/safe_text.h"
 
 enum {
     /* Between two columns. */
@@ -29,15 +31,6 @@ struct table {
     bool cell_lost;
 };
 
-/* Code points; combining and wide characters are not told apart. */
-static size_t display_width(const char *text)
-{
-    size_t width = 0;
-    for (const char *p = text; *p; p++)
-        width += ((unsigned char)*p & 0xc0) != 0x80;
-    return width;
-}
-
 struct table *table_new(const char *const *headings, size_t n_columns)
 {
     assert(n_columns > 0 && n_columns <= TABLE_COLUMNS_MAX);
@@ -47,7 +40,7 @@ struct table *table_new(const char *const *headings, size_t n_columns)
     table->headings = headings;
     table->n_columns = n_columns;
     for (size_t i = 0; i < n_columns; i++)
-        table->widths[i] = display_width(headings[i]);
+        table->widths[i] = safe_text_columns(headings[i]);
     return table;
 }
 
@@ -74,30 +67,25 @@ static bool make_room(struct table *table)
     return true;
 }
 
-static void blank_controls(char *text)
-{
-    for (char *p = text; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = '?';
-}
-
 void table_cell(struct table *table, enum terminal_color color, const char *format, ...)
 {
     char text[CELL_MAX];
+    char safe[CELL_MAX * (SAFE_TEXT_FORM_SIZE - 1)];
     va_list arguments;
     va_start(arguments, format);
     /* clang 14 takes va_start for nothing here. */
     // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized)
     int len = vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    char *copy = len >= 0 && make_room(table) ? strdup(text) : NULL;
+    if (len >= 0)
+        safe_text_copy(text, safe, sizeof(safe));
+    char *copy = len >= 0 && make_room(table) ? strdup(safe) : NULL;
     if (!copy) {
         table->cell_lost = true;
         return;
     }
-    blank_controls(copy);
     size_t column = table->n_cells % table->n_columns;
-    size_t width = display_width(copy);
+    size_t width = safe_text_columns(copy);
     if (width > table->widths[column])
         table->widths[column] = width;
     table->cells[table->n_cells++] = (struct cell){.text = copy, .color = color};
@@ -106,7 +94,7 @@ void table_cell(struct table *table, enum terminal_color color, const char *form
 static void print_cell(const struct table *table, size_t column, const char *text,
     enum terminal_color color, size_t *pending, FILE *stream, bool enabled)
 {
-    size_t width = display_width(text);
+    size_t width = safe_text_columns(text);
     if (width > 0) {
         fprintf(stream, "%*s%s%s%s", (int)*pending, "", terminal_color(color, enabled), text,
             color == TERMINAL_PLAIN ? "" : terminal_reset(enabled));

@@ -17,7 +17,7 @@ struct table;
 NODISCARD struct table *table_new(const char *const *headings, size_t n_columns);
 void table_free(struct table *table);
 
-/* Cells are given row by row from the left, copied, control characters shown as "?". A cell that
+/* Cells are given row by row from the left, copied, made safe (safe_text.h). A cell that
  * does not fit into memory makes table_print answer false. */
 void table_cell(struct table *table, enum terminal_color color, const char *format, ...)
     PRINTF_LIKE(3, 4);

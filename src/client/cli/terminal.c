@@ -7,6 +7,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "client/cli/safe_text.h"
+
 enum { WIDTH_DEFAULT = 80 };
 
 static bool is_capable_terminal(FILE *stream)
@@ -57,11 +59,12 @@ void terminal_live_line(FILE *stream, const char *text)
 
 void terminal_print_escaped(FILE *stream, const char *text)
 {
-    for (const char *p = text; *p; p++) {
-        unsigned char byte = (unsigned char)*p;
-        if (byte < 0x20 || byte == 0x7f)
-            fprintf(stream, "\\x%02x", byte);
-        else
-            fputc(byte, stream);
+    size_t len = strlen(text);
+    while (len > 0) {
+        char form[SAFE_TEXT_FORM_SIZE];
+        size_t n = safe_text_next(text, len, form);
+        fputs(form, stream);
+        text += n;
+        len -= n;
     }
 }

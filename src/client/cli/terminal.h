@@ -27,8 +27,8 @@ bool terminal_is_live(FILE *stream);
 /* Replaces the live line, cut to the terminal's width; "" removes it. */
 void terminal_live_line(FILE *stream, const char *text);
 
-/* Writes peer- or file-supplied text with control characters shown as \xNN, so that it cannot drive
- * the terminal. */
+/* Writes peer- or file-supplied text made safe (safe_text.h), so that it cannot drive the
+ * terminal. */
 void terminal_print_escaped(FILE *stream, const char *text);
 
 #endif

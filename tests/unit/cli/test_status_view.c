@@ -109,12 +109,99 @@ static void test_status_view_judge(void **state)
     assert_int_equal(status_view_judge(&sample.response, unknown, 1), OUTCOME_FAILED);
 }
 
+/* A service and its lease, changed by one row each. */
+struct details {
+    flocks_service_status service;
+    flocks_lease lease;
+    Google__Protobuf__Duration remaining;
+    Google__Protobuf__Timestamp retry_at;
+};
+
+static void init_details(struct details *out)
+{
+    *out = (struct details){.service = FLOCKS_SERVICE_STATUS_INIT,
+        .lease = FLOCKS_LEASE_INIT,
+        .remaining = GOOGLE__PROTOBUF__DURATION__INIT,
+        .retry_at = GOOGLE__PROTOBUF__TIMESTAMP__INIT};
+    out->service.state = FLOCKS_SERVICE_STATE_HEALTHY;
+    out->service.pid = 20;
+    out->lease.id = "1f";
+    out->lease.owner = "updater";
+    out->remaining.seconds = 25;
+    out->lease.remaining = &out->remaining;
+    out->retry_at.seconds = NOW + 7;
+}
+
+static const char *detail_of(const struct details *details)
+{
+    static char text[STATUS_DETAIL_MAX];
+    status_view_detail(&details->service, &details->lease, NOW, text);
+    return text;
+}
+
+static void test_status_view_detail_of_a_well_service_is_empty(void **state)
+{
+    struct details details;
+    (void)state;
+    init_details(&details);
+    details.service.listener = FLOCKS_LISTENER_STATE_OURS;
+    assert_string_equal(detail_of(&details), "");
+    details.service.last_error = "exit code 3";
+    assert_string_equal(detail_of(&details), "");
+    details.service.restart_count = 1;
+    assert_string_equal(detail_of(&details), "last: exit code 3");
+}
+
+static void test_status_view_detail_says_what_the_service_says_of_itself(void **state)
+{
+    struct details details;
+    (void)state;
+    init_details(&details);
+    details.service.notified_status = "warm, 12 models";
+    assert_string_equal(detail_of(&details), "warm, 12 models");
+    details.service.listener = FLOCKS_LISTENER_STATE_UNVERIFIABLE;
+    assert_string_equal(detail_of(&details), "warm, 12 models; listener not verifiable");
+}
+
+static void test_status_view_detail_of_a_paused_service_names_owner_and_time_left(void **state)
+{
+    struct details details;
+    (void)state;
+    init_details(&details);
+    details.service.lease_id = "1f";
+    assert_string_equal(detail_of(&details), "held by updater, 25s left");
+    details.service.state = FLOCKS_SERVICE_STATE_PAUSED;
+    details.service.pid = 0;
+    details.service.reason = FLOCKS_STATE_REASON_LEASE_HELD;
+    assert_string_equal(detail_of(&details), "paused by updater, 25s left");
+}
+
+static void test_status_view_detail_of_a_held_port_names_the_trouble_once(void **state)
+{
+    struct details details;
+    (void)state;
+    init_details(&details);
+    details.service.state = FLOCKS_SERVICE_STATE_WAITING;
+    details.service.reason = FLOCKS_STATE_REASON_PORT_HELD;
+    details.service.listener = FLOCKS_LISTENER_STATE_FOREIGN;
+    details.service.pid = 0;
+    assert_string_equal(detail_of(&details), "its port is held by somebody else");
+    details.service.last_error = "port 8000 is held by pid 12 (nginx)";
+    details.service.retry_at = &details.retry_at;
+    assert_string_equal(
+        detail_of(&details), "port 8000 is held by pid 12 (nginx) (next try in 7s)");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_status_view_whole_text),
         cmocka_unit_test(test_status_view_unknown_state_is_shown_as_number_and_not_healthy),
         cmocka_unit_test(test_status_view_judge),
+        cmocka_unit_test(test_status_view_detail_of_a_well_service_is_empty),
+        cmocka_unit_test(test_status_view_detail_says_what_the_service_says_of_itself),
+        cmocka_unit_test(test_status_view_detail_of_a_paused_service_names_owner_and_time_left),
+        cmocka_unit_test(test_status_view_detail_of_a_held_port_names_the_trouble_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
