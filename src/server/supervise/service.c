@@ -116,6 +116,7 @@ void service_deinit(struct service *service)
 {
     service_watch_end(service);
     signalled_clear(&service->signalled);
+    probe_history_clear(&service->history);
     packed_clear(&service->packed);
     free(service->ports);
     free(service->after);

@@ -16,9 +16,11 @@
 #include "server/keeper/link.h"
 #include "server/supervise/endpoint.h"
 #include "server/supervise/listener.h"
+#include "server/supervise/notify.h"
 #include "server/supervise/operations.h"
 #include "server/supervise/packed.h"
 #include "server/supervise/probe.h"
+#include "server/supervise/probe_history.h"
 #include "server/supervise/probe_schedule.h"
 #include "server/supervise/process_set.h"
 #include "server/supervise/service_machine.h"
@@ -124,6 +126,8 @@ struct service {
     union endpoint_address address; /* that reaches its first port */
     struct service_listening listening;
     struct service_watch watch;
+    struct probe_history history;       /* of its probes, across generations */
+    struct notified notified;           /* what the present run has said by sd_notify */
     char problem[SERVICE_MESSAGE_SIZE]; /* why it is not ready yet; "" : nothing known */
     uint32_t task_slot;                 /* of its exec probes; SERVICE_NO_SLOT: has none */
     uint32_t last_task;
