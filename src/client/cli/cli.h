@@ -49,6 +49,7 @@ extern const struct command command_start;
 extern const struct command command_stop;
 extern const struct command command_restart;
 extern const struct command command_status;
+extern const struct command command_why;
 extern const struct command command_logs;
 extern const struct command command_config;
 extern const struct command command_version;

@@ -52,7 +52,7 @@ enum option_kind {
     X(BACKEND, "backend", 0, FLAG, NULL, "the backend's output (as the name `backend`)")           \
     X(WEBUI, "webui", 0, FLAG, NULL, "the WebUI's output (as the name `webui`)")                   \
     X(FOLLOW, "follow", 'f', SWITCH, NULL, "go on with what comes (the default)")                  \
-    X(LINES, "lines", 'n', NUMBER, "N", "begin with the last N lines (50)")                        \
+    X(LINES, "lines", 'n', NUMBER, "N", "the last N lines of output (logs: 50, why: 10)")          \
     X(ORIGINS, "origins", 0, SWITCH, NULL, "say where each value comes from (the default)")
 
 enum option_id {

@@ -57,14 +57,26 @@ void terminal_live_line(FILE *stream, const char *text)
     fflush(stream);
 }
 
-void terminal_print_escaped(FILE *stream, const char *text)
+static void print_safe(FILE *stream, const char *text, bool keeps_tabs)
 {
     size_t len = strlen(text);
     while (len > 0) {
-        char form[SAFE_TEXT_FORM_SIZE];
-        size_t n = safe_text_next(text, len, form);
+        char form[SAFE_TEXT_FORM_SIZE] = "\t";
+        size_t n = 1;
+        if (!keeps_tabs || text[0] != '\t')
+            n = safe_text_next(text, len, form);
         fputs(form, stream);
         text += n;
         len -= n;
     }
+}
+
+void terminal_print_escaped(FILE *stream, const char *text)
+{
+    print_safe(stream, text, false);
+}
+
+void terminal_print_output(FILE *stream, const char *line)
+{
+    print_safe(stream, line, true);
 }

@@ -30,5 +30,7 @@ void terminal_live_line(FILE *stream, const char *text);
 /* Writes peer- or file-supplied text made safe (safe_text.h), so that it cannot drive the
  * terminal. */
 void terminal_print_escaped(FILE *stream, const char *text);
+/* The same, but tabs stay tabs: a line that a service wrote. */
+void terminal_print_output(FILE *stream, const char *line);
 
 #endif
