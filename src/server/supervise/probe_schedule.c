@@ -10,7 +10,7 @@ void probe_schedule_begin(
         .policy = *policy,
         .verdict = PROBE_VERDICT_PENDING,
         .due_at = clock_add_ms(now, policy->initial_delay_ms),
-        .good_at = now,
+        .bad_since = CLOCK_NEVER,
     };
 }
 
@@ -28,24 +28,36 @@ static enum probe_verdict judge(const struct probe_schedule *schedule, int64_t n
     if (schedule->successes >= policy->success_threshold)
         return PROBE_VERDICT_PASSING;
     if (schedule->failures >= policy->failure_threshold &&
-        now - schedule->good_at >= policy->patience_ms)
+        now - schedule->bad_since >= policy->patience_ms)
         return PROBE_VERDICT_FAILING;
     return schedule->verdict;
 }
 
-bool probe_schedule_result(struct probe_schedule *schedule, bool passed, int64_t now)
+static void plan_next(struct probe_schedule *schedule, int64_t now, uint32_t random)
+{
+    int64_t period_ms = schedule->policy.period_ms;
+    int64_t early_max_ms = period_ms * schedule->policy.jitter_percent / 100;
+    int64_t early_ms = (int64_t)((uint64_t)random % ((uint64_t)early_max_ms + 1));
+    int64_t next_at = clock_add_ms(schedule->started_at, period_ms - early_ms);
+
+    schedule->is_running = false;
+    schedule->due_at = next_at > now ? next_at : now;
+}
+
+bool probe_schedule_result(
+    struct probe_schedule *schedule, bool passed, int64_t now, uint32_t random)
 {
     if (!schedule->is_running)
         return false;
-    schedule->is_running = false;
-    int64_t next_at = clock_add_ms(schedule->started_at, schedule->policy.period_ms);
-    schedule->due_at = next_at > now ? next_at : now;
+    plan_next(schedule, now, random);
     if (passed) {
         schedule->failures = 0;
-        schedule->good_at = now;
+        schedule->bad_since = CLOCK_NEVER;
         if (schedule->successes < UINT32_MAX)
             schedule->successes++;
     } else {
+        if (schedule->bad_since == CLOCK_NEVER)
+            schedule->bad_since = schedule->started_at;
         schedule->successes = 0;
         if (schedule->failures < UINT32_MAX)
             schedule->failures++;
@@ -56,10 +68,8 @@ bool probe_schedule_result(struct probe_schedule *schedule, bool passed, int64_t
     return changed;
 }
 
-void probe_schedule_cancelled(struct probe_schedule *schedule, int64_t now)
+void probe_schedule_void(struct probe_schedule *schedule, int64_t now, uint32_t random)
 {
-    if (!schedule->is_running)
-        return;
-    schedule->is_running = false;
-    schedule->due_at = now;
+    if (schedule->is_running)
+        plan_next(schedule, now, random);
 }

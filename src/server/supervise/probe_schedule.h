@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 enum {
-    /* Uninterrupted failure before an `alive` probe with default thresholds speaks: a busy service
-     * is slow, not dead (the Python supervisor killed such services after 2 x 5 s). */
-    PROBE_ALIVE_PATIENCE_MS = 60 * 1000
+    /* Uninterrupted failure before a probe with the default threshold speaks: a busy service is
+     * slow, not dead (the Python supervisor killed such services after 2 x 5 s). */
+    PROBE_PATIENCE_MS = 60 * 1000
 };
 
 /* Plain value, from configuration. */
@@ -21,9 +21,12 @@ struct probe_policy {
     /* Results in a row that change the verdict; >= 1. */
     uint32_t failure_threshold;
     uint32_t success_threshold;
-    /* And the failure must have lasted this long since the last success (or the beginning); 0: no
-     * such rule. */
+    /* And the checks must have failed for this long, from the start of the first one that did; 0:
+     * no such rule. */
     int64_t patience_ms;
+    /* Per cent of the period by which a check may come early; at most 100. The first one after
+     * begin comes as it is due. */
+    uint32_t jitter_percent;
 };
 
 enum probe_verdict {
@@ -41,8 +44,8 @@ struct probe_schedule {
     /* Next check; CLOCK_NEVER while one runs. */
     int64_t due_at;
     int64_t started_at;
-    /* Last success, or the beginning. */
-    int64_t good_at;
+    /* Start of the first failed check since the last success; CLOCK_NEVER: none failed. */
+    int64_t bad_since;
     uint32_t failures;
     uint32_t successes;
 };
@@ -53,10 +56,12 @@ void probe_schedule_begin(
 /* The check due is being started. */
 void probe_schedule_started(struct probe_schedule *schedule, int64_t now);
 /* The running check ended. True: the verdict changed (also PENDING to PASSING or FAILING). The next
- * one is due one period after the start of this one, at once if that is past. A result when none
- * runs is ignored. */
-bool probe_schedule_result(struct probe_schedule *schedule, bool passed, int64_t now);
-/* The running check was cancelled: no result; due again now. */
-void probe_schedule_cancelled(struct probe_schedule *schedule, int64_t now);
+ * one is due one period after the start of this one, less the jitter that `random` (any number)
+ * makes; at once if that is past. A result when none runs is ignored. */
+bool probe_schedule_result(
+    struct probe_schedule *schedule, bool passed, int64_t now, uint32_t random);
+/* The running check says nothing about the service (it could not be made, or nobody was there to
+ * see how it ended): nothing is counted, the next one is due as after a result. */
+void probe_schedule_void(struct probe_schedule *schedule, int64_t now, uint32_t random);
 
 #endif

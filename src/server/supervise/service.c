@@ -295,7 +295,7 @@ void service_feed(struct service *service, const struct service_input *input)
         settle(service, input);
 }
 
-static uint32_t random_number(void)
+uint32_t service_random(void)
 {
     uint32_t number = 0;
 
@@ -312,7 +312,7 @@ void service_observe(
         .now = clock_monotonic_ms(),
         .reason = reason,
         .message = message,
-        .random = random_number()};
+        .random = service_random()};
 
     service_feed(service, &input);
 }
@@ -324,7 +324,7 @@ void service_ask(
         .now = clock_monotonic_ms(),
         .reason = reason,
         .skip_prepare = skip_prepare,
-        .random = random_number()};
+        .random = service_random()};
 
     service_feed(service, &input);
 }
@@ -400,7 +400,7 @@ void service_exited(struct service *service, const struct keeper_exit *exit)
     describe_exit(exit->wait_status, lived, message, sizeof message);
     input.now = clock_monotonic_ms();
     input.success = WIFEXITED(exit->wait_status) && WEXITSTATUS(exit->wait_status) == 0;
-    input.random = random_number();
+    input.random = service_random();
     service_feed(service, &input);
 }
 

@@ -167,6 +167,8 @@ void service_identify(struct service *service);
 void service_resume(struct service *service, const struct keeper_child *child);
 /* A child that the state knows nothing of: it becomes a run that is being ended. */
 void service_adopt(struct service *service, const struct keeper_child *child);
+/* Any number, for jitter; 0 without entropy. */
+uint32_t service_random(void);
 /* Sets the timer for what is due next. */
 void service_arm(struct service *service);
 /* Kills whatever is left of the present run, without the keeper. */

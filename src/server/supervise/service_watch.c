@@ -11,7 +11,7 @@
 enum {
     /* Entries of a check's maps (the schema's max_items). */
     CHECK_PAIRS_MAX = 16,
-    /* Failures that the schema gives a probe by default; only then PROBE_ALIVE_PATIENCE_MS holds.
+    /* Failures that the schema gives a probe by default; only then PROBE_PATIENCE_MS holds.
      */
     DEFAULT_FAILURE_THRESHOLD = 12
 };
@@ -52,11 +52,11 @@ static struct probe_policy schedule_policy(const struct service *service)
         .period_ms = duration_ms(probe->period),
         .timeout_ms = duration_ms(probe->timeout),
         .failure_threshold = probe->failure_threshold,
-        .success_threshold = probe->success_threshold};
+        .success_threshold = probe->success_threshold,
+        .jitter_percent = probe->jitter};
 
-    if (service->watch.phase == WATCH_SERVING &&
-        probe->failure_threshold == DEFAULT_FAILURE_THRESHOLD)
-        policy.patience_ms = PROBE_ALIVE_PATIENCE_MS;
+    if (probe->failure_threshold == DEFAULT_FAILURE_THRESHOLD)
+        policy.patience_ms = PROBE_PATIENCE_MS;
     if (policy.period_ms <= 0)
         policy.period_ms = SERVICE_PORT_CHECK_MS;
     if (policy.timeout_ms <= 0)
@@ -188,7 +188,7 @@ void service_watch_result(struct service *service, bool passed, const char *mess
 
     watch->task_running = false;
     watch->task_due_at = CLOCK_NEVER;
-    changed = probe_schedule_result(&watch->schedule, passed, now);
+    changed = probe_schedule_result(&watch->schedule, passed, now, service_random());
     (void)snprintf(text, sizeof text, "%s: %.200s", phase_text(watch->phase), message);
     if (!passed)
         remember_start_problem(service, text);
