@@ -16,12 +16,31 @@ from instance import Instance  # noqa: E402
 from wire import compile_stubs  # noqa: E402
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--chaos", metavar="SEED", help="kill every instance's flocksd at random moments, all through the tests"
+    )
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "no_chaos(reason): says something that is not so while flocksd is killed")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--chaos") is None:
+        return
+    kept = [item for item in items if item.get_closest_marker("no_chaos") is None]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
 @pytest.fixture
-def make_instance():
+def make_instance(request):
     """A function that makes an Instance with its own root; all are ended after the test."""
     made = []
 
     def make(**options):
+        options.setdefault("chaos", request.config.getoption("--chaos"))
         root = Path(tempfile.mkdtemp(prefix="fl-", dir="/tmp"))
         instance = Instance(root, **options)
         made.append(instance)

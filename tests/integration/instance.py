@@ -2,8 +2,10 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -55,10 +57,50 @@ def processes_with(variable, value):
     return sorted(found)
 
 
-class Instance:
-    """`root` is made by the caller. Nothing runs until flocks("start")."""
+class Killer:
+    """Kills an instance's flocksd at random moments, again and again, until it is told to leave it alone."""
 
-    def __init__(self, root, build=BUILD):
+    def __init__(self, root, seed, mean_seconds=0.4):
+        self.root = root
+        self.kills = 0
+        self._random = random.Random(f"{seed} {root.name}")
+        self._mean = mean_seconds
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _flocksd(self):
+        for pid in processes_with("FLOCKS_ROOT", str(self.root)):
+            try:
+                if os.readlink(f"/proc/{pid}/exe").endswith("/flocksd"):
+                    return pid
+            except OSError:
+                continue
+        return None
+
+    def _run(self):
+        while not self._over.wait(self._random.expovariate(1 / self._mean)):
+            pid = self._flocksd()
+            if pid is None:
+                continue
+            try:
+                os.kill(pid, signal.SIGKILL)
+                self.kills += 1
+            except ProcessLookupError:
+                pass
+
+    def leave(self):
+        self._over.set()
+        self._thread.join()
+
+
+class Instance:
+    """`root` is made by the caller. Nothing runs until flocks("start"). `chaos`: a seed; from then on flocksd is
+    killed at random moments, and everything must hold as if it were not."""
+
+    def __init__(self, root, build=BUILD, chaos=None):
+        self.chaos = chaos
+        self.killer = None
         self.root = Path(root)
         self.bin = Path(build) / "bin"
         self.config = self.root / "flocks.yaml"
@@ -83,6 +125,8 @@ class Instance:
     def flocks(self, *arguments, timeout=90, check=None, **options):
         """Runs the CLI. `check`: the exit code it must have."""
         options.setdefault("env", self.environment)
+        if "start" in arguments:
+            self._let_chaos_in()
         result = subprocess.run(
             self.command(*arguments), capture_output=True, text=True, timeout=timeout, **options
         )
@@ -95,6 +139,10 @@ class Instance:
 
     def start(self, *arguments, check=0, **options):
         return self.flocks("start", "--no-browser", *arguments, check=check, **options)
+
+    def _let_chaos_in(self):
+        if self.chaos is not None and self.killer is None:
+            self.killer = Killer(self.root, self.chaos)
 
     def stop(self, *arguments, check=0, **options):
         return self.flocks("stop", *arguments, check=check, **options)
@@ -145,6 +193,8 @@ class Instance:
 
     def end(self):
         """Stops politely, then kills what is left; sanitizer reports in the log fail the test."""
+        if self.killer is not None:
+            self.killer.leave()
         try:
             self.flocks("stop", timeout=60)
         except (subprocess.TimeoutExpired, OSError):
