@@ -16,7 +16,8 @@ enum {
     /* Longer texts are cut at a character boundary and end in "...". */
     ERROR_TEXT_MAX = 1024,
     ERROR_HINT_MAX = 256,
-    ERROR_SUBJECT_MAX = 64
+    ERROR_SUBJECT_MAX = 64,
+    ERROR_LEASE_MAX = 33
 };
 
 /* A plain value in the caller's storage; nothing in it is owned. Start from ERROR_INIT. */
@@ -28,6 +29,8 @@ struct error {
     int system_error;
     /* Service it is about, or "". */
     char subject[ERROR_SUBJECT_MAX];
+    /* Id of the lease it is about, or "". */
+    char lease_id[ERROR_LEASE_MAX];
     char text[ERROR_TEXT_MAX];
     char hint[ERROR_HINT_MAX];
 };

@@ -221,6 +221,27 @@ static void rule_cancel(struct machine *m)
     enter(m, SERVICE_STOPPED);
 }
 
+static void rule_pause(struct machine *m)
+{
+    explain(m, FLOCKS_STATE_REASON_LEASE_HELD, "");
+    enter(m, SERVICE_PAUSED);
+}
+
+static void rule_suspend(struct machine *m)
+{
+    explain(m, FLOCKS_STATE_REASON_LEASE_HELD, "");
+    end_politely(m, SERVICE_NEXT_PAUSE);
+}
+
+/* One that is not wanted, or that has done its work, is not started afterwards anyway. */
+static void rule_defer(struct machine *m)
+{
+    if (m->facts->next == SERVICE_NEXT_STAY || m->facts->next == SERVICE_NEXT_COMPLETE)
+        return;
+    explain(m, FLOCKS_STATE_REASON_LEASE_HELD, "");
+    m->facts->next = SERVICE_NEXT_PAUSE;
+}
+
 static void rule_note(struct machine *m)
 {
     struct service_facts *facts = m->facts;
@@ -254,6 +275,8 @@ static void rule_abandon(struct machine *m)
     forget_run(m->facts);
     if (next == SERVICE_NEXT_BEGIN)
         begin_anew(m);
+    else if (next == SERVICE_NEXT_PAUSE)
+        enter(m, SERVICE_PAUSED);
     else
         enter(m, SERVICE_STOPPED);
 }
@@ -395,6 +418,9 @@ static void follow(struct machine *m)
     case SERVICE_NEXT_COMPLETE:
         enter(m, SERVICE_COMPLETED);
         return;
+    case SERVICE_NEXT_PAUSE:
+        enter(m, SERVICE_PAUSED);
+        return;
     case SERVICE_NEXT_STAY:
     case SERVICE_NEXT_COUNT:
         enter(m, SERVICE_STOPPED);
@@ -415,6 +441,9 @@ static void (*const rules[SERVICE_RULE_COUNT])(struct machine *m) = {
     [SERVICE_RULE_HOLD] = rule_hold,
     [SERVICE_RULE_LAUNCH] = rule_launch,
     [SERVICE_RULE_CANCEL] = rule_cancel,
+    [SERVICE_RULE_PAUSE] = rule_pause,
+    [SERVICE_RULE_SUSPEND] = rule_suspend,
+    [SERVICE_RULE_DEFER] = rule_defer,
     [SERVICE_RULE_NOTE] = rule_note,
     [SERVICE_RULE_UNBORN] = rule_unborn,
     [SERVICE_RULE_ABANDON] = rule_abandon,

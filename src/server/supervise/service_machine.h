@@ -57,6 +57,7 @@ enum service_next {
     SERVICE_NEXT_PROCEED,  /* the prepare step is done: the service itself */
     SERVICE_NEXT_RETRY,    /* a failed run: again at once, later or no more */
     SERVICE_NEXT_COMPLETE, /* COMPLETED */
+    SERVICE_NEXT_PAUSE,    /* PAUSED: still wanted, but a lease holds it */
     SERVICE_NEXT_COUNT
 };
 

@@ -31,6 +31,7 @@
     X(RESTART,        "somebody wants a new generation")                                           \
     X(CLEARED,        "nothing stands in the way: what it waits for is ready, its ports are free") \
     X(BLOCKED,        "a dependency is not ready, or a foreign process holds a port")              \
+    X(PAUSE,          "a lease keeps it from running, its holder wants it out of the way")         \
     X(SPAWNED,        "the keeper has exec'd it")                                                  \
     X(SPAWN_FAILED,   "it could not be exec'd; no process was left behind")                        \
     X(PREPARED,       "the prepare step's leader ended with success")                              \
@@ -52,9 +53,12 @@
     X(HOLD,      IN(WAITING),                                      "asks again a little later")    \
     X(LAUNCH,    IN(PREPARING) | IN(STARTING),                     "runs the prepare step, then the service") \
     X(CANCEL,    IN(STOPPED),                                      "nothing runs")                 \
+    X(PAUSE,     IN(PAUSED),                                       "stays wanted; nothing runs until the lease ends") \
+    X(SUSPEND,   IN(STOPPING),                                     "stop signal to the group; stays wanted") \
+    X(DEFER,     IN(STOPPING),                                     "what was to start after the end waits for the lease") \
     X(NOTE,      SERVICE_SAME,                                     "remembers the process")        \
     X(UNBORN,    IN(WAITING) | IN(BACKOFF) | IN(FAILED),            "as a failed start")            \
-    X(ABANDON,   IN(STOPPED) | IN(WAITING) | IN(BACKOFF) | IN(FAILED), "there is nothing to end: what was to follow") \
+    X(ABANDON,   IN(STOPPED) | IN(WAITING) | IN(BACKOFF) | IN(PAUSED) | IN(FAILED), "there is nothing to end: what was to follow") \
     X(PROCEED,   IN(STOPPING),                                     "ends what the prepare step left, then goes on") \
     X(FAIL,      IN(STOPPING),                                     "ends what is left, then tries again") \
     X(SUCCEED,   IN(HEALTHY),                                      "serves; watched from now on")  \
@@ -66,7 +70,7 @@
     X(OBITUARY,  IN(STOPPING),                                     "kills what is left, then as the policy says") \
     X(BURY,      IN(STOPPING),                                     "waits for what is left")       \
     X(ESCALATE,  IN(STOPPING),                                     "looks again; kills once the grace is over") \
-    X(FOLLOW,    IN(STOPPED) | IN(WAITING) | IN(BACKOFF) | IN(FAILED) | IN(COMPLETED), "does what was to follow the end")
+    X(FOLLOW,    IN(STOPPED) | IN(WAITING) | IN(BACKOFF) | IN(PAUSED) | IN(FAILED) | IN(COMPLETED), "does what was to follow the end")
 /* clang-format on */
 
 enum service_state {

@@ -111,6 +111,7 @@ static void supervisor_free(struct supervisor *supervisor)
 {
     for (uint32_t i = 0; i < supervisor->n_services; i++)
         supervisor_free_service(supervisor->services[i]);
+    leases_deinit(&supervisor->leases);
     if (supervisor->operations.queues != NULL)
         operations_deinit(&supervisor->operations);
     state_store_close(supervisor->store);
@@ -145,6 +146,7 @@ static void set_basics(struct supervisor *supervisor, const struct supervisor_se
     (void)snprintf(supervisor->logs, sizeof supervisor->logs, "%s", setup->paths->logs);
     list_init(&supervisor->spawns);
     list_init(&supervisor->launches);
+    leases_init(&supervisor->leases);
 }
 
 static int make_contents(

@@ -2,6 +2,7 @@
 #ifndef FLOCKS_SUPERVISE_SUPERVISOR_PRIVATE_H
 #define FLOCKS_SUPERVISE_SUPERVISOR_PRIVATE_H
 
+#include "server/supervise/leases.h"
 #include "server/supervise/netlink.h"
 #include "server/supervise/operations.h"
 #include "server/supervise/service.h"
@@ -41,6 +42,7 @@ struct supervisor {
     uint32_t n_tasks;
     struct operations operations;
     size_t n_waits;
+    struct leases leases;
     struct list launches; /* services whose spawn waits for the state to be written */
     struct list spawns;   /* of spawn_call: answers of the keeper that are awaited */
 
@@ -121,6 +123,12 @@ void supervisor_status_changed(struct service *service);
 void supervisor_lease_changed(struct supervisor *supervisor, const flocks_lease *lease);
 /* The daemon's own status. */
 void supervisor_daemon_changed(struct supervisor *supervisor);
+
+/* supervisor_leases.c */
+/* ABORTED (LEASE_HELD, subject, lease_id) if one of the services is under a lease that is not over:
+ * nobody but its commit and its roll-back changes them. */
+NODISCARD int leases_refuse(const struct supervisor *supervisor, const uint32_t *slots,
+    size_t n_slots, struct error *error);
 
 /* state_save.c and state_load.c: the state message <-> the supervisor. */
 void state_save(struct supervisor *supervisor);

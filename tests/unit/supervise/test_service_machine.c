@@ -558,6 +558,82 @@ static void test_machine_resume_goes_on_with_a_stop(void **state)
     assert_false(step.facts.leader_gone);
 }
 
+static void pause_it(struct life *life)
+{
+    const struct service_input input = {.event = SERVICE_EVENT_PAUSE, .message = "held by a lease"};
+
+    feed(life, &input);
+}
+
+static void test_machine_pause_of_a_running_service_ends_it_and_keeps_it_wanted(void **state)
+{
+    struct life life = begin_life();
+
+    (void)state;
+    happen(&life, SERVICE_EVENT_START);
+    become_healthy(&life);
+    life.occupied = true;
+    pause_it(&life);
+    assert_int_equal(life.facts.state, SERVICE_STOPPING);
+    assert_int_equal(life.signals, 1);
+    life.occupied = false;
+    happen(&life, SERVICE_EVENT_EXITED);
+    assert_int_equal(life.facts.state, SERVICE_PAUSED);
+    assert_true(life.facts.wanted);
+    assert_int_equal(life.facts.reason, FLOCKS_STATE_REASON_LEASE_HELD);
+    assert_string_equal(life.facts.message, "held by a lease");
+    assert_int_equal(life.facts.due_at, CLOCK_NEVER);
+    happen(&life, SERVICE_EVENT_RESTART);
+    assert_int_equal(life.facts.state, SERVICE_STARTING);
+    assert_int_equal(life.facts.generation, 2);
+}
+
+/* s6, runit: a paused upgrade that dies leaves "down" behind; here a stop meanwhile is one. */
+static void test_machine_stop_wins_over_a_pause(void **state)
+{
+    struct life life = begin_life();
+
+    (void)state;
+    happen(&life, SERVICE_EVENT_START);
+    become_healthy(&life);
+    life.occupied = true;
+    pause_it(&life);
+    happen(&life, SERVICE_EVENT_STOP);
+    /* A pause that comes after the stop changes nothing. */
+    pause_it(&life);
+    life.occupied = false;
+    happen(&life, SERVICE_EVENT_EXITED);
+    assert_int_equal(life.facts.state, SERVICE_STOPPED);
+    assert_false(life.facts.wanted);
+}
+
+static void test_machine_pause_while_being_spawned_waits_for_the_answer(void **state)
+{
+    struct life life = begin_life();
+
+    (void)state;
+    happen(&life, SERVICE_EVENT_START);
+    pause_it(&life);
+    assert_int_equal(life.facts.state, SERVICE_STOPPING);
+    assert_int_equal(life.signals, 0);
+    happen(&life, SERVICE_EVENT_SPAWN_FAILED);
+    assert_int_equal(life.facts.state, SERVICE_PAUSED);
+    assert_true(life.facts.wanted);
+}
+
+static void test_machine_crash_loop_under_a_lease_pauses(void **state)
+{
+    struct life life = begin_life();
+
+    (void)state;
+    open_breaker(&life);
+    pause_it(&life);
+    assert_int_equal(life.facts.state, SERVICE_PAUSED);
+    life.now += 24LL * 60 * 60 * 1000;
+    happen(&life, SERVICE_EVENT_DUE);
+    assert_int_equal(life.facts.state, SERVICE_PAUSED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -587,6 +663,10 @@ int main(void)
         cmocka_unit_test(test_machine_due_before_its_time_is_ignored),
         cmocka_unit_test(test_machine_resume_spawns_only_what_was_never_born),
         cmocka_unit_test(test_machine_resume_goes_on_with_a_stop),
+        cmocka_unit_test(test_machine_pause_of_a_running_service_ends_it_and_keeps_it_wanted),
+        cmocka_unit_test(test_machine_stop_wins_over_a_pause),
+        cmocka_unit_test(test_machine_pause_while_being_spawned_waits_for_the_answer),
+        cmocka_unit_test(test_machine_crash_loop_under_a_lease_pauses),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
