@@ -50,6 +50,7 @@ extern const struct command command_stop;
 extern const struct command command_restart;
 extern const struct command command_status;
 extern const struct command command_why;
+extern const struct command command_events;
 extern const struct command command_logs;
 extern const struct command command_config;
 extern const struct command command_version;

@@ -10,6 +10,7 @@
 #include "client/cli/leftovers.h"
 #include "client/cli/report.h"
 #include "client/cli/status_view.h"
+#include "client/cli/status_watch.h"
 #include "common/base/clock.h"
 #include "common/config/config.h"
 #include "common/schema/nearest.h"
@@ -180,6 +181,8 @@ static enum outcome run_status(const struct cli *cli)
     struct error error = ERROR_INIT;
     struct daemon daemon;
     CLEANUP(daemon_free_status) const flocks_get_status_response *status = NULL;
+    if (cli_flag(cli, OPTION_WATCH, false))
+        return status_watch(cli);
     const char *const *names = cli->options.operands;
     size_t n_names = cli->options.n_operands;
     int result = daemon_open(&daemon, cli, DAEMON_ANSWER_MS, &error);
@@ -196,7 +199,7 @@ static enum outcome run_status(const struct cli *cli)
     return outcome;
 }
 
-static const enum option_id status_options[] = {OPTION_END};
+static const enum option_id status_options[] = {OPTION_WATCH, OPTION_END};
 
 const struct command command_status = {
     .name = "status",
@@ -207,7 +210,10 @@ const struct command command_status = {
                "its log is. Exits with 0 when every wanted (or named) service is healthy, 1 when "
                "one is not, 3\n"
                "when no daemon runs; then it shows what is configured, and what an earlier daemon "
-               "left behind.",
+               "left behind.\n"
+               "--watch: a terminal is drawn over at every change; elsewhere one table, or with "
+               "--json one object a\n"
+               "line, for each. It asks nothing meanwhile. Ctrl-C ends it with 0.",
     .options = status_options,
     .run = run_status,
 };

@@ -17,11 +17,8 @@ static bool is_running(void *data)
     return instance_look(&cli->paths, &instance, NULL) < 0 || instance.lives;
 }
 
-int daemon_open(
-    struct daemon *daemon, const struct cli *cli, int64_t timeout_ms, struct error *error)
+struct flocks_client *daemon_new_client(const struct cli *cli)
 {
-    *daemon = (struct daemon){.cli = cli,
-        .deadline_at = clock_add_ms(clock_monotonic_ms(), cli_timeout_ms(cli, timeout_ms))};
     /* The predicate only reads. */
     const union {
         const struct cli *constant;
@@ -29,7 +26,15 @@ int daemon_open(
     } alias = {.constant = cli};
     const struct flocks_client_options options = {
         .socket = cli->paths.socket, .is_running = is_running, .data = alias.data};
-    daemon->client = flocks_client_new(&options, NULL);
+    return flocks_client_new(&options, NULL);
+}
+
+int daemon_open(
+    struct daemon *daemon, const struct cli *cli, int64_t timeout_ms, struct error *error)
+{
+    *daemon = (struct daemon){.cli = cli,
+        .client = daemon_new_client(cli),
+        .deadline_at = clock_add_ms(clock_monotonic_ms(), cli_timeout_ms(cli, timeout_ms))};
     return daemon->client ? 0 : error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory");
 }
 
@@ -41,8 +46,7 @@ void daemon_close(struct daemon *daemon)
     daemon->client = NULL;
 }
 
-/* Answers -code. */
-static int take_failure(const struct flocks_error *failure, struct error *error)
+int daemon_take_failure(const struct flocks_error *failure, struct error *error)
 {
     int result = error_set(error, (enum status_code)failure->code, "%s", failure->message);
     if (error == NULL)
@@ -75,7 +79,7 @@ int daemon_call(struct daemon *daemon, enum flocks_supervisor_method method, int
     if (result == RPC_DONE)
         return 0;
     return daemon->failure->is_not_running ? DAEMON_NOT_RUNNING
-                                           : take_failure(daemon->failure, error);
+                                           : daemon_take_failure(daemon->failure, error);
 }
 
 int daemon_get_status(struct daemon *daemon, const char *const *names, size_t n_names,

@@ -37,6 +37,10 @@ NODISCARD int daemon_open(
     struct daemon *daemon, const struct cli *cli, int64_t timeout_ms, struct error *error);
 void daemon_close(struct daemon *daemon);
 
+/* A client of this root's socket that knows when nobody will answer; NULL without memory. For
+ * those that need one of their own. */
+struct flocks_client *daemon_new_client(const struct cli *cli);
+
 /* Positive condition: nobody holds the instance lock, so nobody will answer. */
 enum { DAEMON_NOT_RUNNING = 1 };
 
@@ -55,6 +59,9 @@ NODISCARD int daemon_get_config(
 /* For CLEANUP(). */
 void daemon_free_status(const flocks_get_status_response **response);
 void daemon_free_config(const flocks_get_config_response **response);
+
+/* What the client library says, as an error of this program. Answers -code. */
+int daemon_take_failure(const struct flocks_error *failure, struct error *error);
 
 /* Tells a failed call: with the server's typed detail, and for "not known" with both sides'
  * revisions. */

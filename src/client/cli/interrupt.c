@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client/cli/outcome.h"
+#include "common/base/attributes.h"
 
 /* A signal handler has no other way to its data. */
 static struct {
@@ -14,6 +15,8 @@ static struct {
     char to_stdout[INTERRUPT_NOTICE_MAX];
     int exit_codes[2]; /* SIGINT, SIGTERM */
     volatile sig_atomic_t is_pending;
+    volatile sig_atomic_t is_to_suspend;
+    volatile sig_atomic_t is_resized;
     volatile sig_atomic_t forward_to;
 } state;
 
@@ -32,8 +35,12 @@ static void say_and_exit(int signal_number)
 
 static void set_flag(int signal_number)
 {
-    (void)signal_number;
-    state.is_pending = 1;
+    if (signal_number == SIGTSTP)
+        state.is_to_suspend = 1;
+    else if (signal_number == SIGWINCH)
+        state.is_resized = 1;
+    else
+        state.is_pending = 1;
 }
 
 static void forward(int signal_number)
@@ -70,18 +77,52 @@ void interrupt_exit_with(const char *to_stderr, const char *to_stdout)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* Blocks all of `signals` and has them set flags in a ppoll(2) with `*out_mask`. */
+static void flag_all(const int *signals, size_t n, sigset_t *out_mask)
+{
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    for (size_t i = 0; i < n; i++)
+        sigaddset(&blocked, signals[i]);
+    pthread_sigmask(SIG_BLOCK, &blocked, out_mask);
+    for (size_t i = 0; i < n; i++) {
+        sigdelset(out_mask, signals[i]);
+        handle(signals[i], set_flag);
+    }
+    handle(SIGPIPE, SIG_IGN);
+}
+
 void interrupt_set_flag(sigset_t *out_mask)
 {
-    sigset_t both;
-    sigemptyset(&both);
-    sigaddset(&both, SIGINT);
-    sigaddset(&both, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &both, out_mask);
-    sigdelset(out_mask, SIGINT);
-    sigdelset(out_mask, SIGTERM);
-    handle(SIGINT, set_flag);
-    handle(SIGTERM, set_flag);
-    handle(SIGPIPE, SIG_IGN);
+    static const int signals[] = {SIGINT, SIGTERM};
+    flag_all(signals, ARRAY_LENGTH(signals), out_mask);
+}
+
+void interrupt_watch_screen(sigset_t *out_mask)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH};
+    flag_all(signals, ARRAY_LENGTH(signals), out_mask);
+}
+
+enum interrupt_news interrupt_take(void)
+{
+    if (state.is_pending != 0)
+        return INTERRUPT_END;
+    if (state.is_to_suspend != 0) {
+        state.is_to_suspend = 0;
+        return INTERRUPT_SUSPEND;
+    }
+    if (state.is_resized != 0) {
+        state.is_resized = 0;
+        return INTERRUPT_RESIZE;
+    }
+    return INTERRUPT_NONE;
+}
+
+void interrupt_suspend(void)
+{
+    /* SIGTSTP has our handler; a shell sees no difference. */
+    (void)raise(SIGSTOP);
 }
 
 bool interrupt_is_pending(void)

@@ -23,6 +23,14 @@ void interrupt_exit_with(const char *to_stderr, const char *to_stdout);
  * `*out_mask`. */
 void interrupt_set_flag(sigset_t *out_mask);
 bool interrupt_is_pending(void);
+/* As interrupt_set_flag for a command that owns the screen: SIGHUP and SIGQUIT end it too, SIGTSTP
+ * (Ctrl-Z) and SIGWINCH (another size) are told. */
+void interrupt_watch_screen(sigset_t *out_mask);
+enum interrupt_news { INTERRUPT_NONE, INTERRUPT_END, INTERRUPT_SUSPEND, INTERRUPT_RESIZE };
+/* What came since the last call, the weightiest first, each once; an end is told for ever. */
+enum interrupt_news interrupt_take(void);
+/* Stops this process as Ctrl-Z does; answers when it goes on. */
+void interrupt_suspend(void);
 /* From now on SIGINT is ignored (somebody else in the terminal handles it) and SIGTERM is passed on
  * to `pid`; interrupt_exit_with changes nothing meanwhile. */
 void interrupt_forward_to(int pid);

@@ -53,6 +53,9 @@ enum option_kind {
     X(WEBUI, "webui", 0, FLAG, NULL, "the WebUI's output (as the name `webui`)")                   \
     X(FOLLOW, "follow", 'f', SWITCH, NULL, "go on with what comes (the default)")                  \
     X(LINES, "lines", 'n', NUMBER, "N", "the last N lines of output (logs: 50, why: 10)")          \
+    X(AFTER, "after", 0, TEXT, "TOKEN", "go on behind this event (its `token` in --json)")         \
+    X(SNAPSHOT, "snapshot", 0, FLAG, NULL, "begin with the state of every service")                \
+    X(WATCH, "watch", 'w', FLAG, NULL, "go on, and show every change, until Ctrl-C")               \
     X(ORIGINS, "origins", 0, SWITCH, NULL, "say where each value comes from (the default)")
 
 enum option_id {

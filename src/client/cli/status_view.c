@@ -10,25 +10,6 @@
 
 /* ---- small texts ---- */
 
-static const char *daemon_label(int state)
-{
-    switch (flocks_daemon_state_from(state)) {
-    case FLOCKS_DAEMON_STATE_NOT_RUNNING:
-        return "not running";
-    case FLOCKS_DAEMON_STATE_STARTING:
-        return "starting";
-    case FLOCKS_DAEMON_STATE_RUNNING:
-        return "running";
-    case FLOCKS_DAEMON_STATE_STOPPING:
-        return "stopping";
-    case FLOCKS_DAEMON_STATE_REPLACING:
-        return "being replaced";
-    case FLOCKS_DAEMON_STATE_UNSPECIFIED:
-        break;
-    }
-    return NULL;
-}
-
 static const flocks_lease *find_lease(const flocks_get_status_response *status, const char *id)
 {
     for (size_t i = 0; id[0] && i < status->n_leases; i++)
@@ -100,12 +81,8 @@ static void print_daemon(const struct status_view *view, FILE *stream)
 {
     const flocks_daemon_status *daemon = view->status->daemon;
     int state = daemon ? (int)daemon->state : FLOCKS_DAEMON_STATE_NOT_RUNNING;
-    fprintf(stream, "%sflocks%s ", terminal_color(TERMINAL_BOLD, view->color),
-        terminal_reset(view->color));
-    if (daemon_label(state))
-        fputs(daemon_label(state), stream);
-    else
-        fprintf(stream, "STATE(%d)", state);
+    fprintf(stream, "%sflocks%s %s", terminal_color(TERMINAL_BOLD, view->color),
+        terminal_reset(view->color), wording_daemon(state).text);
     if (daemon && daemon->pid > 0) {
         fprintf(stream, ", version %s, pid %d, keeper %d", daemon->version, daemon->pid,
             daemon->keeper_pid);
@@ -214,7 +191,8 @@ bool status_view_print(const struct status_view *view, FILE *stream)
     bool is_whole = print_services(view, stream);
     print_leases(view, stream);
     print_leftovers(view, stream);
-    print_logs(view, stream);
+    if (!view->without_logs)
+        print_logs(view, stream);
     return is_whole;
 }
 

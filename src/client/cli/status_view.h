@@ -22,6 +22,7 @@ struct status_view {
     const struct paths *paths;
     int64_t now_s; /* wall clock, for ages */
     bool color;
+    bool without_logs;
 };
 
 /* The daemon's line, the table of services, leases, leftovers, and where the logs are. False when

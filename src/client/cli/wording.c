@@ -143,6 +143,14 @@ bool wording_is_well(int state)
 }
 
 /* clang-format off */
+static const char *const daemons[] = {
+    [FLOCKS_DAEMON_STATE_NOT_RUNNING] = "not running",
+    [FLOCKS_DAEMON_STATE_STARTING] = "starting",
+    [FLOCKS_DAEMON_STATE_RUNNING] = "running",
+    [FLOCKS_DAEMON_STATE_STOPPING] = "stopping",
+    [FLOCKS_DAEMON_STATE_REPLACING] = "being replaced",
+};
+
 static const char *const reasons[] = {
     [FLOCKS_STATE_REASON_UNSPECIFIED] = "",
     [FLOCKS_STATE_REASON_REQUESTED] = "somebody asked for it",
@@ -210,6 +218,11 @@ static const char *const phases[] = {
     [FLOCKS_UPGRADE_PHASE_ROLLBACK_FAILED] = "roll-back failed",
 };
 /* clang-format on */
+
+struct wording wording_daemon(int state)
+{
+    return of_row(at(daemons, ARRAY_LENGTH(daemons), state), "STATE", state);
+}
 
 struct wording wording_reason(int reason)
 {

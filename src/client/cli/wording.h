@@ -32,6 +32,8 @@ struct wording wording_exact_time(int64_t at_s, int32_t nanos, int64_t now_s);
 /* "HEALTHY" */
 struct wording wording_state(int state);
 enum terminal_color wording_state_color(int state);
+/* "running", "being replaced" */
+struct wording wording_daemon(int state);
 /* HEALTHY or COMPLETED. */
 bool wording_is_well(int state);
 /* A clause that follows the state: "its port is held by somebody else"; "" for none. */

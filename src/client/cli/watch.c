@@ -1,0 +1,123 @@
+#include "client/cli/watch.h"
+
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/cli/daemon.h"
+#include "client/cli/report.h"
+#include "common/base/clock.h"
+
+enum { MS_PER_S = 1000, NS_PER_MS = 1000000 };
+
+int watch_open(struct watch *watch, const struct cli *cli, struct error *error)
+{
+    struct flocks_error *failure = NULL;
+    *watch = (struct watch){.cli = cli, .client = daemon_new_client(cli)};
+    if (!watch->client)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory");
+    if (flocks_client_drive(watch->client, &failure) == RPC_DONE)
+        return 0;
+    int result = daemon_take_failure(failure, error);
+    flocks_error_free(failure);
+    watch_close(watch);
+    return result;
+}
+
+void watch_close(struct watch *watch)
+{
+    flocks_client_free(watch->client);
+    watch->client = NULL;
+}
+
+/* NULL: as long as it takes. */
+static const struct timespec *time_until(int64_t due_at, struct timespec *out)
+{
+    if (due_at == CLOCK_NEVER)
+        return NULL;
+    int64_t left_ms = due_at - clock_monotonic_ms();
+    if (left_ms < 0)
+        left_ms = 0;
+    out->tv_sec = (time_t)(left_ms / MS_PER_S);
+    out->tv_nsec = (long)(left_ms % MS_PER_S * NS_PER_MS);
+    return out;
+}
+
+/* ppoll(2) looks at signals only when no descriptor is ready: a daemon with much to say would
+ * otherwise keep Ctrl-C out. */
+static bool has_signal(const struct watch *watch)
+{
+    const struct timespec at_once = {0};
+    return watch->mask && ppoll(NULL, 0, &at_once, watch->mask) < 0;
+}
+
+enum watch_wake watch_wait(struct watch *watch, int64_t due_at)
+{
+    struct pollfd fds[] = {{.fd = flocks_client_fd(watch->client), .events = POLLIN},
+        {.fd = watch->needs_reader ? STDOUT_FILENO : -1, .events = 0}};
+    struct timespec left;
+    if (has_signal(watch))
+        return WATCH_SIGNAL;
+    int n = ppoll(fds, ARRAY_LENGTH(fds), time_until(due_at, &left), watch->mask);
+    if (n < 0)
+        return WATCH_SIGNAL;
+    if (n > 0 && (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
+        return WATCH_READER_GONE;
+    if (n == 0)
+        return WATCH_DUE;
+    flocks_client_process(watch->client);
+    return WATCH_NEWS;
+}
+
+int watch_end_of(const struct flocks_error *failure, struct error *error)
+{
+    if (!failure)
+        return 0;
+    return failure->is_not_running ? DAEMON_NOT_RUNNING : daemon_take_failure(failure, error);
+}
+
+int watch_begin_events(struct watch *watch, const char *after,
+    const struct flocks_client_watch_events_hooks *hooks, void *data, struct flocks_stream **out,
+    struct error *error)
+{
+    const struct options *options = &watch->cli->options;
+    /* protobuf-c's lists are not const although nobody changes them. */
+    const union {
+        const char *const *constant;
+        const char **list;
+    } names = {.constant = options->operands};
+    struct flocks_error *failure = NULL;
+    flocks_watch_events_request request = FLOCKS_WATCH_EVENTS_REQUEST_INIT;
+    request.after = after;
+    request.services = names.list;
+    request.n_services = options->n_operands;
+    const struct rpc_options call = {.timeout_ms = cli_timeout_ms(watch->cli, 0)};
+    *out = flocks_client_watch_events_watch(watch->client, &call, &request, hooks, data, &failure);
+    if (*out)
+        return 0;
+    int result = daemon_take_failure(failure, error);
+    flocks_error_free(failure);
+    return result;
+}
+
+int watch_refuse_late(const struct watch *watch, struct error *error)
+{
+    return error_set(error, STATUS_DEADLINE_EXCEEDED,
+        "watching the events of the daemon at %s: no answer within %d s",
+        flocks_client_socket(watch->client), DAEMON_ANSWER_MS / MS_PER_S);
+}
+
+/* A daemon that does not know the method is asked for its revision. */
+enum outcome watch_report_end(const struct cli *cli, int result, struct error *error)
+{
+    struct daemon daemon;
+    if (result == DAEMON_NOT_RUNNING)
+        return report_not_running(cli);
+    if (result == 0)
+        return OUTCOME_DONE;
+    if (daemon_open(&daemon, cli, DAEMON_ANSWER_MS, NULL) < 0)
+        return report_error(cli, error);
+    enum outcome outcome = daemon_report(&daemon, error);
+    daemon_close(&daemon);
+    return outcome;
+}
