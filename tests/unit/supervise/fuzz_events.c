@@ -46,6 +46,7 @@ static void find(const struct events *events, const uint8_t *bytes, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
+    static const uint8_t said[500];
     struct events *events = NULL;
     uint8_t *memory;
     size_t token_len;
@@ -62,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     find(events, bytes + 2, token_len);
     for (size_t i = 0; i < 40; i++) {
         const struct event event = {
-            .kind = EVENT_TOLD, .bytes = memory, .len = (size_t)bytes[0] * i % 500};
+            .kind = EVENT_TOLD, .bytes = said, .len = (size_t)bytes[0] * i % sizeof said};
 
         events_append(events, &event);
         events_tell(events);
