@@ -179,17 +179,6 @@ static void put_time(struct writer *writer, const ProtobufCMessage *message,
         put_string(writer, text, strlen(text));
 }
 
-static void *any_alloc(void *arena, size_t size)
-{
-    return arena_alloc(arena, size);
-}
-
-static void any_free(void *arena, void *pointer)
-{
-    (void)arena;
-    (void)pointer;
-}
-
 /* Of a type that nobody knows here, or whose bytes are damaged: as they are. */
 static void put_opaque_any(
     struct writer *writer, const char *type_url, const ProtobufCBinaryData *value)
@@ -210,10 +199,9 @@ static void put_any(struct writer *writer, const ProtobufCMessage *any)
     const struct crpc_message_info *type = schema_registry_find(writer->options.registry, type_url);
     struct arena arena CLEANUP(arena_deinit);
     arena_init(&arena, ANY_ARENA_BYTES);
-    ProtobufCAllocator allocator = {any_alloc, any_free, &arena};
-    ProtobufCMessage *content = type != NULL ? protobuf_c_message_unpack(type->descriptor,
-                                                   &allocator, value.len, value.data)
-                                             : NULL;
+    ProtobufCMessage *content =
+        type != NULL ? schema_message_unpack(type->descriptor, value.data, value.len, &arena)
+                     : NULL;
     if (content != NULL)
         put_message(writer, type, content, type_url);
     else

@@ -368,6 +368,24 @@ ProtobufCMessage *schema_message_copy(
     return copy;
 }
 
+static void *unpack_alloc(void *arena, size_t size)
+{
+    return arena_alloc(arena, size);
+}
+
+static void unpack_free(void *arena, void *pointer)
+{
+    (void)arena;
+    (void)pointer;
+}
+
+ProtobufCMessage *schema_message_unpack(const ProtobufCMessageDescriptor *descriptor,
+    const uint8_t *bytes, size_t len, struct arena *arena)
+{
+    ProtobufCAllocator allocator = {unpack_alloc, unpack_free, arena};
+    return protobuf_c_message_unpack(descriptor, &allocator, len, bytes);
+}
+
 const struct crpc_message_info *schema_registry_find(
     const struct schema_registry *registry, const char *type_url)
 {

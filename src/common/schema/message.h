@@ -52,6 +52,10 @@ NODISCARD ProtobufCMessage *schema_message_new_raw(
 NODISCARD ProtobufCMessage *schema_message_copy(
     const struct crpc_message_info *info, const ProtobufCMessage *message, struct arena *arena);
 
+/* A packed message. NULL: arena exhausted, or the bytes are none of this type. */
+NODISCARD ProtobufCMessage *schema_message_unpack(const ProtobufCMessageDescriptor *descriptor,
+    const uint8_t *bytes, size_t len, struct arena *arena);
+
 /* Elements of a repeated field; 1 or 0 for others: a
  * message or oneof member that is not set counts 0. */
 size_t schema_count(const ProtobufCMessage *message, const struct schema_field *field);

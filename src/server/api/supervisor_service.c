@@ -47,9 +47,13 @@ static bool may_reveal(const struct rpc_call *call, struct error *error)
 static int fill_config(const struct supervisor *supervisor, bool reveal, struct arena *arena,
     flocks_get_config_response *out, struct error *error)
 {
-    const flocks_get_config_response *effective = supervisor_get_config(supervisor);
-    flocks_config *shown = reveal ? effective->config : config_masked(effective->config, arena);
+    flocks_get_config_response *effective = NULL;
+    flocks_config *shown;
+    int result = supervisor_get_config(supervisor, arena, &effective, error);
 
+    if (result < 0)
+        return result;
+    shown = reveal ? effective->config : config_masked(effective->config, arena);
     *out = *effective;
     out->config = shown;
     out->origins = config_all_origins(

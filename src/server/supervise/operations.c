@@ -47,9 +47,17 @@ int operations_init(
     operations->queues = calloc(n_slots > 0 ? n_slots : 1, sizeof *operations->queues);
     if (operations->queues == NULL)
         return error_set_errno(error, ENOMEM, "make the queues of operations");
-    for (uint32_t slot = 0; slot < n_slots; slot++)
-        list_init(&operations->queues[slot]);
     return 0;
+}
+
+/* Queues begin to be lists when they are first needed: most slots never are. */
+static struct list *queue_of(struct operations *operations, uint32_t slot)
+{
+    struct list *queue = &operations->queues[slot];
+
+    if (queue->next == NULL)
+        list_init(queue);
+    return queue;
 }
 
 static void operation_free(struct operations *operations, struct operation *operation)
@@ -187,19 +195,27 @@ static bool make_room(struct operations *operations, enum flocks_operation_kind 
     return false;
 }
 
-static bool preempts(enum flocks_operation_kind kind, enum flocks_operation_kind other)
+/* What a changed configuration stops, it need not be asked to start; and a service that is no more
+ * has ended for whoever stops it, too. */
+static bool preempts(enum flocks_operation_kind kind, const struct operation_step *step)
 {
+    enum flocks_operation_kind other = step->operation->kind;
     bool ends = ends_services(kind);
+    bool applies = kind == FLOCKS_OPERATION_KIND_APPLY_CONFIG;
 
     if (other == FLOCKS_OPERATION_KIND_START)
-        return ends || kind == FLOCKS_OPERATION_KIND_RESTART;
-    return ends && other == FLOCKS_OPERATION_KIND_RESTART;
+        return ends || applies || kind == FLOCKS_OPERATION_KIND_RESTART;
+    if (other == FLOCKS_OPERATION_KIND_APPLY_CONFIG)
+        return ends && step->impact != FLOCKS_CONFIG_IMPACT_STOP;
+    return other == FLOCKS_OPERATION_KIND_RESTART && (ends || applies);
 }
 
 static const char *kind_text(enum flocks_operation_kind kind)
 {
     if (kind == FLOCKS_OPERATION_KIND_SHUTDOWN)
         return "shutdown";
+    if (kind == FLOCKS_OPERATION_KIND_APPLY_CONFIG)
+        return "a changed configuration";
     return kind == FLOCKS_OPERATION_KIND_STOP ? "stop" : "restart";
 }
 
@@ -217,7 +233,7 @@ static void preempt(struct list *queue, const struct operation *by, int64_t now)
             .message = message,
             .to_generation = step->from_generation};
 
-        if (preempts(by->kind, step->operation->kind))
+        if (preempts(by->kind, step))
             operation_end_step(step, &outcome, now, by->began_wall_ns);
     }
 }
@@ -244,8 +260,12 @@ static void fill(struct operations *operations, struct operation *operation,
 
         step->slot = request->slots[i];
         step->state = FLOCKS_OPERATION_STATE_QUEUED;
-        preempt(&operations->queues[step->slot], operation, request->now);
-        list_append(&operations->queues[step->slot], &step->queue_link);
+        if (request->names != NULL)
+            (void)snprintf(step->service, sizeof step->service, "%s", request->names[i]);
+        if (request->impacts != NULL)
+            step->impact = request->impacts[i];
+        preempt(queue_of(operations, step->slot), operation, request->now);
+        list_append(queue_of(operations, step->slot), &step->queue_link);
     }
     if (request->n_slots == 0) {
         operation->state = FLOCKS_OPERATION_STATE_SUCCEEDED;
@@ -299,7 +319,7 @@ struct operation_step *operations_active_step(const struct operations *operation
 {
     const struct list *queue = &operations->queues[slot];
 
-    if (list_is_empty(queue))
+    if (queue->next == NULL || list_is_empty(queue))
         return NULL;
     return CONTAINER_OF(queue->next, struct operation_step, queue_link);
 }
@@ -440,7 +460,7 @@ void operation_restore_step(struct operations *operations, struct operation_step
 {
     if (step->state == FLOCKS_OPERATION_STATE_QUEUED ||
         step->state == FLOCKS_OPERATION_STATE_RUNNING)
-        list_append(&operations->queues[step->slot], &step->queue_link);
+        list_append(queue_of(operations, step->slot), &step->queue_link);
     else
         step->operation->n_ended++;
 }

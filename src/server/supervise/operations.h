@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "flocks/v1/types.names.h"
+#include "flocks/v1/supervisor.names.h"
 
 #include "common/base/attributes.h"
 #include "common/base/error.h"
@@ -21,6 +21,7 @@ enum {
     /* Signalled processes remembered of one ending; more are signalled all the same. */
     SIGNALLED_MAX = 256,
     OPERATION_REQUEST_ID_SIZE = 64,
+    OPERATION_SERVICE_SIZE = 64,
     OPERATION_MESSAGE_SIZE = 256,
     OPERATION_EXECUTABLE_SIZE = 256
 };
@@ -49,7 +50,9 @@ struct operation;
 struct operation_step {
     struct list queue_link; /* in operations.queues[slot] until it has ended */
     struct operation *operation;
-    uint32_t slot;
+    uint32_t slot;                        /* another's, perhaps, once it has ended */
+    char service[OPERATION_SERVICE_SIZE]; /* its name */
+    enum flocks_config_impact impact;     /* of APPLY_CONFIG */
     enum flocks_operation_state state;
     uint32_t reason; /* flocks.v1.StateReason */
     char message[OPERATION_MESSAGE_SIZE];
@@ -103,6 +106,8 @@ void operations_deinit(struct operations *operations);
 struct operation_request {
     enum flocks_operation_kind kind;
     const uint32_t *slots;
+    const char *const *names;                 /* of the slots' services */
+    const enum flocks_config_impact *impacts; /* APPLY_CONFIG; else NULL */
     size_t n_slots;
     const char *request_id; /* "" : none */
     bool skip_prepare;

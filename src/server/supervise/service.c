@@ -15,114 +15,6 @@
 SERVICE_STATES(SAME_STATE)
 #undef SAME_STATE
 
-/* ---- configuration ---- */
-
-static int64_t duration_ms(const Google__Protobuf__Duration *duration, int64_t absent)
-{
-    return duration != NULL ? duration->seconds * 1000 + duration->nanos / 1000000 : absent;
-}
-
-static enum service_restart restart_policy(const flocks_restart_config *config)
-{
-    switch (flocks_restart_policy_from((int)config->policy)) {
-    case FLOCKS_RESTART_POLICY_ON_FAILURE:
-        return SERVICE_RESTART_ON_FAILURE;
-    case FLOCKS_RESTART_POLICY_NEVER:
-        return SERVICE_RESTART_NEVER;
-    case FLOCKS_RESTART_POLICY_UNSPECIFIED:
-    case FLOCKS_RESTART_POLICY_ALWAYS:
-        return SERVICE_RESTART_ALWAYS;
-    }
-    return SERVICE_RESTART_ALWAYS;
-}
-
-/* The configuration is complete (every default is in), so a message that is absent was left out on
- * purpose only where the schema says so; zeros stand for the rest. */
-static struct service_policy make_policy(const flocks_service_config *config)
-{
-    struct service_policy policy = {.restart = SERVICE_RESTART_ALWAYS,
-        .start_timeout_ms = SERVICE_START_TIMEOUT_MS,
-        .stop_grace_ms = config->stop != NULL ? duration_ms(config->stop->grace, 0) : 0};
-
-    if (config->restart != NULL) {
-        policy.restart = restart_policy(config->restart);
-        policy.give_up_after = config->restart->give_up_after;
-        policy.delay_ms = duration_ms(config->restart->delay, 0);
-        policy.max_delay_ms = duration_ms(config->restart->max_delay, 0);
-        policy.stable_after_ms = duration_ms(config->restart->stable_after, 0);
-    }
-    if (config->prepare != NULL && config->prepare->n_command > 0) {
-        policy.has_prepare = true;
-        policy.prepare_timeout_ms = duration_ms(config->prepare->timeout, CLOCK_NEVER);
-    }
-    return policy;
-}
-
-static int add_port(struct service *service, uint32_t port, struct error *error)
-{
-    int result;
-
-    if (port == 0 || service->n_ports == SERVICE_PORTS_MAX)
-        return 0;
-    result = endpoint_resolve(
-        service->config->host, (uint16_t)port, &service->ports[service->n_ports].endpoint, error);
-    if (result < 0)
-        return error_add_context(error, result, "service %s", service->name);
-    service->n_ports++;
-    return 0;
-}
-
-static int add_ports(struct service *service, struct error *error)
-{
-    const flocks_service_config *config = service->config;
-    int result;
-
-    if (config->port == 0 && config->n_extra_ports == 0)
-        return 0;
-    service->ports = calloc(config->n_extra_ports + 1, sizeof *service->ports);
-    if (service->ports == NULL)
-        return error_set_errno(error, ENOMEM, "make the ports of %s", service->name);
-    result = add_port(service, config->port, error);
-    for (size_t i = 0; i < config->n_extra_ports && result == 0; i++)
-        result = add_port(service, config->extra_ports[i], error);
-    if (result < 0) {
-        free(service->ports);
-        service->ports = NULL;
-        service->n_ports = 0;
-        return result;
-    }
-    if (service->n_ports > 0)
-        service->address = service->ports[0].endpoint.addresses[0];
-    return 0;
-}
-
-int service_init(struct service *service, struct supervisor *owner, uint32_t slot, const char *name,
-    const flocks_service_config *config, struct error *error)
-{
-    *service = (struct service){.owner = owner,
-        .name = name,
-        .config = config,
-        .slot = slot,
-        .policy = make_policy(config),
-        .facts = service_machine_initial(clock_monotonic_ms()),
-        .since_wall_ns = clock_wall_ns(),
-        .task_slot = SERVICE_NO_SLOT,
-        .told_state = SERVICE_STOPPED};
-    list_init(&service->launch);
-    return add_ports(service, error);
-}
-
-void service_deinit(struct service *service)
-{
-    service_watch_end(service);
-    signalled_clear(&service->signalled);
-    probe_history_clear(&service->history);
-    packed_clear(&service->packed);
-    free(service->ports);
-    free(service->after);
-    free(service->dependents);
-}
-
 /* ---- what stands in the way of a start ---- */
 
 static bool is_ready(const struct service *service)
@@ -285,6 +177,7 @@ void service_feed(struct service *service, const struct service_input *input)
     if (service_facts_has_run(&service->facts) && step.facts.run != service->facts.run)
         forget_leader(service);
     service->facts = step.facts;
+    service_take_next(service);
     if (step.rule == SERVICE_RULE_NOTE)
         note_leader(service);
     service->depth++;

@@ -24,10 +24,9 @@
 #include "server/supervise/probe_schedule.h"
 #include "server/supervise/process_set.h"
 #include "server/supervise/service_machine.h"
+#include "server/supervise/service_spec.h"
 
 enum {
-    /* A service's port and extra_ports (the schema's max_items). */
-    SERVICE_PORTS_MAX = 9,
     /* Last exits remembered; older ones are forgotten. */
     SERVICE_EXITS_MAX = 8,
     /* How often a starting service's ports are looked at: nothing tells of a listener that appears.
@@ -82,11 +81,6 @@ struct service_watch {
     int64_t task_due_at; /* its timeout */
 };
 
-struct service_port {
-    struct endpoint endpoint;
-    struct listener_cache cache;
-};
-
 /* Whose sockets answer on its ports, the worst of them, as last looked at (service_ports.c). */
 struct service_listening {
     uint32_t state;                /* flocks.v1.ListenerState */
@@ -98,14 +92,20 @@ struct service_listening {
 
 struct service {
     struct supervisor *owner;
-    const char *name;                    /* of the configuration */
-    const flocks_service_config *config; /* of the configuration */
+    char *name;
     uint32_t slot;
+    /* What it is made of (service_spec.h). While a run lasts these are of that run, but for what
+     * has no effect on it. */
+    flocks_service_config *config;
+    struct service_policy policy;
+    struct service_port *ports; /* most services have one or none */
+    size_t n_ports;
     uint32_t *after; /* slots of what must be ready first */
     size_t n_after;
-    uint32_t *dependents; /* slots of what waits for this one */
-    size_t n_dependents;
-    struct service_policy policy;
+    size_t n_dependents;      /* services that have its slot in their `after` */
+    struct service_spec next; /* takes the place of all that when no run is left; empty: nothing */
+    bool is_retiring;         /* no configuration has it any more: gone when it is STOPPED */
+    uint32_t config_revision; /* grows with each change of what stands above */
     struct service_facts facts;
     int64_t since_wall_ns;
 
@@ -121,8 +121,6 @@ struct service {
     struct service_exit exits[SERVICE_EXITS_MAX]; /* newest first */
     size_t n_exits;
 
-    struct service_port *ports; /* most services have one or none */
-    size_t n_ports;
     union endpoint_address address; /* that reaches its first port */
     struct service_listening listening;
     struct service_watch watch;
@@ -140,12 +138,17 @@ struct service {
     struct packed packed; /* state_save.c's */
 };
 
-/* Endpoints, policy and names from its configuration. INVALID_ARGUMENT: a host that is no address.
+/* A service nobody has asked anything of. Takes the contents of `spec`, also on failure (memory).
  */
 NODISCARD int service_init(struct service *service, struct supervisor *owner, uint32_t slot,
-    const char *name, const flocks_service_config *config, struct error *error);
+    const char *name, struct service_spec *spec, struct error *error);
 /* Memory only; the timer is closed by the owner. */
 void service_deinit(struct service *service);
+/* Takes the contents of `spec`: at once if it has no run, or if `while_running` (nothing in it
+ * changes what a run was started with), else when the present run is over. */
+void service_change(struct service *service, struct service_spec *spec, bool while_running);
+/* What waits for the end of its run, if it has none now. */
+void service_take_next(struct service *service);
 
 /* Applies one event and does what comes of it, other services' business included (dependents,
  * operations). */
@@ -187,6 +190,10 @@ void service_note_exit(struct service *service, const struct service_exit *exit)
 /* service_watch.c */
 void service_watch_begin(struct service *service, int64_t now);
 void service_watch_end(struct service *service);
+/* Around a change of its configuration: nothing refers to the old one; then the present phase goes
+ * on as the new one says, its verdict kept. */
+void service_watch_pause(struct service *service);
+void service_watch_go_on(struct service *service, int64_t now);
 /* Does what is due; may feed events. */
 void service_watch_turn(struct service *service, int64_t now);
 int64_t service_watch_due_at(const struct service *service);

@@ -75,6 +75,7 @@ static void answer_task(struct service *service, int result, const struct keeper
     if (result == 0 && spawned->failed_step == KEEPER_STEP_NONE)
         return; /* its exit is the result */
     service->task_alive = false;
+    supervisor_release_task_slot(service);
     if (service->watch.task_running)
         service_watch_result(
             service, false, "the probe's program cannot be executed", clock_monotonic_ms());

@@ -84,19 +84,24 @@ static void use_probe(struct service *service, const flocks_probe *probe, int64_
     }
 }
 
-static void begin_serving(struct service *service, int64_t now)
+static void use_serving_probe(struct service *service, int64_t now)
 {
     const flocks_probes *probes = service->config->probes;
     const flocks_probe *probe = NULL;
 
     if (probes != NULL)
         probe = has_check(probes->alive) ? probes->alive : probes->ready;
-    service->watch.phase = WATCH_SERVING;
-    service_ports_begin_serving(service, now);
     use_probe(service, has_check(probe) ? probe : NULL, now);
     /* It has just passed one check: the next is a period away. */
     if (service->watch.probe != NULL && service->watch.schedule.due_at <= now)
         service->watch.schedule.due_at = now + service->watch.schedule.policy.period_ms;
+}
+
+static void begin_serving(struct service *service, int64_t now)
+{
+    service->watch.phase = WATCH_SERVING;
+    service_ports_begin_serving(service, now);
+    use_serving_probe(service, now);
 }
 
 /* The next thing that has to be true before it is ready. */
@@ -144,6 +149,58 @@ void service_watch_end(struct service *service)
     service_ports_end(service);
     service->watch.phase = WATCH_OFF;
     service->watch.probe = NULL;
+}
+
+/* ---- another configuration ---- */
+
+void service_watch_pause(struct service *service)
+{
+    cancel_probe(service);
+    service->watch.probe = NULL;
+}
+
+/* A role that is no more has passed. */
+static void go_on_starting(struct service *service, const flocks_probe *probe, int64_t now)
+{
+    if (has_check(probe))
+        use_probe(service, probe, now);
+    else
+        next_phase(service, now);
+}
+
+static void go_on_serving(struct service *service, int64_t now)
+{
+    enum probe_verdict verdict = service->watch.schedule.verdict;
+
+    use_serving_probe(service, now);
+    if (service->watch.probe != NULL)
+        service->watch.schedule.verdict = verdict;
+    /* The grace may be over by now. */
+    if (service->listening.lost_at != CLOCK_NEVER)
+        service->listening.due_at = now;
+    service_watch_recover(service);
+}
+
+void service_watch_go_on(struct service *service, int64_t now)
+{
+    const flocks_probes *probes = service->config->probes;
+
+    switch (service->watch.phase) {
+    case WATCH_OFF:
+    case WATCH_SETTLE:
+    case WATCH_PORTS:
+        break;
+    case WATCH_STARTUP:
+        go_on_starting(service, probes != NULL ? probes->startup : NULL, now);
+        break;
+    case WATCH_READY:
+        go_on_starting(service, probes != NULL ? probes->ready : NULL, now);
+        break;
+    case WATCH_SERVING:
+        go_on_serving(service, now);
+        break;
+    }
+    service_arm(service);
 }
 
 /* ---- results ---- */
@@ -222,6 +279,7 @@ void service_task_exited(struct service *service, const struct keeper_exit *exit
     /* With what it left in its group. */
     service_task_kill(service);
     service->task_alive = false;
+    supervisor_release_task_slot(service);
     if (!service->watch.task_running)
         return;
     if (WIFSIGNALED(exit->wait_status))

@@ -24,20 +24,92 @@ static state_snapshot *unpack(const struct state_store *store, struct error *err
     return snapshot;
 }
 
-int state_load_config(
-    const struct state_store *store, flocks_get_config_response **out, struct error *error)
-{
-    state_snapshot *snapshot = unpack(store, error);
+/* ---- services ---- */
 
-    if (snapshot == NULL)
-        return -STATUS_DATA_LOSS;
-    *out = (flocks_get_config_response *)protobuf_c_message_unpack(
+static flocks_get_config_response *unpack_config(const state_snapshot *snapshot)
+{
+    return (flocks_get_config_response *)protobuf_c_message_unpack(
         &flocks__v1__get_config_response__descriptor, NULL, snapshot->config.len,
         snapshot->config.data);
-    protobuf_c_message_free_unpacked(&snapshot->base, NULL);
-    if (*out == NULL)
-        return error_set(error, STATUS_DATA_LOSS, "the configuration in the state cannot be read");
-    return 0;
+}
+
+/* A service of a configuration, in the slot that it had. */
+static int restore_service(struct supervisor *supervisor, const char *name,
+    const flocks_service_config *config, uint32_t slot, struct error *error)
+{
+    struct service_spec spec;
+    struct service *service;
+    int result = service_spec_init(&spec, name, config, error);
+
+    if (result == 0)
+        result = supervisor_make_service(supervisor, name, &spec, &service, error);
+    if (result == 0)
+        supervisor_place_service(service, slot);
+    return result;
+}
+
+/* One that runs with what no configuration says any more. */
+static int restore_outdated(
+    struct supervisor *supervisor, const state_service *message, struct error *error)
+{
+    flocks_service_config *config = (flocks_service_config *)protobuf_c_message_unpack(
+        &flocks__v1__service_config__descriptor, NULL, message->config.len, message->config.data);
+    int result;
+
+    if (config == NULL)
+        return error_set(error, STATUS_DATA_LOSS, "service %s cannot be read", message->name);
+    result = restore_service(supervisor, message->name, config, message->slot, error);
+    protobuf_c_message_free_unpacked(&config->base, NULL);
+    return result;
+}
+
+/* Those of the state first: they have their slots. */
+static int restore_known(struct supervisor *supervisor, const state_snapshot *snapshot,
+    const flocks_config *config, struct error *error)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < snapshot->n_services && result == 0; i++) {
+        const state_service *message = snapshot->services[i];
+        const flocks_service_config *effective = config_find_service(config, message->name);
+
+        if (supervisor_find(supervisor, message->name) != NULL ||
+            supervisor->n_services == SUPERVISOR_SERVICES_MAX)
+            continue;
+        if (message->config.len > 0)
+            result = restore_outdated(supervisor, message, error);
+        else if (effective != NULL)
+            result = restore_service(supervisor, message->name, effective, message->slot, error);
+    }
+    return result;
+}
+
+static int restore_services(struct supervisor *supervisor, const state_snapshot *snapshot,
+    const flocks_config *config, struct error *error)
+{
+    int result = supervisor_make_tables(supervisor, error);
+
+    supervisor->run_floor = snapshot->run_floor;
+    if (result == 0)
+        result = restore_known(supervisor, snapshot, config, error);
+    for (size_t i = 0; i < config->n_services && result == 0; i++) {
+        const flocks_config_services_entry *entry = config->services[i];
+
+        if (entry->value != NULL && supervisor_find(supervisor, entry->key) == NULL)
+            result = restore_service(supervisor, entry->key, entry->value, SERVICE_NO_SLOT, error);
+    }
+    return result;
+}
+
+/* What waits for the end of its run. */
+static int restore_next(
+    struct service *service, const flocks_config *config, bool is_outdated, struct error *error)
+{
+    const flocks_service_config *effective = config_find_service(config, service->name);
+
+    if (!is_outdated || effective == NULL)
+        return 0;
+    return service_spec_init(&service->next, service->name, effective, error);
 }
 
 static void load_signalled(
@@ -106,6 +178,9 @@ static void load_exits(struct service *service, const state_service *message)
 static void load_service(struct service *service, const state_service *message)
 {
     load_facts(&service->facts, message);
+    service->is_retiring = message->retiring;
+    if (message->task_slot > 0)
+        supervisor_restore_task_slot(service, message->task_slot - 1);
     service->since_wall_ns = message->since_wall_ns;
     service->told_state = service->facts.state;
     if (message->invocation.len == sizeof service->invocation)
@@ -124,6 +199,8 @@ static void load_service(struct service *service, const state_service *message)
 static void load_step(struct operation_step *step, const state_step *message)
 {
     step->slot = message->slot;
+    (void)snprintf(step->service, sizeof step->service, "%s", message->service);
+    step->impact = flocks_config_impact_from((int)message->impact);
     step->state = flocks_operation_state_from((int)message->state);
     step->reason = message->reason;
     (void)snprintf(step->message, sizeof step->message, "%s", message->message);
@@ -135,10 +212,19 @@ static void load_step(struct operation_step *step, const state_step *message)
     load_signalled(&step->signalled, message->signalled, message->n_signalled);
 }
 
+static bool has_ended(const state_step *step)
+{
+    enum flocks_operation_state state = flocks_operation_state_from((int)step->state);
+
+    return state != FLOCKS_OPERATION_STATE_QUEUED && state != FLOCKS_OPERATION_STATE_RUNNING;
+}
+
+/* What has not ended belongs to a service; what has may be of one that is gone. */
 static bool steps_are_sane(const struct supervisor *supervisor, const state_operation *message)
 {
     for (size_t i = 0; i < message->n_steps; i++) {
-        if (supervisor_at(supervisor, message->steps[i]->slot) == NULL)
+        if (!has_ended(message->steps[i]) &&
+            supervisor_at(supervisor, message->steps[i]->slot) == NULL)
             return false;
     }
     return true;
@@ -175,26 +261,58 @@ static int load_operation(
     return 0;
 }
 
-int state_load(struct supervisor *supervisor, struct error *error)
+static int load_services(struct supervisor *supervisor, const state_snapshot *snapshot,
+    const flocks_config *config, struct error *error)
 {
-    state_snapshot *snapshot = unpack(supervisor->store, error);
-    int result = 0;
+    int result = restore_services(supervisor, snapshot, config, error);
 
-    if (snapshot == NULL)
-        return -STATUS_DATA_LOSS;
+    for (size_t i = 0; i < snapshot->n_services && result == 0; i++) {
+        const state_service *message = snapshot->services[i];
+        struct service *service = supervisor_find(supervisor, message->name);
+
+        if (service == NULL)
+            continue;
+        result = restore_next(service, config, message->config.len > 0, error);
+        if (result == 0 && is_sane(message))
+            load_service(service, message);
+    }
+    return result == 0 ? supervisor_finish_services(supervisor, false, error) : result;
+}
+
+static int load(struct supervisor *supervisor, const state_snapshot *snapshot,
+    const flocks_get_config_response *config, struct error *error)
+{
+    int result = supervisor_keep_config(supervisor, config, error);
+
     supervisor->exits_done = snapshot->exits_done;
     supervisor->started_wall_ns = snapshot->started_wall_ns;
     supervisor->is_leaving = snapshot->leaving;
+    supervisor->config_changed = snapshot->config_changed;
     supervisor->operations.next = snapshot->next_operation;
     supervisor->operations.instance = snapshot->operation_instance;
-    for (size_t i = 0; i < snapshot->n_services; i++) {
-        struct service *service = supervisor_find(supervisor, snapshot->services[i]->name);
-
-        if (service != NULL && is_sane(snapshot->services[i]))
-            load_service(service, snapshot->services[i]);
-    }
+    if (result == 0)
+        result = load_services(supervisor, snapshot, config->config, error);
     for (size_t i = 0; i < snapshot->n_operations && result == 0; i++)
         result = load_operation(supervisor, snapshot->operations[i], error);
+    return result;
+}
+
+int state_load(struct supervisor *supervisor, struct error *error)
+{
+    state_snapshot *snapshot = unpack(supervisor->store, error);
+    flocks_get_config_response *config;
+    int result;
+
+    if (snapshot == NULL)
+        return -STATUS_DATA_LOSS;
+    config = unpack_config(snapshot);
+    if (config == NULL)
+        result =
+            error_set(error, STATUS_DATA_LOSS, "the configuration in the state cannot be read");
+    else
+        result = load(supervisor, snapshot, config, error);
+    if (config != NULL)
+        protobuf_c_message_free_unpacked(&config->base, NULL);
     protobuf_c_message_free_unpacked(&snapshot->base, NULL);
     return result;
 }

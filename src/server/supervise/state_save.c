@@ -88,6 +88,21 @@ static void save_facts(const struct service_facts *facts, state_service *message
     message->message = facts->message;
 }
 
+/* What it runs with, where no configuration says it any more. */
+static void save_config(const struct service *service, state_service *message, struct arena *arena)
+{
+    const ProtobufCMessage *config = &service->config->base;
+
+    if (service->next.config == NULL && !service->is_retiring)
+        return;
+    message->config.len = protobuf_c_message_get_packed_size(config);
+    message->config.data = arena_alloc(arena, message->config.len);
+    if (message->config.data == NULL)
+        message->config.len = 0;
+    else
+        (void)protobuf_c_message_pack(config, message->config.data);
+}
+
 static state_service *save_service(
     struct service *service, enum snapshot_extent extent, struct arena *arena)
 {
@@ -109,6 +124,9 @@ static state_service *save_service(
     }
     message->swept = service->swept;
     message->last_task = service->last_task;
+    message->retiring = service->is_retiring;
+    message->task_slot = service->task_slot != SERVICE_NO_SLOT ? service->task_slot + 1 : 0;
+    save_config(service, message, arena);
     message->signalled = save_signalled(&service->signalled, &message->n_signalled, arena);
     if (extent == SNAPSHOT_WHOLE)
         save_exits(service, message, arena);
@@ -123,6 +141,8 @@ static state_step *save_step(const struct operation_step *step, struct arena *ar
         return NULL;
     *message = (state_step)STATE_STEP_INIT;
     message->slot = step->slot;
+    message->service = step->service;
+    message->impact = (uint32_t)step->impact;
     message->state = (uint32_t)step->state;
     message->reason = step->reason;
     message->message = step->message;
@@ -212,7 +232,8 @@ static void pack(struct packed *packed, const ProtobufCMessage *message, uint64_
 static uint64_t service_key(const struct service *service, enum snapshot_extent extent)
 {
     const uint64_t numbers[] = {(uint64_t)extent, (uint64_t)service->since_wall_ns,
-        service->identity.mark, service->swept, service->last_task, service->n_exits};
+        service->identity.mark, service->swept, service->last_task, service->n_exits,
+        service->task_slot, service->is_retiring, service->config_revision};
     uint64_t key = state_checksum(numbers, sizeof numbers, 0);
 
     key = state_checksum(&service->facts, sizeof service->facts, key);
@@ -281,6 +302,8 @@ static void write_basics(struct writer *writer, const struct supervisor *supervi
     snapshot.takeovers = supervisor->takeovers;
     snapshot.started_wall_ns = supervisor->started_wall_ns;
     snapshot.leaving = supervisor->is_leaving;
+    snapshot.run_floor = supervisor->run_floor;
+    snapshot.config_changed = supervisor->config_changed;
     snapshot.next_operation = supervisor->operations.next;
     snapshot.operation_instance = supervisor->operations.instance;
     writer->is_full = protobuf_c_message_get_packed_size(&snapshot.base) > writer->capacity;

@@ -58,16 +58,14 @@ static flocks_signalled_process **fill_signalled(
     return items;
 }
 
-static flocks_service_outcome *fill_outcome(
-    const struct supervisor *supervisor, const struct operation_step *step, struct arena *arena)
+static flocks_service_outcome *fill_outcome(const struct operation_step *step, struct arena *arena)
 {
-    const struct service *service = supervisor_at(supervisor, step->slot);
     flocks_service_outcome *outcome = arena_alloc(arena, sizeof *outcome);
 
     if (outcome == NULL)
         return NULL;
     *outcome = (flocks_service_outcome)FLOCKS_SERVICE_OUTCOME_INIT;
-    outcome->service = service->name;
+    outcome->service = arena_strdup(arena, step->service);
     outcome->state = step->state;
     outcome->reason = flocks_state_reason_from((int)step->reason);
     outcome->message = arena_strdup(arena, step->message);
@@ -123,7 +121,7 @@ static flocks_operation *fill_operation(
     fill_operation_times(operation, arena, out);
     out->outcomes = arena_calloc(arena, operation->n_steps + 1, sizeof(flocks_service_outcome *));
     for (size_t i = 0; out->outcomes != NULL && i < operation->n_steps; i++) {
-        out->outcomes[i] = fill_outcome(supervisor, &operation->steps[i], arena);
+        out->outcomes[i] = fill_outcome(&operation->steps[i], arena);
         if (out->outcomes[i] == NULL)
             return NULL;
         out->n_outcomes++;
@@ -174,7 +172,8 @@ static flocks_daemon_status *fill_daemon(const struct supervisor *supervisor, st
     daemon->keeper_version = arena_strdup(arena, supervisor->keeper_version);
     daemon->api_revision = FLOCKS_API_REVISION;
     daemon->started_at = make_timestamp(arena, supervisor->started_wall_ns);
-    daemon->config_digest = supervisor->config->digest;
+    daemon->config_digest = supervisor->config_digest;
+    daemon->config_changed = supervisor->config_changed;
     daemon->root = arena_strdup(arena, supervisor->root);
     daemon->takeovers = supervisor->takeovers;
     return daemon;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/schema/message.h"
 #include "server/supervise/leftovers.h"
 #include "server/supervise/supervisor_private.h"
 
@@ -63,26 +64,33 @@ static void on_prepare(uv_prepare_t *prepare)
     struct supervisor *supervisor = prepare->data;
 
     supervisor_expire_operations(supervisor);
+    supervisor_settle_changes(supervisor);
     supervisor_save(supervisor);
     supervisor_tell_waiters(supervisor);
-    if (!supervisor->is_closing)
-        supervisor_save(supervisor);
+    if (supervisor->is_closing)
+        return;
+    supervisor_settle_changes(supervisor);
+    supervisor_save(supervisor);
 }
 
 /* ---- making it ---- */
 
-static int copy_config(
+int supervisor_keep_config(
     struct supervisor *supervisor, const flocks_get_config_response *config, struct error *error)
 {
-    supervisor->packed_config_len = protobuf_c_message_get_packed_size(&config->base);
-    supervisor->packed_config = malloc(supervisor->packed_config_len + 1);
-    if (supervisor->packed_config == NULL)
-        return error_set_errno(error, ENOMEM, "keep the configuration");
-    (void)protobuf_c_message_pack(&config->base, supervisor->packed_config);
-    supervisor->config = (flocks_get_config_response *)protobuf_c_message_unpack(
-        config->base.descriptor, NULL, supervisor->packed_config_len, supervisor->packed_config);
-    if (supervisor->config == NULL || supervisor->config->config == NULL)
+    size_t len = protobuf_c_message_get_packed_size(&config->base);
+    uint8_t *packed;
+
+    if (config->config == NULL)
         return error_set(error, STATUS_INVALID_ARGUMENT, "there is no configuration");
+    packed = malloc(len + 1);
+    if (packed == NULL)
+        return error_set_errno(error, ENOMEM, "keep the configuration");
+    supervisor->packed_config_len = protobuf_c_message_pack(&config->base, packed);
+    free(supervisor->packed_config);
+    supervisor->packed_config = packed;
+    (void)snprintf(
+        supervisor->config_digest, sizeof supervisor->config_digest, "%s", config->digest);
     return 0;
 }
 
@@ -115,8 +123,6 @@ static void supervisor_free(struct supervisor *supervisor)
     if (supervisor->operations.queues != NULL)
         operations_deinit(&supervisor->operations);
     state_store_close(supervisor->store);
-    if (supervisor->config != NULL)
-        protobuf_c_message_free_unpacked(&supervisor->config->base, NULL);
     netlink_free(supervisor->netlink);
     process_scan_free(supervisor->scan);
     if (supervisor->sessions != NULL)
@@ -149,42 +155,47 @@ static void set_basics(struct supervisor *supervisor, const struct supervisor_se
     leases_init(&supervisor->leases);
 }
 
+static int make_fresh(
+    struct supervisor *supervisor, const flocks_get_config_response *config, struct error *error)
+{
+    int result = supervisor_keep_config(supervisor, config, error);
+
+    return result == 0 ? supervisor_make_services(supervisor, config->config, error) : result;
+}
+
 static int make_contents(
     struct supervisor *supervisor, const struct supervisor_setup *setup, struct error *error)
 {
-    flocks_get_config_response *stored = NULL;
     uint32_t instance = (uint32_t)(supervisor->started_wall_ns / 1000000000);
     int result = state_store_open(setup->state_fd, &supervisor->store, error);
 
-    if (result == 0 && setup->config == NULL)
-        result = state_load_config(supervisor->store, &stored, error);
-    if (result == 0)
-        result = copy_config(supervisor, stored != NULL ? stored : setup->config, error);
-    if (stored != NULL)
-        protobuf_c_message_free_unpacked(&stored->base, NULL);
     if (result == 0)
         result = make_observers(supervisor, error);
     if (result == 0)
-        result = supervisor_make_services(supervisor, error);
-    if (result == 0)
-        result = operations_init(&supervisor->operations, supervisor->n_slots, instance, error);
-    if (result == 0 && setup->config == NULL)
-        result = state_load(supervisor, error);
-    return result;
+        result = operations_init(&supervisor->operations, SUPERVISOR_SERVICES_MAX, instance, error);
+    if (result < 0)
+        return result;
+    return setup->config != NULL ? make_fresh(supervisor, setup->config, error)
+                                 : state_load(supervisor, error);
+}
+
+void supervisor_open_service(struct service *service)
+{
+    (void)uv_timer_init(service->owner->loop, &service->timer);
+    service->timer.data = service;
+    service->owner->n_handles++;
 }
 
 static void open_handles(struct supervisor *supervisor)
 {
-    for (uint32_t i = 0; i < supervisor->n_services; i++) {
-        (void)uv_timer_init(supervisor->loop, &supervisor->services[i]->timer);
-        supervisor->services[i]->timer.data = supervisor->services[i];
-    }
+    for (uint32_t i = 0; i < supervisor->n_services; i++)
+        supervisor_open_service(supervisor->services[i]);
     (void)uv_timer_init(supervisor->loop, &supervisor->operations_timer);
     supervisor->operations_timer.data = supervisor;
     (void)uv_prepare_init(supervisor->loop, &supervisor->prepare);
     supervisor->prepare.data = supervisor;
     (void)uv_prepare_start(&supervisor->prepare, on_prepare);
-    supervisor->n_handles = supervisor->n_services + 2;
+    supervisor->n_handles += 2;
 }
 
 bool supervisor_has_state(int state_fd)
@@ -229,9 +240,8 @@ int supervisor_new(
 
 /* ---- the end ---- */
 
-static void on_handle_closed(uv_handle_t *handle)
+static void handle_closed(struct supervisor *supervisor)
 {
-    struct supervisor *supervisor = handle->data;
     void (*closed)(void *data) = supervisor->closed;
     void *data = supervisor->closed_data;
 
@@ -240,6 +250,35 @@ static void on_handle_closed(uv_handle_t *handle)
     supervisor_free(supervisor);
     if (closed != NULL)
         closed(data);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    handle_closed(handle->data);
+}
+
+static void on_service_closed(uv_handle_t *handle)
+{
+    struct service *service = handle->data;
+    struct supervisor *supervisor = service->owner;
+
+    free(service);
+    handle_closed(supervisor);
+}
+
+void supervisor_close_service(struct service *service)
+{
+    LIST_FOR_EACH(link, &service->owner->spawns)
+    {
+        struct spawn_call *call = CONTAINER_OF(link, struct spawn_call, link);
+
+        if (call->service == service)
+            call->service = NULL;
+    }
+    list_remove(&service->launch);
+    service_deinit(service);
+    service->timer.data = service;
+    uv_close((uv_handle_t *)&service->timer, on_service_closed);
 }
 
 static void close_handle(struct supervisor *supervisor, uv_handle_t *handle)
@@ -286,7 +325,14 @@ void supervisor_end(struct supervisor *supervisor)
         supervisor->ended(supervisor->data);
 }
 
-const flocks_get_config_response *supervisor_get_config(const struct supervisor *supervisor)
+int supervisor_get_config(const struct supervisor *supervisor, struct arena *arena,
+    flocks_get_config_response **out, struct error *error)
 {
-    return supervisor->config;
+    *out = (flocks_get_config_response *)schema_message_unpack(
+        &flocks__v1__get_config_response__descriptor, supervisor->packed_config,
+        supervisor->packed_config_len, arena);
+    if (*out == NULL)
+        return error_set(
+            error, STATUS_RESOURCE_EXHAUSTED, "the configuration is larger than one call may use");
+    return 0;
 }

@@ -134,8 +134,9 @@ void supervisor_wait_cancel(struct supervisor_wait *wait);
 NODISCARD int supervisor_get_status(struct supervisor *supervisor, const char *const *names,
     size_t n_names, struct arena *arena, flocks_get_status_response *out, struct error *error);
 
-/* The effective configuration with origins and digest, secrets included: mask before it leaves.
- * Lives as long as the supervisor. */
-const flocks_get_config_response *supervisor_get_config(const struct supervisor *supervisor);
+/* The effective configuration with origins and digest, secrets included: mask before it leaves. All
+ * memory is the arena's. RESOURCE_EXHAUSTED: the arena's cap. */
+NODISCARD int supervisor_get_config(const struct supervisor *supervisor, struct arena *arena,
+    flocks_get_config_response **out, struct error *error);
 
 #endif

@@ -7,13 +7,6 @@
 
 /* ---- events ---- */
 
-static struct service *task_owner(const struct supervisor *supervisor, uint32_t slot)
-{
-    uint32_t index = KEEPER_SLOT_DAEMON - 1 - slot;
-
-    return index < supervisor->n_tasks ? supervisor->task_owners[index] : NULL;
-}
-
 static void recheck_endings(struct supervisor *supervisor)
 {
     for (uint32_t i = 0; i < supervisor->n_services; i++) {
@@ -37,7 +30,7 @@ static void on_exited(void *data, const struct keeper_exit *exit)
     } else if (supervisor_at(supervisor, exit->slot) != NULL) {
         service_exited(supervisor_at(supervisor, exit->slot), exit);
     } else {
-        owner = task_owner(supervisor, exit->slot);
+        owner = supervisor_task_owner(supervisor, exit->slot);
         if (owner != NULL)
             service_task_exited(owner, exit);
     }

@@ -31,26 +31,55 @@ static bool has_step_ended(const struct operation_step *step)
            step->state != FLOCKS_OPERATION_STATE_RUNNING;
 }
 
+/* Does the step end a run? */
+static bool is_ending(const struct operation_step *step)
+{
+    return ends_services(step->operation->kind) || step->impact == FLOCKS_CONFIG_IMPACT_STOP ||
+           step->impact == FLOCKS_CONFIG_IMPACT_RESTART;
+}
+
+/* The run that the step is to end is over: a new configuration has been taken then. */
+static bool is_run_over(const struct service *service, const struct operation_step *step)
+{
+    return has_step_ended(step) || (step->impact == FLOCKS_CONFIG_IMPACT_RESTART && step->issued &&
+                                       service->next.config == NULL);
+}
+
 /* What waits for a service is stopped before it, if both are to stop. */
 static bool may_issue(const struct service *service, const struct operation_step *step)
 {
-    if (!ends_services(step->operation->kind))
-        return true;
-    for (size_t i = 0; i < service->n_dependents; i++) {
-        const struct operation_step *other =
-            operation_find_step(step->operation, service->dependents[i]);
+    const struct service *dependent;
+    uint32_t at = 0;
 
-        if (other != NULL && !has_step_ended(other))
+    while (is_ending(step) && (dependent = supervisor_next_dependent(service, &at)) != NULL) {
+        const struct operation_step *other = operation_find_step(step->operation, dependent->slot);
+
+        if (other != NULL && is_ending(other) && !is_run_over(dependent, other))
             return false;
     }
     return true;
 }
 
-static enum service_event event_of(enum flocks_operation_kind kind)
+static enum service_event event_of(const struct operation_step *step)
 {
-    if (ends_services(kind))
+    enum flocks_operation_kind kind = step->operation->kind;
+
+    if (ends_services(kind) || step->impact == FLOCKS_CONFIG_IMPACT_STOP)
         return SERVICE_EVENT_STOP;
-    return kind == FLOCKS_OPERATION_KIND_RESTART ? SERVICE_EVENT_RESTART : SERVICE_EVENT_START;
+    return kind == FLOCKS_OPERATION_KIND_RESTART || step->impact == FLOCKS_CONFIG_IMPACT_RESTART
+               ? SERVICE_EVENT_RESTART
+               : SERVICE_EVENT_START;
+}
+
+/* A prepare step of the old configuration is not gone on with. */
+static void abandon_preparation(struct service *service, const struct operation_step *step)
+{
+    const struct service_facts *facts = &service->facts;
+
+    if (step->impact == FLOCKS_CONFIG_IMPACT_RESTART &&
+        (facts->state == SERVICE_PREPARING ||
+            (facts->state == SERVICE_STOPPING && facts->next == SERVICE_NEXT_PROCEED)))
+        service_ask(service, SERVICE_EVENT_STOP, FLOCKS_STATE_REASON_REQUESTED, false);
 }
 
 static void issue(struct service *service, struct operation_step *step)
@@ -65,7 +94,8 @@ static void issue(struct service *service, struct operation_step *step)
     step->issued_at = clock_monotonic_ms();
     step->from_generation = service->facts.generation;
     operation_touch(step->operation);
-    service_ask(service, event_of(operation->kind), reason, operation->skip_prepare);
+    abandon_preparation(service, step);
+    service_ask(service, event_of(step), reason, operation->skip_prepare);
 }
 
 static bool is_blocked_for_long(const struct service *service, const struct operation_step *step)
@@ -107,7 +137,11 @@ static enum flocks_operation_state judge_start(
 static enum flocks_operation_state judge(
     const struct service *service, const struct operation_step *step)
 {
-    if (!ends_services(step->operation->kind))
+    /* Its old run is not over. */
+    if (service->next.config != NULL && step->impact == FLOCKS_CONFIG_IMPACT_RESTART &&
+        service->facts.state != SERVICE_STOPPED)
+        return FLOCKS_OPERATION_STATE_UNSPECIFIED;
+    if (!ends_services(step->operation->kind) && step->impact != FLOCKS_CONFIG_IMPACT_STOP)
         return judge_start(service, step);
     return service->facts.state == SERVICE_STOPPED ? FLOCKS_OPERATION_STATE_SUCCEEDED
                                                    : FLOCKS_OPERATION_STATE_UNSPECIFIED;
@@ -192,6 +226,8 @@ static bool is_anything_left(const struct supervisor *supervisor)
 
 void supervisor_service_changed(struct service *service, bool state_changed)
 {
+    struct service *other;
+    uint32_t at = 0;
     struct supervisor *supervisor = service->owner;
     struct operation_step *step = operations_active_step(&supervisor->operations, service->slot);
 
@@ -200,9 +236,7 @@ void supervisor_service_changed(struct service *service, bool state_changed)
     supervisor_advance(service);
     if (!state_changed || !supervisor->is_reconciled)
         return;
-    for (size_t i = 0; i < service->n_dependents; i++) {
-        struct service *other = supervisor_at(supervisor, service->dependents[i]);
-
+    while ((other = supervisor_next_dependent(service, &at)) != NULL) {
         if (other->facts.state == SERVICE_WAITING)
             service_recheck(other);
     }
@@ -262,12 +296,23 @@ static size_t choose_all(
         const struct service *service = supervisor->services[i];
         bool restarts = kind == FLOCKS_OPERATION_KIND_RESTART;
 
+        if (service->is_retiring && !ends_services(kind))
+            continue;
         /* A restart of everything starts what starts with the daemon, too. */
         if (restarts ? service->facts.wanted || service->config->start
                      : is_meant_by_all(service, kind))
             out_slots[n++] = service->slot;
     }
     return n;
+}
+
+static int refuse_retiring(const struct service *service, struct error *error)
+{
+    int result = refuse(error, STATUS_NOT_FOUND, FLOCKS_ERROR_REASON_UNKNOWN_SERVICE, service->name,
+        "no configuration has it any more, it is being ended");
+
+    error_set_hint(error, "add it to the configuration again");
+    return result;
 }
 
 /* Distinct, ascending. */
@@ -282,6 +327,8 @@ static int choose_named(const struct supervisor *supervisor,
 
         if (service == NULL)
             return supervisor_refuse_unknown(supervisor, request->services[i], error);
+        if (service->is_retiring && !ends_services(request->kind))
+            return refuse_retiring(service, error);
         out_slots[i] = service->slot;
     }
     qsort(out_slots, request->n_services, sizeof *out_slots, compare_slots);
@@ -327,24 +374,35 @@ static int check_request(const struct supervisor *supervisor,
     return error_set(error, STATUS_INVALID_ARGUMENT, "not an operation on services");
 }
 
-static int begin(struct supervisor *supervisor, const struct supervisor_request *request,
-    const uint32_t *slots, size_t n_slots, struct operation **out, struct error *error)
+int supervisor_queue_operation(struct supervisor *supervisor,
+    const struct supervisor_request *request, const struct supervisor_choice *choice,
+    struct operation **out, struct error *error)
 {
     int64_t timeout_ms = request->timeout_ms;
+    const char **names = calloc(choice->n_slots + 1, sizeof *names);
     struct operation_request operation = {.kind = request->kind,
-        .slots = slots,
-        .n_slots = n_slots,
+        .slots = choice->slots,
+        .names = names,
+        .impacts = choice->impacts,
+        .n_slots = choice->n_slots,
         .request_id = request->request_id != NULL ? request->request_id : "",
         .skip_prepare = request->skip_prepare,
         .now = clock_monotonic_ms(),
         .wall_ns = clock_wall_ns(),
         .requester_pid = request->requester_pid,
         .requester_uid = request->requester_uid};
+    int result;
 
+    if (names == NULL)
+        return error_set_errno(error, ENOMEM, "begin an operation");
+    for (size_t i = 0; i < choice->n_slots; i++)
+        names[i] = supervisor_at(supervisor, choice->slots[i])->name;
     if (timeout_ms <= 0 || timeout_ms > SUPERVISOR_OPERATION_TIMEOUT_MAX_MS)
         timeout_ms = SUPERVISOR_OPERATION_TIMEOUT_MAX_MS;
     operation.timeout_ms = timeout_ms;
-    return operations_begin(&supervisor->operations, &operation, out, error);
+    result = operations_begin(&supervisor->operations, &operation, out, error);
+    free(names);
+    return result;
 }
 
 static void log_begin(const struct operation *operation)
@@ -352,6 +410,17 @@ static void log_begin(const struct operation *operation)
     log_info("operation begun", "id=%s kind=%s services=%zu pid=%d uid=%u", operation->id,
         flocks_operation_kind_name(operation->kind), operation->n_steps,
         (int)operation->requester_pid, (unsigned)operation->requester_uid);
+}
+
+void supervisor_run_operation(struct supervisor *supervisor, struct operation *operation)
+{
+    log_begin(operation);
+    supervisor_mark_dirty(supervisor);
+    /* An operation is not forgotten in the turn in which it began: `operation` stays good. */
+    for (size_t i = 0; i < operation->n_steps; i++)
+        supervisor_advance(supervisor_at(supervisor, operation->steps[i].slot));
+    /* Whoever is told the id may ask the next flocksd for it. */
+    supervisor_save(supervisor);
 }
 
 int supervisor_begin(struct supervisor *supervisor, const struct supervisor_request *request,
@@ -370,7 +439,8 @@ int supervisor_begin(struct supervisor *supervisor, const struct supervisor_requ
         return error_set_errno(error, ENOMEM, "begin an operation");
     result = choose(supervisor, request, slots, &n_slots, error);
     if (result == 0)
-        result = begin(supervisor, request, slots, n_slots, &operation, error);
+        result = supervisor_queue_operation(supervisor, request,
+            &(struct supervisor_choice){.slots = slots, .n_slots = n_slots}, &operation, error);
     free(slots);
     if (result < 0)
         return result;
@@ -383,12 +453,7 @@ int supervisor_begin(struct supervisor *supervisor, const struct supervisor_requ
         supervisor->is_leaving = true;
         supervisor_daemon_changed(supervisor);
     }
-    log_begin(operation);
-    /* An operation is not forgotten in the turn in which it began: `operation` stays good. */
-    for (size_t i = 0; i < operation->n_steps; i++)
-        supervisor_advance(supervisor_at(supervisor, operation->steps[i].slot));
-    /* Whoever is told the id may ask the next flocksd for it. */
-    supervisor_save(supervisor);
+    supervisor_run_operation(supervisor, operation);
     return 0;
 }
 
@@ -494,7 +559,8 @@ static void expire(struct supervisor *supervisor, struct operation *operation)
 
         if (has_step_ended(step))
             continue;
-        if (!step->issued && ends_services(operation->kind))
+        if (!step->issued && (ends_services(operation->kind) ||
+                                 operation->kind == FLOCKS_OPERATION_KIND_APPLY_CONFIG))
             issue(service, step);
         if (!has_step_ended(step))
             end_step(service, step, FLOCKS_OPERATION_STATE_DEADLINE_EXCEEDED);

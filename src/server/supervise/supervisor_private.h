@@ -2,6 +2,7 @@
 #ifndef FLOCKS_SUPERVISE_SUPERVISOR_PRIVATE_H
 #define FLOCKS_SUPERVISE_SUPERVISOR_PRIVATE_H
 
+#include "common/config/config.h"
 #include "server/supervise/leases.h"
 #include "server/supervise/netlink.h"
 #include "server/supervise/operations.h"
@@ -29,17 +30,18 @@ struct supervisor {
     struct state_store *store;
     bool is_dirty;
     bool is_store_full; /* said once */
-    flocks_get_config_response *config;
+    /* flocks.v1.GetConfigResponse; each service has its own part unpacked. */
     uint8_t *packed_config;
     size_t packed_config_len;
+    char config_digest[CONFIG_DIGEST_SIZE];
+    bool config_changed; /* the file differs from what runs, as last seen */
 
     struct service *
         *services; /* in the order of their names; each lives where it is until it ends */
     uint32_t n_services;
-    struct service **slots; /* by the keeper's slot; NULL: free */
-    uint32_t n_slots;
+    struct service **slots;       /* by the keeper's slot; NULL: free */
     struct service **task_owners; /* that have exec probes, by KEEPER_SLOT_DAEMON - 1 - slot */
-    uint32_t n_tasks;
+    uint32_t run_floor;           /* highest run of services and exec probes that are gone */
     struct operations operations;
     size_t n_waits;
     struct leases leases;
@@ -64,7 +66,8 @@ struct supervisor {
     bool is_leaving;    /* a shutdown was asked for */
     bool has_ended;
     bool is_closing;
-    bool is_lost; /* the keeper is gone */
+    bool is_lost;     /* the keeper is gone */
+    bool has_changes; /* a service took its next configuration: others may have waited for that */
 };
 
 /* A spawn whose answer is awaited. */
@@ -83,6 +86,18 @@ void supervisor_save(struct supervisor *supervisor);
 void supervisor_service_changed(struct service *service, bool state_changed);
 /* Issues and ends the steps of the operations that a service is part of, as far as they can. */
 void supervisor_advance(struct service *service);
+/* Services of an operation, in ascending order of their slots. */
+struct supervisor_choice {
+    const uint32_t *slots;
+    const enum flocks_config_impact *impacts; /* APPLY_CONFIG; else NULL */
+    size_t n_slots;
+};
+/* operations_begin: nothing is told to the services before supervisor_run_operation, which also
+ * writes the state. */
+NODISCARD int supervisor_queue_operation(struct supervisor *supervisor,
+    const struct supervisor_request *request, const struct supervisor_choice *choice,
+    struct operation **out, struct error *error);
+void supervisor_run_operation(struct supervisor *supervisor, struct operation *operation);
 /* Nothing runs any more, or nobody can say so: main is told, once. */
 void supervisor_end(struct supervisor *supervisor);
 /* <logs>/<name>.log */
@@ -96,27 +111,75 @@ void supervisor_tell_waiters(struct supervisor *supervisor);
 /* Of a slot that the keeper, an operation or a dependency named; NULL: none any more. */
 static inline struct service *supervisor_at(const struct supervisor *supervisor, uint32_t slot)
 {
-    return slot < supervisor->n_slots ? supervisor->slots[slot] : NULL;
+    return slot < SUPERVISOR_SERVICES_MAX ? supervisor->slots[slot] : NULL;
 }
 struct service *supervisor_find(const struct supervisor *supervisor, const char *name);
 /* -STATUS_NOT_FOUND, with the names there are as hint. */
 int supervisor_refuse_unknown(
     const struct supervisor *supervisor, const char *name, struct error *error);
 
+/* supervisor.c */
+/* The effective configuration from now on. */
+NODISCARD int supervisor_keep_config(
+    struct supervisor *supervisor, const flocks_get_config_response *config, struct error *error);
+/* Its timer. */
+void supervisor_open_service(struct service *service);
+/* Nobody finds it any more: what is left of it goes, its memory last. */
+void supervisor_close_service(struct service *service);
+
 /* supervisor_services.c */
-/* One service per entry of the configuration, each in the slot of its place by name. */
-NODISCARD int supervisor_make_services(struct supervisor *supervisor, struct error *error);
+NODISCARD int supervisor_make_tables(struct supervisor *supervisor, struct error *error);
+/* One service per entry of a configuration, each in the slot of its place by name.
+ * INVALID_ARGUMENT: too many, or mistaken. */
+NODISCARD int supervisor_make_services(
+    struct supervisor *supervisor, const flocks_config *config, struct error *error);
+/* A service that nobody finds yet. Takes the contents of `spec`, also on failure. */
+NODISCARD int supervisor_make_service(struct supervisor *supervisor, const char *name,
+    struct service_spec *spec, struct service **out, struct error *error);
+/* Puts it among the others: into the wanted slot if that is free, else into another. There must be
+ * room (supervisor_slots_needed). Its runs begin above those of whoever had the slot before. */
+void supervisor_place_service(struct service *service, uint32_t slot);
+/* Out of its place and its slots; nothing waits for it any more. */
+void supervisor_take_out_service(struct service *service);
+/* All are in their places: their order, and slots for the exec probes of those that have none yet.
+ * `is_strict`: what waits for a service that is not there is INVALID_ARGUMENT. */
+NODISCARD int supervisor_finish_services(
+    struct supervisor *supervisor, bool is_strict, struct error *error);
+/* Slots that the services and their exec probes take, or will when what waits for the end of their
+ * runs has its turn; at most SUPERVISOR_SERVICES_MAX. */
+uint32_t supervisor_slots_needed(const struct supervisor *supervisor);
+/* -STATUS_INVALID_ARGUMENT in words. */
+int supervisor_refuse_size(uint32_t n_services, uint32_t n_slots, struct error *error);
 /* Memory only: its timer is closed or was never opened. */
 void supervisor_free_service(struct service *service);
 /* Idempotent, so a take-over does it too: the flocksd before may have died in the middle. */
+NODISCARD int supervisor_register_output(struct service *service, struct error *error);
 NODISCARD int supervisor_register_outputs(struct supervisor *supervisor, struct error *error);
+/* What it waits for, as its configuration says; a name of `after` that no service has, or NULL. */
+const char *supervisor_link_service(struct service *service);
+void supervisor_unlink_service(struct service *service);
+/* One after the other what waits for it, `*at` being 0 at first; NULL: no more. */
+struct service *supervisor_next_dependent(const struct service *service, uint32_t *at);
+/* The service whose exec probes run there, or NULL. */
+struct service *supervisor_task_owner(const struct supervisor *supervisor, uint32_t slot);
+/* Gets a slot if it has exec probes and none; gives it up if it has none any more and no probe is
+ * alive. */
+void supervisor_claim_task_slot(struct service *service);
+void supervisor_release_task_slot(struct service *service);
+/* As a state had it; left alone if somebody else has it. */
+void supervisor_restore_task_slot(struct service *service, uint32_t slot);
+
+/* supervisor_apply.c */
+/* At a turn's end: what changed configurations still ask of services goes on, and those are let go
+ * that no configuration has any more. */
+void supervisor_settle_changes(struct supervisor *supervisor);
 
 /* supervisor_keeper.c */
 /* Asks for the keeper's children; its news are heard from then on. */
 NODISCARD int supervisor_reconcile(struct supervisor *supervisor, struct error *error);
 
-/* supervisor_events.c: what watchers will hear, once a turn and after the state has been written. An
- * operation's change is marked by operation_touch. */
+/* supervisor_events.c: what watchers will hear, once a turn and after the state has been written.
+ * An operation's change is marked by operation_touch. */
 /* Its status is another than the last event said; several changes of one turn are one event. */
 void supervisor_status_changed(struct service *service);
 /* The lease as it is now, complete; copied. */
@@ -132,9 +195,7 @@ NODISCARD int leases_refuse(const struct supervisor *supervisor, const uint32_t 
 
 /* state_save.c and state_load.c: the state message <-> the supervisor. */
 void state_save(struct supervisor *supervisor);
-NODISCARD int state_load_config(
-    const struct state_store *store, flocks_get_config_response **out, struct error *error);
-/* Facts and operations into services that have been made from the configuration. */
+/* Configuration, services with their facts, and operations. */
 NODISCARD int state_load(struct supervisor *supervisor, struct error *error);
 
 #endif

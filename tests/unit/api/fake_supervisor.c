@@ -110,7 +110,8 @@ int supervisor_get_status(struct supervisor *supervisor, const char *const *name
     return 0;
 }
 
-const flocks_get_config_response *supervisor_get_config(const struct supervisor *supervisor)
+int supervisor_get_config(const struct supervisor *supervisor, struct arena *arena,
+    flocks_get_config_response **out, struct error *error)
 {
     static flocks_service_config_environment_entry variable =
         FLOCKS_SERVICE_CONFIG_ENVIRONMENT_ENTRY_INIT;
@@ -122,6 +123,8 @@ const flocks_get_config_response *supervisor_get_config(const struct supervisor 
     static flocks_get_config_response response = FLOCKS_GET_CONFIG_RESPONSE_INIT;
 
     (void)supervisor;
+    (void)arena;
+    (void)error;
     variable.key = "TOKEN";
     variable.value = "open sesame";
     service.n_environment = 1;
@@ -132,5 +135,6 @@ const flocks_get_config_response *supervisor_get_config(const struct supervisor 
     config.services = entries;
     response.config = &config;
     response.digest = "d1";
-    return &response;
+    *out = &response;
+    return 0;
 }

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -120,8 +121,10 @@ int keeper_link_watch(struct keeper_link *link, const struct keeper_link_events 
 int keeper_link_register_output(struct keeper_link *link, const struct keeper_output *output,
     keeper_done_fn done, void *data, struct error *error)
 {
-    (void)link;
-    (void)output;
+    assert(output->slot < FAKE_SLOTS);
+    (void)snprintf(link->keeper->outputs[output->slot], sizeof link->keeper->outputs[0], "%s",
+        output->log_path);
+    link->keeper->output_sizes[output->slot] = output->max_size;
     (void)done;
     (void)data;
     (void)error;
@@ -179,6 +182,18 @@ int keeper_link_list(
 void keeper_link_acknowledge(struct keeper_link *link, uint64_t sequence)
 {
     link->keeper->acknowledged = sequence;
+}
+
+/* The number of its last child is kept: whoever gets the slot next must begin above it. */
+int keeper_link_forget(
+    struct keeper_link *link, uint32_t slot, keeper_done_fn done, void *data, struct error *error)
+{
+    (void)done;
+    (void)data;
+    (void)error;
+    assert(slot < FAKE_SLOTS && !link->keeper->children[slot].alive);
+    link->keeper->outputs[slot][0] = '\0';
+    return 0;
 }
 
 uint64_t keeper_link_strays(const struct keeper_link *link)

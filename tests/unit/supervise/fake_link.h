@@ -18,6 +18,8 @@ struct fake_child {
 /* Outlives links, as the keeper outlives flocksd. */
 struct fake_keeper {
     struct fake_child children[FAKE_SLOTS];
+    char outputs[FAKE_SLOTS][256]; /* log paths; "": none */
+    uint64_t output_sizes[FAKE_SLOTS];
     unsigned spawns;                    /* asked for in all */
     unsigned signals;                   /* to groups, without SIGCONT */
     uint32_t signalled[FAKE_CALLS_MAX]; /* slots, in order */
