@@ -443,9 +443,12 @@ void keeper_link_close(struct keeper_link *link)
 
 /* ---- facts ---- */
 
-uint64_t keeper_link_strays(const struct keeper_link *link)
+uint64_t keeper_link_strays_of(const struct keeper_link *link, uint64_t rttime_mark)
 {
-    return atomic_load(&link->shared->strays);
+    if (rttime_mark == 0)
+        return atomic_load(&link->shared->strays);
+    return atomic_load(&link->shared->strays_marked[keeper_stray_place(rttime_mark)]) +
+           atomic_load(&link->shared->strays_unmarked);
 }
 
 void keeper_link_output_loss(

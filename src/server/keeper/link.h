@@ -63,7 +63,7 @@ struct keeper_exit {
     /* CLOCK_BOOTTIME when it was reaped. */
     int64_t at_ns;
     /* A process that nobody spawned: an orphan whose parent died before it. Strays are told while
-     * the keeper has room for them (256 unacknowledged); keeper_link_strays() counts every one. */
+     * the keeper has room for them (256 unacknowledged); keeper_link_strays_of() counts every one. */
     bool stray;
 };
 
@@ -273,9 +273,11 @@ NODISCARD int keeper_link_replace(struct keeper_link *link, const char *flocksd_
 
 /* ---- facts, without a call ---- */
 
-/* Strays reaped in the keeper's life. Read from shared memory, so exact at the moment of the call.
- */
-uint64_t keeper_link_strays(const struct keeper_link *link);
+/* Strays reaped in the keeper's life that may have been of the generation spawned with
+ * `rttime_mark`: what carried it, or no mark at all. Counted before a stray vanishes from /proc, so
+ * that one number before a look at /proc and the same one afterwards mean that no orphan of it was
+ * reaped meanwhile. 0: all strays. Read from shared memory, so exact at the moment of the call. */
+uint64_t keeper_link_strays_of(const struct keeper_link *link, uint64_t rttime_mark);
 
 /* What capture did with a slot's output, read from memory shared with it. */
 struct keeper_output_loss {

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/base/fd.h"
@@ -131,6 +132,14 @@ bool proc_rttime_parse(const char *text, uint64_t *out_soft, uint64_t *out_hard)
 int proc_rttime_read(pid_t pid, uint64_t *out_soft, uint64_t *out_hard)
 {
     char text[SMALL_FILE_SIZE];
+    struct rlimit limit;
+    if (prlimit(pid, RLIMIT_RTTIME, NULL, &limit) == 0) {
+        *out_soft = limit.rlim_cur;
+        *out_hard = limit.rlim_max;
+        return 0;
+    }
+    if (errno == ESRCH)
+        return PROC_GONE;
     int result = read_small(pid, "limits", text);
     if (result != 0)
         return result;
@@ -190,10 +199,30 @@ int proc_invocation_read(pid_t pid, char out[PROCESS_INVOCATION_LENGTH + 1])
     return 0;
 }
 
+pid_t proc_last_pid(void)
+{
+    char text[128];
+    int last = 0;
+    CLEANUP(fd_close) int fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (len <= 0)
+        return 0;
+    text[len] = '\0';
+    /* "0.20 0.18 0.12 1/80 11206" (proc(5)) */
+    const char *number = strrchr(text, ' ');
+    if (number == NULL)
+        return 0;
+    for (number++; isdigit((unsigned char)*number) && last <= (INT32_MAX - 9) / 10; number++)
+        last = last * 10 + (*number - '0');
+    return last;
+}
+
 int proc_walk_open(struct proc_walk *walk, const char *path)
 {
     walk->at = 0;
     walk->len = 0;
+    walk->position = 0;
+    walk->bias = 0;
     walk->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return walk->fd < 0 ? condition_from_errno(errno) : 0;
 }
@@ -221,10 +250,26 @@ bool proc_walk_next(struct proc_walk *walk, int *out)
             walk->len = (size_t)len;
         }
         const struct dirent64 *entry = (const void *)(walk->buffer + walk->at);
+        int64_t position = walk->position;
         walk->at += entry->d_reclen;
-        if (number_from_name(entry->d_name, out))
+        walk->position = entry->d_off;
+        if (number_from_name(entry->d_name, out)) {
+            walk->bias = position - *out;
             return true;
+        }
     }
+}
+
+/* d_off of an entry is the position of the next one, and in /proc positions are numbers plus a
+ * constant, which is learnt here. */
+bool proc_walk_skip(struct proc_walk *walk, int number)
+{
+    int64_t position = number + walk->bias + 1;
+    if (walk->bias <= 0 || lseek(walk->fd, position, SEEK_SET) != position)
+        return false;
+    walk->at = walk->len = 0;
+    walk->position = position;
+    return true;
 }
 
 void proc_walk_close(struct proc_walk *walk)

@@ -49,18 +49,25 @@ NODISCARD int proc_stat_read(pid_t pid, struct proc_stat *out);
 /* Soft and hard RLIMIT_RTTIME in microseconds out of the text of /proc/<pid>/limits; UINT64_MAX is
  * unlimited. Pure. */
 NODISCARD bool proc_rttime_parse(const char *text, uint64_t *out_soft, uint64_t *out_hard);
-/* 0, PROC_GONE or PROC_HIDDEN. */
+/* From the kernel where it answers (prlimit(2)), else from the file, which anybody may read. 0,
+ * PROC_GONE or PROC_HIDDEN. Of a dead process that has not been reaped, too. */
 NODISCARD int proc_rttime_read(pid_t pid, uint64_t *out_soft, uint64_t *out_hard);
 
 /* Value of FLOCKS_INVOCATION_ID in the environment that the process was exec'd with; "" when it has
  * none or one of another length. 0, PROC_GONE or PROC_HIDDEN. */
 NODISCARD int proc_invocation_read(pid_t pid, char out[PROCESS_INVOCATION_LENGTH + 1]);
 
+/* The number that was given to a process last, of the whole pid namespace; 0: unknown. */
+pid_t proc_last_pid(void);
+
 /* One pass over a directory of numbers: /proc (pids, ascending) or /proc/<pid>/fd. */
 struct proc_walk {
     int fd;
     size_t at;
     size_t len;
+    /* Where the entry after the one before began, and how far that is from its number. */
+    int64_t position;
+    int64_t bias;
     _Alignas(8) char buffer[PROC_WALK_BUFFER];
 };
 
@@ -68,6 +75,8 @@ struct proc_walk {
 NODISCARD int proc_walk_open(struct proc_walk *walk, const char *path);
 /* The next number; names that are none are left out. False: the end. */
 bool proc_walk_next(struct proc_walk *walk, int *out);
+/* Goes on behind `number`, which is not below the last one that was given. False: it could not. */
+NODISCARD bool proc_walk_skip(struct proc_walk *walk, int number);
 void proc_walk_close(struct proc_walk *walk);
 
 /* Inode of the socket that /proc/<pid>/fd/<descriptor> is. 0, or PROC_GONE: not a socket, or gone,

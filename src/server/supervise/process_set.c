@@ -213,10 +213,10 @@ static enum process_emptiness examine(const struct process_identity *identity,
         old_sessions_add(old, session);
         return PROCESS_SET_EMPTY;
     }
-    if (proc_stat_read(pid, &stat) != 0 || stat.is_dead)
+    if (proc_stat_read(pid, &stat) != 0)
         return PROCESS_SET_EMPTY;
-    if (session == identity->leader.pid)
-        return is_older(&stat, identity) ? PROCESS_SET_EMPTY : PROCESS_SET_OCCUPIED;
+    if (session == identity->leader.pid && !is_older(&stat, identity))
+        return stat.is_dead ? PROCESS_SET_UNSURE : PROCESS_SET_OCCUPIED;
     if (is_old_session(identity, sessions, session, pid, &stat)) {
         old_sessions_add(old, session);
         return PROCESS_SET_EMPTY;
@@ -227,8 +227,9 @@ static enum process_emptiness examine(const struct process_identity *identity,
     uint64_t hard = 0;
     switch (proc_rttime_read(pid, &soft, &hard)) {
     case 0:
-        return soft == identity->mark || hard == identity->mark ? PROCESS_SET_OCCUPIED
-                                                                : PROCESS_SET_EMPTY;
+        if (soft != identity->mark && hard != identity->mark)
+            return PROCESS_SET_EMPTY;
+        return stat.is_dead ? PROCESS_SET_UNSURE : PROCESS_SET_OCCUPIED;
     case PROC_GONE:
         return PROCESS_SET_EMPTY;
     default:
@@ -272,12 +273,6 @@ enum process_emptiness process_set_is_empty_fast(
     enum process_emptiness answer = sweep(identity, sessions, &walk);
     proc_walk_close(&walk);
     return answer;
-}
-
-bool process_set_is_proven_empty(
-    int scan_result, size_t member_count, uint64_t strays_before, uint64_t strays_after)
-{
-    return scan_result == 0 && member_count == 0 && strays_before == strays_after;
 }
 
 /* --- Identity and signals

@@ -105,11 +105,13 @@ void process_sessions_remove(struct process_sessions *sessions, pid_t session);
 enum process_emptiness {
     PROCESS_SET_EMPTY,
     PROCESS_SET_OCCUPIED,
-    /* Time ran out, or a young process hides its limits: do a full scan. */
+    /* Time ran out, a young process hides its limits, or a member is dead and not reaped, so that
+     * it may just have started another: do a full scan. */
     PROCESS_SET_UNSURE
 };
 
-/* For a generation whose leader has been reaped: one pass over the pids with getsid(2); only
+/* For a generation whose leader has been reaped: EMPTY is proof if no orphan of it was reaped
+ * between its beginning and its end (process_sweep.h says why). One pass over the pids with getsid(2); only
  * processes in sessions that are neither in `sessions` nor older than the leader are looked at
  * closer (start time, mark). The own session of `identity` may be in `sessions`; it is never
  * skipped. Remembers elders. Allocates nothing; 1.5 us per process of the machine on a slow one. */
@@ -138,14 +140,6 @@ NODISCARD int process_scan_run(struct process_scan *scan, struct error *error);
 NODISCARD int process_scan_select(struct process_scan *scan,
     const struct process_identity *identity, struct process_member *out_members, size_t capacity,
     size_t *out_count, struct error *error);
-
-/* The strict rule: a scan that was complete and selected nothing proves emptiness only if the
- * keeper reaped no unknown orphan between its beginning and its end (a forking stray can slip
- * through one pass: 7 of 140 runs; with this rule 0 of 140). `strays_*`: the keeper's count of
- * reaped strays, asked before process_scan_run and again after process_scan_select. `scan_result`:
- * what process_scan_run answered. */
-bool process_set_is_proven_empty(
-    int scan_result, size_t member_count, uint64_t strays_before, uint64_t strays_after);
 
 /* --- Identity and signals
  * ------------------------------------------------------------------------- */

@@ -266,7 +266,7 @@ void service_signal(struct service *service)
 
 static void note_scan(struct service *service, bool is_clean)
 {
-    uint64_t strays = keeper_link_strays(service->owner->link);
+    uint64_t strays = keeper_link_strays_of(service->owner->link, service->identity.mark);
 
     if (!is_clean)
         service->clean_scans = service->restless_looks = 0;
@@ -360,7 +360,7 @@ static bool scan_finds_nothing(struct service *service)
  */
 static bool is_quiet(struct service *service, uint64_t strays_before)
 {
-    if (keeper_link_strays(service->owner->link) == strays_before)
+    if (keeper_link_strays_of(service->owner->link, service->identity.mark) == strays_before)
         return true;
     service->restless_looks++;
     return service->restless_looks >= SERVICE_RESTLESS_LOOKS_MAX;
@@ -369,7 +369,7 @@ static bool is_quiet(struct service *service, uint64_t strays_before)
 bool service_is_empty(struct service *service)
 {
     const struct service_facts *facts = &service->facts;
-    uint64_t strays = keeper_link_strays(service->owner->link);
+    uint64_t strays = keeper_link_strays_of(service->owner->link, service->identity.mark);
 
     if (facts->spawning || (facts->pid != 0 && !facts->leader_gone))
         return false;

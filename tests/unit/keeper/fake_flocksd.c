@@ -262,8 +262,16 @@ static void do_facts(struct client *client)
     assert(fstat(fake.welcome.state_fd, &status) == 0);
     (void)snprintf(text, sizeof text, "ok %d %u %d %d %llu %lld %d\n", fake.welcome.keeper_pid,
         fake.welcome.earlier_starts, fake.welcome.was_ready, fake.shutdown_signal,
-        (unsigned long long)keeper_link_strays(fake.link), (long long)status.st_size,
+        (unsigned long long)keeper_link_strays_of(fake.link, 0), (long long)status.st_size,
         (int)getpid());
+    say(client, text);
+}
+
+static void do_strays(struct client *client, const char *mark)
+{
+    char text[64];
+    (void)snprintf(text, sizeof text, "ok %llu\n",
+        (unsigned long long)keeper_link_strays_of(fake.link, strtoull(mark, NULL, 10)));
     say(client, text);
 }
 
@@ -328,6 +336,8 @@ static void run(struct client *client, char **words)
         do_exits(client);
     } else if (is(name, "facts")) {
         do_facts(client);
+    } else if (is(name, "strays")) {
+        do_strays(client, word(words, 1));
     } else if (is(name, "loss")) {
         do_loss(client, number(words, 1));
     } else if (is(name, "put")) {

@@ -136,6 +136,27 @@ def test_strays_beyond_the_bound_are_counted(keeper):
     assert len(keeper.exits()) <= 257
 
 
+def test_strays_are_counted_by_their_generation(keeper):
+    marks = [(1 << 60) + 7, (1 << 60) + 8]
+    orphan = "(sleep 1000 &) ; exit 0"
+    for slot, mark in enumerate(marks):
+        keeper.register(slot)
+        keeper.spawn(slot, 1, "sh", "-c", orphan, mark=mark)
+        exit_of(keeper, slot, 1)
+    keeper.ok("signal", 0, 1, 9, "group")
+    wait_for("its stray was counted", lambda: keeper.ok("strays", marks[0]) == ["1"])
+    assert keeper.ok("strays", marks[1]) == ["0"], "another generation's are not its own"
+    keeper.ok("signal", 1, 1, 9, "group")
+    wait_for("the other's, too", lambda: keeper.ok("strays", marks[1]) == ["1"])
+    assert keeper.ok("strays", 0) == ["2"]
+
+
+def test_strays_without_a_mark_may_be_anybodys(keeper):
+    keeper.register(0)
+    keeper.spawn(0, 1, "sh", "-c", "(true &) ; exit 0")
+    wait_for("counted", lambda: keeper.ok("strays", (1 << 60) + 7) == ["1"])
+
+
 def test_flocksd_killed_children_state_and_exits_stay(keeper):
     keeper.register(0)
     keeper.register(1)

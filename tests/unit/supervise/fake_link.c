@@ -196,8 +196,9 @@ int keeper_link_forget(
     return 0;
 }
 
-uint64_t keeper_link_strays(const struct keeper_link *link)
+uint64_t keeper_link_strays_of(const struct keeper_link *link, uint64_t rttime_mark)
 {
+    (void)rttime_mark;
     link->keeper->strays += link->keeper->strays_per_look;
     return link->keeper->strays;
 }

@@ -279,15 +279,6 @@ static void test_scan_counts_beyond_capacity(void **state)
     assert_int_equal(count, 2);
 }
 
-static void test_proven_empty_needs_clean_scan_and_no_stray(void **state)
-{
-    (void)state;
-    assert_true(process_set_is_proven_empty(0, 0, 7, 7));
-    assert_false(process_set_is_proven_empty(0, 1, 7, 7));
-    assert_false(process_set_is_proven_empty(0, 0, 7, 8));
-    assert_false(process_set_is_proven_empty(PROCESS_SCAN_INCOMPLETE, 0, 7, 7));
-}
-
 /* --- Fast answer ---------------------------------------------------------------------------------
  */
 
@@ -497,7 +488,6 @@ int main(int argument_count, char **arguments)
         PROCESS_TEST(test_scan_recycled_leader_number_proves_nothing),
         PROCESS_TEST(test_scan_serves_many_generations),
         PROCESS_TEST(test_scan_counts_beyond_capacity),
-        PROCESS_TEST(test_proven_empty_needs_clean_scan_and_no_stray),
         PROCESS_TEST(test_fast_dead_generation_is_empty),
         PROCESS_TEST(test_fast_survivor_in_group_occupies),
         PROCESS_TEST(test_fast_survivor_in_session_occupies),
