@@ -8,13 +8,14 @@
 /* Hosts that are not addresses, and what they stand for. */
 static const struct {
     const char *host;
+    bool is_wildcard;
     const char *addresses[ENDPOINT_ADDRESSES_MAX];
 } known_hosts[] = {
-    {"", {"127.0.0.1", NULL}},
-    {"*", {"127.0.0.1", NULL}},
-    {"0.0.0.0", {"127.0.0.1", NULL}},
-    {"::", {"::1", NULL}},
-    {"localhost", {"127.0.0.1", "::1"}},
+    {"", true, {"127.0.0.1", NULL}},
+    {"*", true, {"127.0.0.1", NULL}},
+    {"0.0.0.0", true, {"127.0.0.1", NULL}},
+    {"::", true, {"::1", NULL}},
+    {"localhost", false, {"127.0.0.1", "::1"}},
 };
 
 static bool address_from_text(const char *text, uint16_t port, union endpoint_address *out)
@@ -55,6 +56,7 @@ int endpoint_resolve(const char *host, uint16_t port, struct endpoint *out, stru
             continue;
         for (size_t n = 0; n < ENDPOINT_ADDRESSES_MAX && known_hosts[i].addresses[n] != NULL; n++)
             add_address(out, known_hosts[i].addresses[n], port);
+        out->is_wildcard = known_hosts[i].is_wildcard;
         return 0;
     }
     add_address(out, bare, port);

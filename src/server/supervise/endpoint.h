@@ -29,6 +29,8 @@ union endpoint_address {
 struct endpoint {
     union endpoint_address addresses[ENDPOINT_ADDRESSES_MAX];
     size_t count;
+    /* The host stands for every address of the machine; `addresses` says how we reach it. */
+    bool is_wildcard;
 };
 
 /* `host` as configured: a numeric IPv4 or IPv6 address (brackets allowed); "0.0.0.0", "::", "*" and

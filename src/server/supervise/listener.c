@@ -1,5 +1,5 @@
-/* Joins two views of the kernel: which socket answers (netlink.h), and who holds it
- * (/proc/<pid>/fd). Must never connect to the port, and must never believe a pid without its start
+/* Joins two views of the kernel: which sockets answer (netlink.h, proc_net.h), and who holds them
+ * (socket_search.h). Must never connect to the port, and must never believe a pid without its start
  * time. */
 #include "server/supervise/listener.h"
 
@@ -9,7 +9,9 @@
 #include <sys/stat.h>
 
 #include "common/base/clock.h"
-#include "server/supervise/proc_file.h"
+#include "server/supervise/holder_search.h"
+#include "server/supervise/netlink.h"
+#include "server/supervise/proc_net.h"
 
 enum {
     /* A socket may go while its holder is looked for; then everything is asked again, this often.
@@ -17,129 +19,182 @@ enum {
     ATTEMPTS_MAX = 3
 };
 
-/* The sockets that may answer, and where the generation holds each (process.pid 0: not found). */
-struct sockets {
-    size_t count;
-    struct netlink_listener items[NETLINK_LISTENERS_MAX];
-    struct listener_location ours[NETLINK_LISTENERS_MAX];
-    /* Some of the group or of the generation could not be looked at. */
-    bool is_partial;
+_Static_assert((int)SOCKET_SEARCH_MAX == (int)TCP_LISTENERS_MAX, "one search for one lookup");
+
+struct listener_finder {
+    struct netlink *netlink;   /* NULL: by table */
+    struct proc_net *proc_net; /* NULL: by netlink */
+    struct holder_search *holders;
+    struct process_scan *scan;
+    int scan_result;
+    int64_t scanned_ns;   /* when the last scan began */
+    int64_t scan_next_ns; /* not before then */
 };
 
-/* --- Where sockets are held
- * ----------------------------------------------------------------------- */
+/* The sockets that may answer, and where the generation holds each. */
+struct sockets {
+    struct tcp_listener items[TCP_LISTENERS_MAX];
+    union endpoint_address reached_at[TCP_LISTENERS_MAX];
+    struct socket_search ours; /* the same ones in the same order */
+    bool is_cut;               /* there are more */
+    bool is_partial;           /* some of the generation could not be looked at */
+};
 
-static bool location_holds(const struct listener_location *location, uint64_t inode)
-{
-    uint64_t found = 0;
-    return location->process.pid > 0 && location->inode == inode &&
-           proc_socket_inode(location->process.pid, location->descriptor, &found) == 0 &&
-           found == inode && process_is_alive(&location->process);
-}
+/* ---- the finder ---- */
 
-/* First socket the generation has not been found to hold, or NULL. */
-static const struct netlink_listener *first_missing(const struct sockets *sockets)
+int listener_finder_new(
+    enum listener_means means, struct listener_finder **out, struct error *error)
 {
-    for (size_t i = 0; i < sockets->count; i++) {
-        if (sockets->ours[i].process.pid == 0)
-            return &sockets->items[i];
-    }
-    return NULL;
-}
+    struct listener_finder *finder = calloc(1, sizeof *finder);
+    int result = -STATUS_UNAVAILABLE;
 
-static void note_descriptor(
-    struct sockets *sockets, const struct process_id *process, int descriptor, uint64_t inode)
-{
-    for (size_t i = 0; i < sockets->count; i++) {
-        if (sockets->items[i].inode == inode)
-            sockets->ours[i] = (struct listener_location){
-                .inode = inode, .process = *process, .descriptor = descriptor};
-    }
-}
-
-static void forget_process(struct sockets *sockets, const struct process_id *process)
-{
-    for (size_t i = 0; i < sockets->count; i++) {
-        if (sockets->ours[i].process.pid == process->pid)
-            sockets->ours[i] = (struct listener_location){0};
-    }
-}
-
-/* Looks through the descriptors of one process for any of the sockets. 0, PROC_GONE or PROC_HIDDEN.
- */
-static int search_process(struct sockets *sockets, const struct process_id *process)
-{
-    char path[64];
-    (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)process->pid);
-    struct proc_walk walk;
-    int result = proc_walk_open(&walk, path);
-    if (result != 0)
-        return result;
-    int descriptor = 0;
-    for (int seen = 0; proc_walk_next(&walk, &descriptor); seen++) {
-        uint64_t inode = 0;
-        if (seen == LISTENER_DESCRIPTORS_MAX) {
-            result = PROC_HIDDEN;
-            break;
-        }
-        if (proc_socket_inode(process->pid, descriptor, &inode) == 0)
-            note_descriptor(sockets, process, descriptor, inode);
-    }
-    proc_walk_close(&walk);
-    /* Ended meanwhile: what was seen may be another process's that took the number. */
-    if (!process_is_alive(process)) {
-        forget_process(sockets, process);
-        result = PROC_GONE;
-    }
-    return result;
-}
-
-static void search_members(
-    struct sockets *sockets, const struct process_member *members, size_t count)
-{
-    for (size_t i = 0; i < count && first_missing(sockets) != NULL; i++) {
-        if (search_process(sockets, &members[i].id) == PROC_HIDDEN)
-            sockets->is_partial = true;
-    }
-}
-
-/* The generation's processes: the leader by itself first, for it is mostly the one. */
-static int search_generation(struct sockets *sockets, struct process_scan *scan,
-    const struct process_identity *identity, struct error *error)
-{
-    (void)search_process(sockets, &identity->leader);
-    if (first_missing(sockets) == NULL)
-        return 0;
-    int scanned = process_scan_run(scan, error);
-    if (scanned < 0)
-        return scanned;
-    size_t count = 0;
-    int result = process_scan_select(scan, identity, NULL, 0, &count, error);
-    if (result != 0)
-        return result;
-    sockets->is_partial = scanned == PROCESS_SCAN_INCOMPLETE || count > LISTENER_PROCESSES_MAX;
-    if (count > LISTENER_PROCESSES_MAX)
-        count = LISTENER_PROCESSES_MAX;
-    if (count == 0)
-        return 0;
-    struct process_member *members = calloc(count, sizeof *members);
-    if (members == NULL)
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a search of listeners");
-    size_t selected = 0;
-    result = process_scan_select(scan, identity, members, count, &selected, error);
+    if (finder == NULL)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to look at ports with");
+    if (means == LISTENER_BY_NETLINK)
+        result = netlink_new(&finder->netlink, error);
+    if (result < 0)
+        result = proc_net_new("/proc/net", &finder->proc_net, error);
     if (result == 0)
-        search_members(sockets, members, selected < count ? selected : count);
-    free(members);
+        result = holder_search_new(&finder->holders, error);
+    if (result == 0)
+        result = process_scan_new(&finder->scan, error);
+    if (result < 0) {
+        listener_finder_free(finder);
+        return result;
+    }
+    *out = finder;
+    return 0;
+}
+
+void listener_finder_free(struct listener_finder *finder)
+{
+    if (finder == NULL)
+        return;
+    netlink_free(finder->netlink);
+    proc_net_free(finder->proc_net);
+    holder_search_free(finder->holders);
+    process_scan_free(finder->scan);
+    free(finder);
+}
+
+enum listener_means listener_finder_means(const struct listener_finder *finder)
+{
+    return finder->netlink != NULL ? LISTENER_BY_NETLINK : LISTENER_BY_PROC_NET;
+}
+
+bool listener_finder_is_searching(const struct listener_finder *finder)
+{
+    return holder_search_is_pending(finder->holders);
+}
+
+bool listener_finder_turn(struct listener_finder *finder)
+{
+    return holder_search_turn(finder->holders, clock_monotonic_ms());
+}
+
+/* ---- sockets that may answer ---- */
+
+static bool has_socket(const struct sockets *sockets, uint64_t inode)
+{
+    for (size_t i = 0; i < sockets->ours.count; i++) {
+        if (sockets->items[i].inode == inode)
+            return true;
+    }
+    return false;
+}
+
+static void add_socket(struct sockets *sockets, const struct tcp_listener *socket,
+    const union endpoint_address *reached_at)
+{
+    size_t n = sockets->ours.count;
+
+    if (has_socket(sockets, socket->inode))
+        return;
+    if (n == TCP_LISTENERS_MAX) {
+        sockets->is_cut = true;
+        return;
+    }
+    sockets->items[n] = *socket;
+    sockets->reached_at[n] = *reached_at;
+    sockets->ours.inodes[n] = socket->inode;
+    sockets->ours.count++;
+}
+
+/* `total` were there, the first of them are in `found`; reached at `address`, NULL: each at its
+ * own.
+ */
+static void add_sockets(struct sockets *sockets, const struct tcp_listener *found, size_t total,
+    const union endpoint_address *address)
+{
+    if (total > TCP_LISTENERS_MAX)
+        sockets->is_cut = true;
+    for (size_t i = 0; i < total && i < TCP_LISTENERS_MAX; i++)
+        add_socket(sockets, &found[i], address != NULL ? address : &found[i].bound);
+}
+
+/* Those among which a connection to `address` is given to one. 0 or negative. */
+static int find_at(struct listener_finder *finder, const union endpoint_address *address,
+    struct sockets *sockets, struct error *error)
+{
+    struct tcp_listener found[TCP_LISTENERS_MAX];
+    size_t total = 0;
+    int result;
+
+    if (finder->netlink == NULL) {
+        result = proc_net_find(finder->proc_net, address, clock_monotonic_ms(), found,
+            TCP_LISTENERS_MAX, &total, error);
+    } else {
+        struct tcp_listener first;
+
+        result = netlink_find_listener(finder->netlink, address, &first, error);
+        if (result == 0)
+            result = netlink_list_group(
+                finder->netlink, &first, found, TCP_LISTENERS_MAX, &total, error);
+    }
+    if (result == 0)
+        add_sockets(sockets, found, total, address);
+    return result < 0 ? result : 0;
+}
+
+/* A wildcard host is reached through every address of its family. */
+static int find_on_port(struct listener_finder *finder, const union endpoint_address *address,
+    struct sockets *sockets, struct error *error)
+{
+    struct tcp_listener found[TCP_LISTENERS_MAX];
+    uint16_t port = endpoint_address_port(address);
+    size_t total = 0;
+    int result;
+
+    if (finder->netlink == NULL)
+        result = proc_net_list_port(finder->proc_net, address->any.sa_family, port,
+            clock_monotonic_ms(), found, TCP_LISTENERS_MAX, &total, error);
+    else
+        result = netlink_list_port(
+            finder->netlink, address->any.sa_family, port, found, TCP_LISTENERS_MAX, &total, error);
+    if (result == 0)
+        add_sockets(sockets, found, total, NULL);
     return result;
 }
 
-/* --- The cache -----------------------------------------------------------------------------------
- */
+static int find_sockets(struct listener_finder *finder, const struct endpoint *endpoint,
+    struct sockets *sockets, struct error *error)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < endpoint->count && result == 0; i++)
+        result = find_at(finder, &endpoint->addresses[i], sockets, error);
+    if (result == 0 && endpoint->is_wildcard)
+        result = find_on_port(finder, &endpoint->addresses[0], sockets, error);
+    return result;
+}
+
+/* ---- the cache ---- */
 
 static void cache_begin(struct listener_cache *cache, const struct process_identity *identity)
 {
     static const struct process_id nobody = {0};
     const struct process_id *leader = identity == NULL ? &nobody : &identity->leader;
+
     if (cache->leader.pid == leader->pid && cache->leader.start_ticks == leader->start_ticks)
         return;
     *cache = (struct listener_cache){.leader = *leader};
@@ -147,153 +202,210 @@ static void cache_begin(struct listener_cache *cache, const struct process_ident
 
 static void cache_recall(const struct listener_cache *cache, struct sockets *sockets)
 {
-    for (size_t i = 0; i < sockets->count; i++) {
+    for (size_t i = 0; i < sockets->ours.count; i++) {
         for (size_t n = 0; n < LISTENER_CACHE_MAX; n++) {
-            if (location_holds(&cache->ours[n], sockets->items[i].inode))
-                sockets->ours[i] = cache->ours[n];
+            if (socket_location_holds(&cache->ours[n], sockets->items[i].inode))
+                sockets->ours.found[i] = cache->ours[n];
         }
     }
 }
 
 static void cache_remember(struct listener_cache *cache, const struct sockets *sockets)
 {
-    for (size_t i = 0; i < sockets->count && i < LISTENER_CACHE_MAX; i++)
-        cache->ours[i] = sockets->ours[i];
+    for (size_t i = 0; i < sockets->ours.count && i < LISTENER_CACHE_MAX; i++)
+        cache->ours[i] = sockets->ours.found[i];
 }
 
-/* --- Holders that are not ours
- * --------------------------------------------------------------------- */
+static bool is_known_foreign(const struct listener_cache *cache, uint64_t inode)
+{
+    return cache->foreign_inode == inode &&
+           clock_monotonic_ms() - cache->foreign_at < LISTENER_FOREIGN_MS;
+}
 
-static void fill_holder(const struct listener_location *location, struct listener_holder *out)
+/* ---- the generation's processes ---- */
+
+/* A scan that began after it was first wanted. 0, LISTENER_POSTPONED or negative. */
+static int scan_all(
+    struct listener_finder *finder, struct listener_cache *cache, struct error *error)
+{
+    int64_t now = clock_monotonic_ns();
+
+    if (cache->scan_wanted_ns != 0 && finder->scanned_ns > cache->scan_wanted_ns)
+        return 0;
+    if (now < finder->scan_next_ns) {
+        if (cache->scan_wanted_ns == 0)
+            cache->scan_wanted_ns = now;
+        return LISTENER_POSTPONED;
+    }
+    finder->scanned_ns = now;
+    finder->scan_result = process_scan_run(finder->scan, error);
+    return finder->scan_result < 0 ? finder->scan_result : 0;
+}
+
+/* Selecting reads, too, and counts. */
+static void pay_for_scan(struct listener_finder *finder, int64_t began_ns)
+{
+    int64_t ended_ns = clock_monotonic_ns();
+    int64_t next_ns = ended_ns + (ended_ns - began_ns) * (LISTENER_SCAN_SHARE - 1);
+
+    if (next_ns > finder->scan_next_ns)
+        finder->scan_next_ns = next_ns;
+}
+
+static int search_members(struct listener_finder *finder, const struct process_identity *identity,
+    struct sockets *sockets, struct error *error)
+{
+    struct process_member *members;
+    size_t count = 0;
+    int result = process_scan_select(finder->scan, identity, NULL, 0, &count, error);
+
+    if (result != 0 || count == 0)
+        return result;
+    if (count > LISTENER_PROCESSES_MAX) {
+        count = LISTENER_PROCESSES_MAX;
+        sockets->is_partial = true;
+    }
+    members = calloc(count, sizeof *members);
+    if (members == NULL)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a search of listeners");
+    result = process_scan_select(finder->scan, identity, members, count, &count, error);
+    for (size_t i = 0; i < count && i < LISTENER_PROCESSES_MAX; i++) {
+        if (socket_search_missing(&sockets->ours) == sockets->ours.count)
+            break;
+        if (socket_search_process(&sockets->ours, &members[i].id) == PROC_HIDDEN)
+            sockets->is_partial = true;
+    }
+    free(members);
+    return result;
+}
+
+/* All of the generation: the leader and its descendants first, for they are mostly it. 0,
+ * LISTENER_POSTPONED or negative. */
+static int search_generation(struct listener_finder *finder,
+    const struct process_identity *identity, struct listener_cache *cache, struct sockets *sockets,
+    struct error *error)
+{
+    int64_t began_ns;
+    int result;
+
+    sockets->is_partial = socket_search_family(&sockets->ours, &identity->leader);
+    if (socket_search_missing(&sockets->ours) == sockets->ours.count)
+        return 0;
+    began_ns = clock_monotonic_ns();
+    result = scan_all(finder, cache, error);
+    if (result != 0)
+        return result;
+    cache->scan_wanted_ns = 0;
+    if (finder->scan_result == PROCESS_SCAN_INCOMPLETE)
+        sockets->is_partial = true;
+    result = search_members(finder, identity, sockets, error);
+    pay_for_scan(finder, began_ns);
+    return result;
+}
+
+/* Evidence as a scan looks for, on one process. */
+static bool is_member(const struct process_identity *identity, pid_t pid)
+{
+    char invocation[PROCESS_INVOCATION_LENGTH + 1];
+    struct proc_stat stat;
+    uint64_t soft = 0;
+    uint64_t hard = 0;
+
+    if (proc_stat_read(pid, &stat) != 0 || stat.start_ticks < identity->leader.start_ticks)
+        return false;
+    if (identity->leader.pid != 0 && process_is_alive(&identity->leader) &&
+        (stat.group == identity->leader.pid || stat.session == identity->leader.pid))
+        return true;
+    if (identity->mark != 0 && proc_rttime_read(pid, &soft, &hard) == 0 &&
+        (soft == identity->mark || hard == identity->mark))
+        return true;
+    return identity->invocation[0] != '\0' && proc_invocation_read(pid, invocation) == 0 &&
+           strcmp(invocation, identity->invocation) == 0;
+}
+
+/* ---- holders that are not ours ---- */
+
+static void fill_holder(const struct process_id *process, struct listener_holder *out)
 {
     char path[64];
     struct stat status;
+
     out->visible = true;
-    out->pid = location->process.pid;
+    out->pid = process->pid;
     process_executable(out->pid, out->executable);
     (void)snprintf(path, sizeof path, "/proc/%d", (int)out->pid);
     if (stat(path, &status) == 0)
         out->uid = status.st_uid;
 }
 
-/* Any process of the machine that holds the socket, as far as we may look and in bounded time. */
-static bool search_everybody(const struct netlink_listener *socket, struct listener_location *out)
-{
-    struct sockets wanted = {.count = 1, .items = {*socket}};
-    struct proc_walk walk;
-    if (proc_walk_open(&walk, "/proc") != 0)
-        return false;
-    int64_t give_up_at = clock_monotonic_ms() + LISTENER_SEARCH_TIMEOUT_MS;
-    int pid = 0;
-    while (first_missing(&wanted) != NULL && clock_monotonic_ms() < give_up_at &&
-           proc_walk_next(&walk, &pid)) {
-        struct process_id process;
-        if (process_identify(pid, &process, NULL) == 0)
-            (void)search_process(&wanted, &process);
-    }
-    proc_walk_close(&walk);
-    *out = wanted.ours[0];
-    return out->process.pid != 0;
-}
+/* ---- the lookup ---- */
 
-static void name_holder(struct listener_cache *cache, const struct netlink_listener *socket,
-    struct listener_holder *out)
+/* The generation was searched and does not have this one, as far as it could be looked at. 0 or
+ * LISTENER_POSTPONED. */
+static int judge_missing(struct listener_finder *finder, const struct process_identity *identity,
+    struct listener_cache *cache, struct sockets *sockets, size_t missing,
+    struct listener_observation *out)
 {
-    *out = (struct listener_holder){.uid = socket->uid};
-    if (location_holds(&cache->foreign, socket->inode))
-        fill_holder(&cache->foreign, out);
-}
+    const struct tcp_listener *socket = &sockets->items[missing];
+    struct socket_location location = {0};
+    enum holder_answer answer =
+        holder_search_ask(finder->holders, socket->inode, clock_monotonic_ms(), &location);
 
-/* The generation does not hold `socket`: find who does, and believe it for a while. */
-static void remember_foreign(
-    struct listener_cache *cache, const struct netlink_listener *socket, bool is_partial)
-{
-    if (!location_holds(&cache->foreign, socket->inode) &&
-        !search_everybody(socket, &cache->foreign))
-        cache->foreign = (struct listener_location){.inode = socket->inode};
-    cache->foreign_at = clock_monotonic_ms();
-    cache->foreign_is_partial = is_partial;
-}
-
-/* Was it looked for lately, and is whoever was found then still there? */
-static bool is_known_foreign(
-    const struct listener_cache *cache, const struct netlink_listener *socket)
-{
-    if (cache->foreign.inode != socket->inode ||
-        clock_monotonic_ms() - cache->foreign_at >= LISTENER_FOREIGN_MS)
-        return false;
-    return cache->foreign.process.pid == 0 || location_holds(&cache->foreign, socket->inode);
-}
-
-/* --- The lookup
- * ----------------------------------------------------------------------------------- */
-
-/* Fills `sockets` with what may answer at the first address that anything answers at. 0,
- * NETLINK_NOT_FOUND or negative. */
-static int find_sockets(struct netlink *netlink, const struct endpoint *endpoint,
-    struct sockets *sockets, union endpoint_address *out_address, struct error *error)
-{
-    for (size_t i = 0; i < endpoint->count; i++) {
-        struct netlink_listener first;
-        int result = netlink_find_listener(netlink, &endpoint->addresses[i], &first, error);
-        if (result == NETLINK_NOT_FOUND)
-            continue;
-        if (result < 0)
-            return result;
-        *out_address = endpoint->addresses[i];
-        size_t total = 0;
-        result = netlink_list_group(
-            netlink, &first, sockets->items, NETLINK_LISTENERS_MAX, &total, error);
-        if (result < 0)
-            return result;
-        sockets->is_partial = total > NETLINK_LISTENERS_MAX;
-        sockets->count = total < NETLINK_LISTENERS_MAX ? total : NETLINK_LISTENERS_MAX;
-        return sockets->count > 0 ? 0 : NETLINK_NOT_FOUND;
-    }
-    return NETLINK_NOT_FOUND;
-}
-
-/* Looks for what the cache does not know. 0 or negative. */
-static int search(struct process_scan *scan, const struct process_identity *identity,
-    struct listener_cache *cache, struct sockets *sockets, struct error *error)
-{
-    if (identity != NULL) {
-        int result = search_generation(sockets, scan, identity, error);
-        if (result < 0)
-            return result;
+    out->inode = socket->inode;
+    out->address = sockets->reached_at[missing];
+    out->holder = (struct listener_holder){.uid = socket->uid};
+    out->is_search_pending = answer == HOLDER_PENDING;
+    if (answer == HOLDER_FOUND && identity != NULL && is_member(identity, location.process.pid)) {
+        /* It came after the search, or was beyond its bounds. */
+        sockets->ours.found[missing] = location;
         cache_remember(cache, sockets);
+        cache->foreign_inode = 0;
+        return LISTENER_POSTPONED;
     }
-    const struct netlink_listener *missing = first_missing(sockets);
-    if (missing != NULL)
-        remember_foreign(cache, missing, sockets->is_partial);
-    return 0;
+    if (answer == HOLDER_FOUND)
+        fill_holder(&location.process, &out->holder);
+    out->answer = LISTENER_FOREIGN;
+    if (identity == NULL || !cache->foreign_is_partial || answer == HOLDER_FOUND)
+        return 0;
+    out->answer = LISTENER_UNVERIFIABLE;
+    return answer == HOLDER_PENDING ? LISTENER_POSTPONED : 0;
 }
 
-/* Who holds `sockets`. 0 or negative. */
-static int judge(struct process_scan *scan, const struct process_identity *identity,
+static void judge_ours(const struct sockets *sockets, struct listener_observation *out)
+{
+    out->inode = sockets->items[0].inode;
+    out->address = sockets->reached_at[0];
+    out->owner = sockets->ours.found[0].process.pid;
+    out->answer = sockets->is_cut ? LISTENER_UNVERIFIABLE : LISTENER_OURS;
+}
+
+/* Who holds `sockets`. 0, LISTENER_POSTPONED or negative. */
+static int judge(struct listener_finder *finder, const struct process_identity *identity,
     struct listener_cache *cache, struct sockets *sockets, struct listener_observation *out,
     struct error *error)
 {
-    bool group_is_cut = sockets->is_partial;
+    size_t missing;
+
     if (identity != NULL)
         cache_recall(cache, sockets);
-    const struct netlink_listener *missing = first_missing(sockets);
-    if (missing != NULL && !is_known_foreign(cache, missing)) {
-        int result = search(scan, identity, cache, sockets, error);
-        if (result < 0)
+    missing = socket_search_missing(&sockets->ours);
+    if (missing < sockets->ours.count && identity != NULL &&
+        !is_known_foreign(cache, sockets->items[missing].inode)) {
+        int result = search_generation(finder, identity, cache, sockets, error);
+
+        if (result != 0)
             return result;
-        missing = first_missing(sockets);
+        cache_remember(cache, sockets);
+        missing = socket_search_missing(&sockets->ours);
+        if (missing < sockets->ours.count) {
+            cache->foreign_inode = sockets->items[missing].inode;
+            cache->foreign_at = clock_monotonic_ms();
+            cache->foreign_is_partial = sockets->is_partial;
+        }
     }
-    if (missing == NULL) {
-        out->inode = sockets->items[0].inode;
-        out->answer = group_is_cut ? LISTENER_UNVERIFIABLE : LISTENER_OURS;
-        out->owner = sockets->ours[0].process.pid;
-        return 0;
-    }
-    out->inode = missing->inode;
-    name_holder(cache, missing, &out->holder);
-    bool may_be_ours = identity != NULL && cache->foreign_is_partial && !out->holder.visible;
-    out->answer = may_be_ours ? LISTENER_UNVERIFIABLE : LISTENER_FOREIGN;
+    if (missing < sockets->ours.count)
+        return judge_missing(finder, identity, cache, sockets, missing, out);
+    judge_ours(sockets, out);
     return 0;
 }
 
@@ -302,25 +414,26 @@ static bool should_ask_again(const struct listener_observation *observation)
 {
     return (observation->answer == LISTENER_FOREIGN ||
                observation->answer == LISTENER_UNVERIFIABLE) &&
-           !observation->holder.visible;
+           !observation->holder.visible && !observation->is_search_pending;
 }
 
-int listener_lookup(struct netlink *netlink, struct process_scan *scan,
-    const struct endpoint *endpoint, const struct process_identity *identity,
-    struct listener_cache *cache, struct listener_observation *out, struct error *error)
+int listener_lookup(struct listener_finder *finder, const struct endpoint *endpoint,
+    const struct process_identity *identity, struct listener_cache *cache,
+    struct listener_observation *out, struct error *error)
 {
-    cache_begin(cache, identity);
     uint64_t unexplained = 0;
+
+    cache_begin(cache, identity);
     for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-        struct sockets sockets = {.count = 0};
+        struct sockets sockets = {.is_cut = false};
+        int result = find_sockets(finder, endpoint, &sockets, error);
+
         *out = (struct listener_observation){
             .answer = LISTENER_NONE, .address = endpoint->addresses[0]};
-        int result = find_sockets(netlink, endpoint, &sockets, &out->address, error);
-        if (result == NETLINK_NOT_FOUND)
-            return 0;
-        if (result == 0)
-            result = judge(scan, identity, cache, &sockets, out, error);
-        if (result < 0)
+        if (result < 0 || sockets.ours.count == 0)
+            return result;
+        result = judge(finder, identity, cache, &sockets, out, error);
+        if (result != 0)
             return result;
         if (!should_ask_again(out) || out->inode == unexplained)
             return 0;
@@ -331,9 +444,10 @@ int listener_lookup(struct netlink *netlink, struct process_scan *scan,
 
 void listener_describe(const struct listener_observation *observation, char *out, size_t out_size)
 {
-    char address[ENDPOINT_TEXT_MAX];
-    endpoint_address_text(&observation->address, address);
     const struct listener_holder *holder = &observation->holder;
+    char address[ENDPOINT_TEXT_MAX];
+
+    endpoint_address_text(&observation->address, address);
     switch (observation->answer) {
     case LISTENER_NONE:
         (void)snprintf(out, out_size, "nothing listens on %s", address);

@@ -155,11 +155,10 @@ static int exchange(
     return -EBADMSG;
 }
 
-static void fill_listener(const struct inet_diag_msg *socket, struct netlink_listener *out)
+static void fill_listener(const struct inet_diag_msg *socket, struct tcp_listener *out)
 {
     memset(out, 0, sizeof *out);
     out->inode = socket->idiag_inode;
-    out->cookie = (uint64_t)socket->id.idiag_cookie[1] << 32 | socket->id.idiag_cookie[0];
     out->uid = socket->idiag_uid;
     out->interface = socket->id.idiag_if;
     if (socket->idiag_family == AF_INET6) {
@@ -175,7 +174,7 @@ static void fill_listener(const struct inet_diag_msg *socket, struct netlink_lis
 
 struct found {
     bool is_listener;
-    struct netlink_listener *out;
+    struct tcp_listener *out;
 };
 
 static void take_found(void *context, const struct inet_diag_msg *socket)
@@ -187,14 +186,14 @@ static void take_found(void *context, const struct inet_diag_msg *socket)
 }
 
 int netlink_find_listener(struct netlink *netlink, const union endpoint_address *address,
-    struct netlink_listener *out, struct error *error)
+    struct tcp_listener *out, struct error *error)
 {
     struct request request = make_request(netlink, address->any.sa_family, 0);
     fill_source(&request.body.id, address);
     struct found found = {.out = out};
     int result = exchange(netlink, &request, take_found, &found);
     if (result == -ENOENT || (result == 0 && !found.is_listener))
-        return NETLINK_NOT_FOUND;
+        return TCP_LISTENER_NONE;
     if (result < 0) {
         char text[ENDPOINT_TEXT_MAX];
         endpoint_address_text(address, text);
@@ -203,14 +202,14 @@ int netlink_find_listener(struct netlink *netlink, const union endpoint_address 
     return 0;
 }
 
-struct group {
-    const struct netlink_listener *first;
-    struct netlink_listener *out;
+struct collection {
+    const struct tcp_listener *place; /* where they must be; NULL: anywhere on the port */
+    struct tcp_listener *out;
     size_t capacity;
     size_t count;
 };
 
-static bool is_same_place(const struct netlink_listener *a, const struct netlink_listener *b)
+static bool is_same_place(const struct tcp_listener *a, const struct tcp_listener *b)
 {
     if (a->interface != b->interface || a->bound.any.sa_family != b->bound.any.sa_family)
         return false;
@@ -221,28 +220,44 @@ static bool is_same_place(const struct netlink_listener *a, const struct netlink
 
 static void take_member(void *context, const struct inet_diag_msg *socket)
 {
-    struct group *group = context;
-    struct netlink_listener listener;
+    struct collection *collection = context;
+    struct tcp_listener listener;
     fill_listener(socket, &listener);
-    if (!is_same_place(&listener, group->first))
+    if (collection->place != NULL && !is_same_place(&listener, collection->place))
         return;
-    if (group->count < group->capacity)
-        group->out[group->count] = listener;
-    group->count++;
+    if (collection->count < collection->capacity)
+        collection->out[collection->count] = listener;
+    collection->count++;
 }
 
-int netlink_list_group(struct netlink *netlink, const struct netlink_listener *first,
-    struct netlink_listener *out, size_t capacity, size_t *out_count, struct error *error)
+/* A dump compares the port; the address is compared here. */
+static int collect(struct netlink *netlink, sa_family_t family, uint16_t port,
+    struct collection *collection, struct error *error)
 {
-    struct netlink_listener copy = *first;
-    struct request request = make_request(netlink, copy.bound.any.sa_family, NLM_F_DUMP);
-    /* A dump compares the port; the address is compared here. */
-    request.body.id.idiag_sport = htons(endpoint_address_port(&copy.bound));
-    struct group group = {.first = &copy, .out = out, .capacity = capacity};
-    int result = exchange(netlink, &request, take_member, &group);
+    struct request request = make_request(netlink, family, NLM_F_DUMP);
+    request.body.id.idiag_sport = htons(port);
+    int result = exchange(netlink, &request, take_member, collection);
     if (result < 0)
-        return error_set_errno(error, -result, "list the listeners of port %u",
-            (unsigned)endpoint_address_port(&copy.bound));
-    *out_count = group.count;
+        return error_set_errno(error, -result, "list the listeners of port %u", (unsigned)port);
     return 0;
+}
+
+int netlink_list_group(struct netlink *netlink, const struct tcp_listener *first,
+    struct tcp_listener *out, size_t capacity, size_t *out_count, struct error *error)
+{
+    const struct tcp_listener copy = *first;
+    struct collection collection = {.place = &copy, .out = out, .capacity = capacity};
+    int result = collect(
+        netlink, copy.bound.any.sa_family, endpoint_address_port(&copy.bound), &collection, error);
+    *out_count = collection.count;
+    return result;
+}
+
+int netlink_list_port(struct netlink *netlink, sa_family_t family, uint16_t port,
+    struct tcp_listener *out, size_t capacity, size_t *out_count, struct error *error)
+{
+    struct collection collection = {.out = out, .capacity = capacity};
+    int result = collect(netlink, family, port, &collection, error);
+    *out_count = collection.count;
+    return result;
 }

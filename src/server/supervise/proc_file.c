@@ -146,41 +146,50 @@ int proc_rttime_read(pid_t pid, uint64_t *out_soft, uint64_t *out_hard)
     return proc_rttime_parse(text, out_soft, out_hard) ? 0 : PROC_HIDDEN;
 }
 
-/* Finds "FLOCKS_INVOCATION_ID=<value>" among NUL-terminated entries that come in pieces. */
+/* Finds "<name>=<value>" among NUL-terminated entries that come in pieces. */
 struct environ_search {
-    /* Bytes of the present entry that agree with the name; SIZE_MAX: it is another variable. */
+    const char *name;
+    size_t name_len;
+    /* Bytes of the present entry that agree with the name and its '='; SIZE_MAX: it is another
+       variable. */
     size_t matched;
     size_t value_len;
     bool is_found;
     char *value;
+    size_t value_size;
 };
 
-static const char invocation_name[] = "FLOCKS_INVOCATION_ID=";
+static bool agrees(const struct environ_search *search, char byte)
+{
+    return byte == (search->matched < search->name_len ? search->name[search->matched] : '=');
+}
 
 static void environ_search_byte(struct environ_search *search, char byte)
 {
-    const size_t name_len = sizeof invocation_name - 1;
+    const size_t prefix_len = search->name_len + 1;
     if (byte == '\0') {
-        search->is_found =
-            search->matched == name_len && search->value_len == PROCESS_INVOCATION_LENGTH;
+        search->is_found = search->matched == prefix_len && search->value_len < search->value_size;
+        if (search->is_found)
+            search->value[search->value_len] = '\0';
         search->matched = 0;
         search->value_len = 0;
-    } else if (search->matched < name_len) {
-        search->matched = byte == invocation_name[search->matched] ? search->matched + 1 : SIZE_MAX;
-    } else if (search->matched == name_len) {
-        if (search->value_len < PROCESS_INVOCATION_LENGTH)
+    } else if (search->matched < prefix_len) {
+        search->matched = agrees(search, byte) ? search->matched + 1 : SIZE_MAX;
+    } else if (search->matched == prefix_len) {
+        if (search->value_len < search->value_size)
             search->value[search->value_len] = byte;
         search->value_len++;
     }
 }
 
-int proc_invocation_read(pid_t pid, char out[PROCESS_INVOCATION_LENGTH + 1])
+int proc_variable_read(pid_t pid, const char *name, char *out, size_t out_size)
 {
-    memset(out, 0, PROCESS_INVOCATION_LENGTH + 1);
+    out[0] = '\0';
     CLEANUP(fd_close) int fd = open_of(pid, "environ");
     if (fd < 0)
         return condition_from_errno(errno);
-    struct environ_search search = {.value = out};
+    struct environ_search search = {
+        .name = name, .name_len = strlen(name), .value = out, .value_size = out_size};
     char piece[SMALL_FILE_SIZE];
     for (size_t total = 0; total < PROC_ENVIRON_MAX;) {
         ssize_t len = read(fd, piece, sizeof piece);
@@ -195,7 +204,33 @@ int proc_invocation_read(pid_t pid, char out[PROCESS_INVOCATION_LENGTH + 1])
                 return 0;
         }
     }
-    memset(out, 0, PROCESS_INVOCATION_LENGTH + 1);
+    out[0] = '\0';
+    return 0;
+}
+
+int proc_invocation_read(pid_t pid, char out[PROCESS_INVOCATION_LENGTH + 1])
+{
+    int result =
+        proc_variable_read(pid, "FLOCKS_INVOCATION_ID", out, PROCESS_INVOCATION_LENGTH + 1);
+    if (strlen(out) != PROCESS_INVOCATION_LENGTH)
+        out[0] = '\0';
+    return result;
+}
+
+int proc_children_read(pid_t pid, pid_t *out, size_t capacity, size_t *out_count)
+{
+    char name[PATH_SIZE];
+    char text[SMALL_FILE_SIZE];
+    *out_count = 0;
+    (void)snprintf(name, sizeof name, "task/%d/children", (int)pid);
+    int result = read_small(pid, name, text);
+    if (result != 0)
+        return result;
+    const char *rest = text;
+    uint64_t child = 0;
+    /* Each is followed by a space: one that is not was cut. */
+    while (*out_count < capacity && take_number(&rest, &child) && *rest == ' ')
+        out[(*out_count)++] = (pid_t)child;
     return 0;
 }
 

@@ -53,9 +53,18 @@ NODISCARD bool proc_rttime_parse(const char *text, uint64_t *out_soft, uint64_t 
  * PROC_GONE or PROC_HIDDEN. Of a dead process that has not been reaped, too. */
 NODISCARD int proc_rttime_read(pid_t pid, uint64_t *out_soft, uint64_t *out_hard);
 
+/* Value of the variable `name` in the environment that the process was exec'd with; "" when it has
+ * none, or one that does not fit into `out_size` bytes with its NUL. 0, PROC_GONE or PROC_HIDDEN.
+ */
+NODISCARD int proc_variable_read(pid_t pid, const char *name, char *out, size_t out_size);
+
 /* Value of FLOCKS_INVOCATION_ID in the environment that the process was exec'd with; "" when it has
  * none or one of another length. 0, PROC_GONE or PROC_HIDDEN. */
 NODISCARD int proc_invocation_read(pid_t pid, char out[PROCESS_INVOCATION_LENGTH + 1]);
+
+/* Children of its main thread, which is where most programs fork; at most `capacity`. 0, PROC_GONE
+ * (also when it has none, or the kernel does not tell: CONFIG_PROC_CHILDREN) or PROC_HIDDEN. */
+NODISCARD int proc_children_read(pid_t pid, pid_t *out, size_t capacity, size_t *out_count);
 
 /* The number that was given to a process last, of the whole pid namespace; 0: unknown. */
 pid_t proc_last_pid(void);

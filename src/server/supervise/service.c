@@ -66,6 +66,8 @@ static void check_start(struct service *service)
     const struct service *missing = first_not_ready(service);
     char message[SERVICE_MESSAGE_SIZE];
 
+    if (missing != NULL)
+        service_ports_end(service);
     if (missing != NULL && is_coming(missing)) {
         (void)snprintf(message, sizeof message, "waits for %s", missing->name);
         service_observe(service, SERVICE_EVENT_BLOCKED, FLOCKS_STATE_REASON_REQUESTED, message);
@@ -129,6 +131,12 @@ static void tell_transition(
         flocks_state_reason_name(flocks_state_reason_from((int)facts->reason)));
 }
 
+/* Nothing runs and nothing is to run now: nobody asks whose its ports are. */
+static bool is_at_rest(const struct service *service)
+{
+    return service->facts.state != SERVICE_WAITING && !service_facts_has_run(&service->facts);
+}
+
 /* One line and one look at operations and dependents per rest, not per step on the way there. */
 static void settle(struct service *service, const struct service_input *input)
 {
@@ -140,6 +148,8 @@ static void settle(struct service *service, const struct service_input *input)
         service->since_wall_ns = clock_wall_ns();
         tell_transition(service, from, input);
     }
+    if (is_at_rest(service))
+        service_ports_end(service);
     service_arm(service);
     supervisor_mark_dirty(service->owner);
     supervisor_status_changed(service);

@@ -32,8 +32,17 @@ enum {
     /* How often a starting service's ports are looked at: nothing tells of a listener that appears.
      */
     SERVICE_PORT_POLL_MS = 20,
-    /* ... and a serving one's, besides every probe. */
+    /* ... a serving one's, besides every probe, where the kernel does not tell of the end of
+     * listeners. */
     SERVICE_PORT_CHECK_MS = 1000,
+    /* ... where it does, if it has no probe as frequent as that: shutdown() makes no message. */
+    SERVICE_PORT_SLOW_MS = 10000,
+    /* ... and one that was lost: one part in so many of the time since, between the first two. */
+    SERVICE_PORT_LOST_SHARE = 8,
+    /* Looks at one service that the kernel's messages may cause within such a time; then only at
+     * its end. */
+    SERVICE_PORT_ALARMS_MAX = 16,
+    SERVICE_PORT_ALARMS_MS = 100,
     /* A service that has neither port nor startup or ready probe is ready when it has lived this
        long: one that ends at once must not be called healthy. */
     SERVICE_SETTLE_MS = 200,
@@ -87,7 +96,10 @@ struct service_listening {
     uint16_t port;                 /* the one that `state` is about */
     struct listener_holder holder; /* FOREIGN, also before a start; else zeroed */
     int64_t due_at;                /* when they are looked at again */
-    int64_t lost_at;               /* since when a port is not its own; CLOCK_NEVER: all are */
+    int64_t lost_at; /* since when a port is not its own, or, while it starts, is another's;
+                        CLOCK_NEVER: all are well */
+    int64_t alarms_since; /* the kernel's messages since then ... */
+    unsigned n_alarms;    /* ... of which so many were acted on */
 };
 
 struct service {
@@ -205,13 +217,19 @@ void service_task_exited(struct service *service, const struct keeper_exit *exit
 /* service_ports.c */
 /* Does nobody hold a port of it? Else why not, in words. */
 bool service_ports_are_free(struct service *service, char *out_message, size_t out_size);
-/* False: it has none that could be looked at. */
+/* Is each its own, as far as anybody can tell? */
+bool service_ports_are_own(struct service *service);
+/* False: it has none. */
 bool service_ports_begin_starting(struct service *service, int64_t now);
-/* Is each its own? Else why not, in words. */
+/* Is each its own? Else why not, in words; then it may feed UNRESPONSIVE. */
 bool service_ports_poll(struct service *service, int64_t now, char *out_message, size_t out_size);
 void service_ports_begin_serving(struct service *service, int64_t now);
 /* Looks at them, whether due or not; may feed events. */
 void service_ports_check(struct service *service, int64_t now);
+/* The kernel says that something on a port of it is gone. */
+void service_ports_alarm(struct service *service, int64_t now);
+/* Whoever holds its port may have been found. */
+void service_ports_named(struct service *service, int64_t now);
 void service_ports_end(struct service *service);
 
 /* Runs one check by exec; the result comes to service_watch_result. */

@@ -20,6 +20,7 @@ static void take_spec(struct service *service, struct service_spec *spec)
     service->n_after = spec->config->n_after;
     if (spec->n_ports > 0)
         service->address = spec->ports[0].endpoint.addresses[0];
+    service->owner->ports.is_stale = true;
     *spec = (struct service_spec){.config = NULL};
 }
 
@@ -41,6 +42,7 @@ int service_init(struct service *service, struct supervisor *owner, uint32_t slo
         .since_wall_ns = clock_wall_ns(),
         .task_slot = SERVICE_NO_SLOT,
         .told_state = SERVICE_STOPPED};
+    service->listening.lost_at = CLOCK_NEVER;
     list_init(&service->launch);
     take_spec(service, spec);
     return service->name != NULL ? 0 : error_set_errno(error, ENOMEM, "make service %s", name);

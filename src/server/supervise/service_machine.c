@@ -299,7 +299,8 @@ static void rule_fail(struct machine *m)
         facts->cause = SERVICE_CAUSE_START_TIMEOUT;
         explain(m, FLOCKS_STATE_REASON_START_TIMEOUT, "not ready within the start timeout");
     } else {
-        facts->cause = m->input->reason == FLOCKS_STATE_REASON_LISTENER_LOST
+        facts->cause = m->input->reason == FLOCKS_STATE_REASON_LISTENER_LOST ||
+                               m->input->reason == FLOCKS_STATE_REASON_PORT_HELD
                            ? SERVICE_CAUSE_LISTENER
                            : SERVICE_CAUSE_PROBE;
         explain(m, FLOCKS_STATE_REASON_HEALTH_FAILED, "its probe failed too often");

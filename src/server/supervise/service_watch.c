@@ -104,6 +104,14 @@ static void begin_serving(struct service *service, int64_t now)
     use_serving_probe(service, now);
 }
 
+/* Somebody else would have answered the probe, or nobody. */
+static void return_to_ports(struct service *service, int64_t now)
+{
+    use_probe(service, NULL, now);
+    service->watch.phase = WATCH_PORTS;
+    service->listening.due_at = now;
+}
+
 /* The next thing that has to be true before it is ready. */
 static void next_phase(struct service *service, int64_t now)
 {
@@ -118,8 +126,10 @@ static void next_phase(struct service *service, int64_t now)
     } else if (service->watch.phase == WATCH_OFF) {
         service->watch.phase = WATCH_SETTLE;
         service->watch.settle_at = service->facts.spawned_at + SERVICE_SETTLE_MS;
-    } else {
+    } else if (service_ports_are_own(service)) {
         service_observe(service, SERVICE_EVENT_READY, 0, NULL);
+    } else {
+        return_to_ports(service, now);
     }
 }
 
@@ -409,6 +419,12 @@ static bool is_probe_due(const struct service *service, int64_t now)
     return watch->probe != NULL && !watch->schedule.is_running && watch->schedule.due_at <= now;
 }
 
+static bool is_starting_probe_due(const struct service *service, int64_t now)
+{
+    return (service->watch.phase == WATCH_STARTUP || service->watch.phase == WATCH_READY) &&
+           is_probe_due(service, now);
+}
+
 static void run_probe(struct service *service, int64_t now)
 {
     /* The last exec probe has been killed but is not gone yet. */
@@ -430,6 +446,8 @@ void service_watch_turn(struct service *service, int64_t now)
     else if (watch->phase == WATCH_SERVING &&
              (service->listening.due_at <= now || is_probe_due(service, now)))
         service_ports_check(service, now);
+    else if (is_starting_probe_due(service, now) && !service_ports_are_own(service))
+        return_to_ports(service, now);
     /* What was seen may have ended the watch. */
     if (watch->task_running && watch->task_due_at <= now) {
         service_task_kill(service);

@@ -47,6 +47,7 @@ static bool has_something_to_keep(const struct supervisor *supervisor)
  * change the state again, and acknowledges what led to the spawn, too. */
 void supervisor_save(struct supervisor *supervisor)
 {
+    supervisor_ports_update(supervisor);
     while (supervisor->is_dirty && has_something_to_keep(supervisor)) {
         supervisor->is_dirty = false;
         state_save(supervisor);
@@ -106,11 +107,7 @@ static int make_observers(struct supervisor *supervisor, struct error *error)
     process_sessions_init(supervisor->sessions);
     (void)process_sessions_add(supervisor->sessions, getsid(0));
     (void)process_sessions_add(supervisor->sessions, getsid(supervisor->keeper_pid));
-    if (netlink_new(&supervisor->netlink, error) < 0) {
-        log_warn("ports cannot be verified on this system", "error=\"%s\"",
-            error != NULL ? error->text : "");
-        supervisor->netlink = NULL;
-    }
+    supervisor_ports_init(supervisor, LISTENER_BY_NETLINK);
     return 0;
 }
 
@@ -123,7 +120,7 @@ static void supervisor_free(struct supervisor *supervisor)
     if (supervisor->operations.queues != NULL)
         operations_deinit(&supervisor->operations);
     state_store_close(supervisor->store);
-    netlink_free(supervisor->netlink);
+    supervisor_ports_deinit(supervisor);
     process_scan_free(supervisor->scan);
     if (supervisor->sessions != NULL)
         process_sessions_deinit(supervisor->sessions);
@@ -195,6 +192,7 @@ static void open_handles(struct supervisor *supervisor)
     (void)uv_prepare_init(supervisor->loop, &supervisor->prepare);
     supervisor->prepare.data = supervisor;
     (void)uv_prepare_start(&supervisor->prepare, on_prepare);
+    supervisor_ports_open(supervisor);
     supervisor->n_handles += 2;
 }
 
@@ -281,7 +279,7 @@ void supervisor_close_service(struct service *service)
     uv_close((uv_handle_t *)&service->timer, on_service_closed);
 }
 
-static void close_handle(struct supervisor *supervisor, uv_handle_t *handle)
+void supervisor_close_handle(struct supervisor *supervisor, uv_handle_t *handle)
 {
     handle->data = supervisor;
     uv_close(handle, on_handle_closed);
@@ -310,10 +308,11 @@ void supervisor_close(struct supervisor *supervisor, void (*closed)(void *data),
     supervisor_drop_waits(supervisor);
     for (uint32_t i = 0; i < supervisor->n_services; i++) {
         service_watch_end(supervisor->services[i]);
-        close_handle(supervisor, (uv_handle_t *)&supervisor->services[i]->timer);
+        supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->services[i]->timer);
     }
-    close_handle(supervisor, (uv_handle_t *)&supervisor->operations_timer);
-    close_handle(supervisor, (uv_handle_t *)&supervisor->prepare);
+    supervisor_ports_close(supervisor);
+    supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->operations_timer);
+    supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->prepare);
 }
 
 void supervisor_end(struct supervisor *supervisor)

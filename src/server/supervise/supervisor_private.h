@@ -4,8 +4,9 @@
 
 #include "common/config/config.h"
 #include "server/supervise/leases.h"
-#include "server/supervise/netlink.h"
+#include "server/supervise/holder_search.h"
 #include "server/supervise/operations.h"
+#include "server/supervise/port_events.h"
 #include "server/supervise/service.h"
 #include "server/supervise/state_store.h"
 #include "server/supervise/supervisor.h"
@@ -14,6 +15,17 @@ enum {
     /* A start waits this long for a foreign process to leave the port, or for a dependency that
      * cannot become ready, before its operation says so. The service goes on waiting. */
     SUPERVISOR_BLOCKED_PATIENCE_MS = 3000
+};
+
+/* How everybody's ports are looked at (supervisor_ports.c). */
+struct supervisor_ports {
+    struct listener_finder *finder; /* NULL: nobody can say whose sockets are whose */
+    struct port_events *events;     /* NULL: the kernel tells nothing unasked */
+    bool is_stale;                  /* the ports that are listened for are not those there are */
+    bool is_open;
+    bool has_poll;
+    uv_poll_t poll;
+    uv_timer_t search; /* slices of the search for holders */
 };
 
 struct supervisor {
@@ -48,7 +60,7 @@ struct supervisor {
     struct list launches; /* services whose spawn waits for the state to be written */
     struct list spawns;   /* of spawn_call: answers of the keeper that are awaited */
 
-    struct netlink *netlink;
+    struct supervisor_ports ports;
     struct process_scan *scan;
     struct process_sessions *sessions;
 
@@ -98,6 +110,8 @@ NODISCARD int supervisor_queue_operation(struct supervisor *supervisor,
     const struct supervisor_request *request, const struct supervisor_choice *choice,
     struct operation **out, struct error *error);
 void supervisor_run_operation(struct supervisor *supervisor, struct operation *operation);
+/* Of the supervisor's own; it is freed when the last one is closed. */
+void supervisor_close_handle(struct supervisor *supervisor, uv_handle_t *handle);
 /* Nothing runs any more, or nobody can say so: main is told, once. */
 void supervisor_end(struct supervisor *supervisor);
 /* <logs>/<name>.log */
@@ -192,6 +206,20 @@ void supervisor_daemon_changed(struct supervisor *supervisor);
  * nobody but its commit and its roll-back changes them. */
 NODISCARD int leases_refuse(const struct supervisor *supervisor, const uint32_t *slots,
     size_t n_slots, struct error *error);
+
+/* supervisor_ports.c */
+/* Without any means services run unchecked, and it is logged. */
+void supervisor_ports_init(struct supervisor *supervisor, enum listener_means means);
+void supervisor_ports_deinit(struct supervisor *supervisor);
+void supervisor_ports_open(struct supervisor *supervisor);
+void supervisor_ports_close(struct supervisor *supervisor);
+/* Before the loop sleeps and before anything is spawned: listens for the ports there are, if they
+ * have changed (ports.is_stale). */
+void supervisor_ports_update(struct supervisor *supervisor);
+/* Every serving service's ports in the next turn. */
+void supervisor_ports_look(struct supervisor *supervisor);
+/* Goes on with the search for foreign holders, if one is under way. */
+void supervisor_ports_search(struct supervisor *supervisor);
 
 /* state_save.c and state_load.c: the state message <-> the supervisor. */
 void state_save(struct supervisor *supervisor);

@@ -13,28 +13,31 @@
 #include <cmocka.h>
 
 #include "children.h"
+#include "common/base/clock.h"
 #include "server/supervise/listener.h"
+#include "server/supervise/tcp_listener.h"
 
-enum { ANY_PORT = 0, NOBODY = 65534, SEARCHES_MAX = 200 };
+enum { ANY_PORT = 0, NOBODY = 65534, PATIENCE_MS = 20000, LOOKS_MAX = 1000 };
 
-static struct netlink *netlink;
-static struct process_scan *scan;
+static struct listener_finder *finder;
 static struct listener_cache cache;
 
+/* `state`: how it is looked, an enum listener_means. */
 static int set_up(void **state)
 {
-    (void)state;
+    const enum listener_means *means = *state;
+
     children_begin();
     memset(&cache, 0, sizeof cache);
-    return netlink_new(&netlink, NULL) != 0 || process_scan_new(&scan, NULL) != 0;
+    return listener_finder_new(*means, &finder, NULL) != 0 ||
+           listener_finder_means(finder) != *means;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
     children_end();
-    netlink_free(netlink);
-    process_scan_free(scan);
+    listener_finder_free(finder);
     return 0;
 }
 
@@ -80,29 +83,41 @@ static struct process_identity give_away(int fd)
     return children_identity(pid);
 }
 
+/* Scans and searches have their turns; the supervisor asks again, and so does this. */
+static int ask(const struct endpoint *endpoint, const struct process_identity *identity,
+    struct listener_cache *known, struct listener_observation *out)
+{
+    int64_t give_up_at = clock_monotonic_ms() + PATIENCE_MS;
+    int result;
+
+    for (;;) {
+        result = listener_lookup(finder, endpoint, identity, known, out, NULL);
+        bool is_final = result != LISTENER_POSTPONED && !(result == 0 && out->is_search_pending);
+        if (is_final || clock_monotonic_ms() >= give_up_at)
+            return result;
+        (void)listener_finder_turn(finder);
+        (void)usleep(1000);
+    }
+}
+
+/* What was read of /proc/net serves for a moment: here every look is a new one. */
+static void forget_table(void)
+{
+    if (listener_finder_means(finder) != LISTENER_BY_PROC_NET)
+        return;
+    listener_finder_free(finder);
+    assert_int_equal(listener_finder_new(LISTENER_BY_PROC_NET, &finder, NULL), 0);
+}
+
 static struct listener_observation look(
     const char *host, uint16_t port, const struct process_identity *identity)
 {
     struct endpoint endpoint;
     struct listener_observation observation;
     assert_int_equal(endpoint_resolve(host, port, &endpoint, NULL), 0);
-    assert_int_equal(
-        listener_lookup(netlink, scan, &endpoint, identity, &cache, &observation, NULL), 0);
+    forget_table();
+    assert_int_equal(ask(&endpoint, identity, &cache, &observation), 0);
     return observation;
-}
-
-/* A look at a port that a stranger holds. The search for its name is bounded in time, which a busy
- * machine may use up: then it is made again, as the supervisor does. */
-static struct listener_observation look_at_stranger(
-    const char *host, uint16_t port, const struct process_identity *identity)
-{
-    struct listener_observation seen = look(host, port, identity);
-    for (int tries = 0; tries < SEARCHES_MAX && seen.holder.pid == 0; tries++) {
-        assert_int_equal(seen.answer, LISTENER_FOREIGN);
-        memset(&cache, 0, sizeof cache);
-        seen = look(host, port, identity);
-    }
-    return seen;
 }
 
 /* --- None and ours
@@ -192,7 +207,7 @@ static void test_listener_of_stranger_is_named(void **state)
     char text[512];
     struct process_identity identity = children_identity(children_run(children_wait, NULL));
     int fd = open_listener("127.0.0.1", &port, PLAIN);
-    struct listener_observation seen = look_at_stranger("127.0.0.1", port, &identity);
+    struct listener_observation seen = look("127.0.0.1", port, &identity);
     assert_int_equal(seen.answer, LISTENER_FOREIGN);
     assert_true(seen.holder.visible);
     assert_int_equal(seen.holder.pid, getpid());
@@ -212,7 +227,7 @@ static void test_listener_of_old_generation_is_foreign(void **state)
     struct process_identity old = give_away(fd);
     struct process_identity fresh = children_identity(children_run(children_wait, NULL));
     assert_int_equal(look("127.0.0.1", port, &old).answer, LISTENER_OURS);
-    struct listener_observation seen = look_at_stranger("127.0.0.1", port, &fresh);
+    struct listener_observation seen = look("127.0.0.1", port, &fresh);
     assert_int_equal(seen.answer, LISTENER_FOREIGN);
     assert_int_equal(seen.holder.pid, old.leader.pid);
 }
@@ -288,11 +303,100 @@ static void test_listener_group_with_a_stranger_is_foreign(void **state)
     struct process_identity identity = give_away(ours);
     assert_int_equal(look("127.0.0.1", port, &identity).answer, LISTENER_OURS);
     int foreign = open_listener("127.0.0.1", &port, REUSE_PORT);
-    struct listener_observation seen = look_at_stranger("127.0.0.1", port, &identity);
+    struct listener_observation seen = look("127.0.0.1", port, &identity);
     assert_int_equal(seen.answer, LISTENER_FOREIGN);
     assert_int_equal(seen.holder.pid, getpid());
     close(foreign);
     assert_int_equal(look("127.0.0.1", port, &identity).answer, LISTENER_OURS);
+}
+
+/* A connection to localhost may try either address first. */
+static void test_listener_localhost_needs_both_addresses(void **state)
+{
+    (void)state;
+    uint16_t port = ANY_PORT;
+    int ours = open_listener("127.0.0.1", &port, PLAIN);
+    struct process_identity identity = give_away(ours);
+    assert_int_equal(look("localhost", port, &identity).answer, LISTENER_OURS);
+    int foreign = open_listener("::1", &port, V6_ONLY);
+    struct listener_observation seen = look("localhost", port, &identity);
+    assert_int_equal(seen.answer, LISTENER_FOREIGN);
+    assert_int_equal(seen.holder.pid, getpid());
+    assert_int_equal(seen.address.any.sa_family, AF_INET6);
+    close(foreign);
+    assert_int_equal(look("localhost", port, &identity).answer, LISTENER_OURS);
+}
+
+static void test_listener_more_specific_stranger_is_foreign(void **state)
+{
+    (void)state;
+    uint16_t port = ANY_PORT;
+    int ours = open_listener("0.0.0.0", &port, REUSE_PORT);
+    struct process_identity identity = give_away(ours);
+    assert_int_equal(look("127.0.0.1", port, &identity).answer, LISTENER_OURS);
+    int foreign = open_listener("127.0.0.1", &port, REUSE_PORT);
+    assert_int_equal(look("127.0.0.1", port, &identity).answer, LISTENER_FOREIGN);
+    close(foreign);
+    assert_int_equal(look("127.0.0.1", port, &identity).answer, LISTENER_OURS);
+}
+
+/* Not reached by loopback, but by whoever uses that address. */
+static void test_listener_wildcard_host_has_every_address(void **state)
+{
+    (void)state;
+    uint16_t port = ANY_PORT;
+    int ours = open_listener("0.0.0.0", &port, REUSE_PORT);
+    struct process_identity identity = give_away(ours);
+    int foreign = open_listener("127.0.0.2", &port, REUSE_PORT);
+    assert_int_equal(look("127.0.0.1", port, &identity).answer, LISTENER_OURS);
+    struct listener_observation seen = look("0.0.0.0", port, &identity);
+    assert_int_equal(seen.answer, LISTENER_FOREIGN);
+    assert_int_equal(ntohl(seen.address.v4.sin_addr.s_addr), 0x7f000002);
+    close(foreign);
+}
+
+static void test_listener_larger_group_is_unverifiable(void **state)
+{
+    (void)state;
+    uint16_t port = ANY_PORT;
+    int fds[TCP_LISTENERS_MAX + 1];
+    for (size_t i = 0; i <= TCP_LISTENERS_MAX; i++)
+        fds[i] = open_listener("127.0.0.1", &port, REUSE_PORT);
+    struct process_identity identity = children_identity(children_run(children_wait, NULL));
+    for (size_t i = 0; i <= TCP_LISTENERS_MAX; i++)
+        close(fds[i]);
+    assert_int_equal(look("127.0.0.1", port, &identity).answer, LISTENER_UNVERIFIABLE);
+}
+
+/* --- Cost
+ * ------------------------------------------------------------------------------------------- */
+
+/* Many services that ask at once share the scans, and a share of the time: sooner or later one has
+ * to wait for its turn. */
+static void test_listener_scans_have_their_turns(void **state)
+{
+    (void)state;
+    uint16_t port = ANY_PORT;
+    struct endpoint endpoint;
+    struct listener_cache waiting;
+    struct listener_cache other = {.foreign_at = 0};
+    struct listener_observation seen;
+    struct process_identity holder = children_identity(getpid());
+    struct process_identity identity = children_identity(children_run(children_wait, NULL));
+    int fd = open_listener("127.0.0.1", &port, PLAIN);
+    int result = 0;
+    assert_int_equal(endpoint_resolve("127.0.0.1", port, &endpoint, NULL), 0);
+    for (int i = 0; i < LOOKS_MAX && result == 0; i++) {
+        memset(&waiting, 0, sizeof waiting);
+        result = listener_lookup(finder, &endpoint, &identity, &waiting, &seen, NULL);
+    }
+    assert_int_equal(result, LISTENER_POSTPONED);
+    /* What needs no scan is answered all the same. */
+    assert_int_equal(listener_lookup(finder, &endpoint, &holder, &other, &seen, NULL), 0);
+    assert_int_equal(seen.answer, LISTENER_OURS);
+    assert_int_equal(ask(&endpoint, &identity, &waiting, &seen), 0);
+    assert_int_equal(seen.answer, LISTENER_FOREIGN);
+    close(fd);
 }
 
 /* --- Hidden
@@ -341,26 +445,46 @@ static void test_listener_of_hidden_process_is_unverifiable(void **state)
     assert_int_equal(children_reap(children_run(look_as_nobody, &context)), LISTENER_UNVERIFIABLE);
 }
 
-#define LISTENER_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+/* Every test by both means; what /proc/net does not say, by netlink only. */
+#define BY_NETLINK(name)                                                                           \
+    {                                                                                              \
+#name " by netlink", name, set_up, tear_down, &(enum listener_means)                       \
+        {                                                                                          \
+            LISTENER_BY_NETLINK                                                                    \
+        }                                                                                          \
+    }
+#define BY_PROC_NET(name)                                                                          \
+    {                                                                                              \
+#name " by /proc/net", name, set_up, tear_down, &(enum listener_means)                     \
+        {                                                                                          \
+            LISTENER_BY_PROC_NET                                                                   \
+        }                                                                                          \
+    }
+#define BY_BOTH(name) BY_NETLINK(name), BY_PROC_NET(name)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        LISTENER_TEST(test_listener_closed_port_is_none),
-        LISTENER_TEST(test_listener_bound_only_is_none),
-        LISTENER_TEST(test_listener_of_leader_is_ours),
-        LISTENER_TEST(test_listener_of_setsid_child_is_ours),
-        LISTENER_TEST(test_listener_dead_generation_is_none),
-        LISTENER_TEST(test_listener_shut_down_is_none),
-        LISTENER_TEST(test_listener_of_stranger_is_named),
-        LISTENER_TEST(test_listener_of_old_generation_is_foreign),
-        LISTENER_TEST(test_listener_foreign_then_ours_is_seen_at_once),
-        LISTENER_TEST(test_listener_two_addresses_are_told_apart),
-        LISTENER_TEST(test_listener_dual_stack_answers_for_ipv4),
-        LISTENER_TEST(test_listener_v6_only_does_not_answer_for_ipv4),
-        LISTENER_TEST(test_listener_wildcard_is_reached_by_loopback),
-        LISTENER_TEST(test_listener_group_with_a_stranger_is_foreign),
-        LISTENER_TEST(test_listener_of_hidden_process_is_unverifiable),
+        BY_BOTH(test_listener_closed_port_is_none),
+        BY_BOTH(test_listener_bound_only_is_none),
+        BY_BOTH(test_listener_of_leader_is_ours),
+        BY_BOTH(test_listener_of_setsid_child_is_ours),
+        BY_BOTH(test_listener_dead_generation_is_none),
+        BY_BOTH(test_listener_shut_down_is_none),
+        BY_BOTH(test_listener_of_stranger_is_named),
+        BY_BOTH(test_listener_of_old_generation_is_foreign),
+        BY_BOTH(test_listener_foreign_then_ours_is_seen_at_once),
+        BY_BOTH(test_listener_two_addresses_are_told_apart),
+        BY_BOTH(test_listener_dual_stack_answers_for_ipv4),
+        BY_NETLINK(test_listener_v6_only_does_not_answer_for_ipv4),
+        BY_BOTH(test_listener_wildcard_is_reached_by_loopback),
+        BY_BOTH(test_listener_group_with_a_stranger_is_foreign),
+        BY_BOTH(test_listener_localhost_needs_both_addresses),
+        BY_BOTH(test_listener_more_specific_stranger_is_foreign),
+        BY_BOTH(test_listener_wildcard_host_has_every_address),
+        BY_BOTH(test_listener_larger_group_is_unverifiable),
+        BY_NETLINK(test_listener_scans_have_their_turns),
+        BY_BOTH(test_listener_of_hidden_process_is_unverifiable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
