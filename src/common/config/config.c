@@ -144,7 +144,10 @@ static int load_text(
 static int load_file(
     struct draft *draft, const char *text, size_t text_len, struct config *out, struct error *error)
 {
-    draft->file = arena_strdup(draft->arena, draft->request->file);
+    const struct config_request *request = draft->request;
+    const char *name =
+        request->text != NULL && request->text_name != NULL ? request->text_name : request->file;
+    draft->file = arena_strdup(draft->arena, name);
     draft->directory = directory_of(draft->request->file, draft->arena);
     return load_text(draft, text, text_len, out, error);
 }
@@ -166,6 +169,8 @@ int config_load(const struct config_request *request, struct arena *arena, struc
         request->environment != NULL ? request->environment : (const char *const *)environ;
     char *text CLEANUP(free_text) = NULL;
     size_t text_len;
+    if (request->text != NULL)
+        return load_file(&draft, request->text, request->text_len, out, error);
     int result = read_file(&draft, &text, &text_len, error);
     if (result == ABSENT)
         return load_builtin(&draft, out, error);

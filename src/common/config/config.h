@@ -3,7 +3,8 @@
  * that knows the layers.
  *
  * Pure but for reading: opens the file, looks at executables
- * and directories, changes nothing, logs nothing. */
+ * and directories, changes nothing, logs nothing. Any thread may load, several at once, as long as
+ * nobody changes the environment. */
 #ifndef FLOCKS_CONFIG_CONFIG_H
 #define FLOCKS_CONFIG_CONFIG_H
 
@@ -36,6 +37,12 @@ struct config_request {
     const char *file;
     /* A person named the file (--config, FLOCKS_CONFIG): then it must exist. */
     bool file_is_named;
+    /* Taken instead of the file's content, `text_len` bytes; NULL: the file is read. Relative
+     * directories begin at the file's all the same. */
+    const char *text;
+    size_t text_len;
+    /* Name of `text` in mistakes; NULL: the file's. */
+    const char *text_name;
     /* "NAME=VALUE", NULL at the end; NULL: this process's own environment. */
     const char *const *environment;
     /* Values of the running daemon to keep (flocks restart), below the environment. */
@@ -44,6 +51,9 @@ struct config_request {
     /* Settings options, the highest layer. */
     const struct config_setting *command_line;
     size_t n_command_line;
+    /* The command line is that of a daemon that runs: what it says of a service that the text has
+     * no more is passed over. */
+    bool is_running;
     /* Do not look whether executables, directories and files of the services exist (`flocks status`
      * with the daemon down). */
     bool skip_host_checks;

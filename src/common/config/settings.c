@@ -114,5 +114,6 @@ void settings_apply(struct draft *draft)
         apply(draft, &request->running[i], FLOCKS_CONFIG_LAYER_RUNNING, true);
     apply_environment(draft);
     for (size_t i = 0; i < request->n_command_line; i++)
-        apply(draft, &request->command_line[i], FLOCKS_CONFIG_LAYER_COMMAND_LINE, false);
+        apply(draft, &request->command_line[i], FLOCKS_CONFIG_LAYER_COMMAND_LINE,
+            request->is_running);
 }

@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -301,6 +302,72 @@ static void test_config_every_small_arena_is_told(void **state)
     }
 }
 
+static void test_config_text_stands_in_for_the_file(void **state)
+{
+    static const char text[] = "services: {a: {command: [/bin/true], directory: sub}}\n";
+    static const char wrong[] = "services: {a: {comand: [x]}}\n";
+    struct loader *loader = *state;
+    loader->request.file = "/etc/flocks.yaml";
+    loader->request.skip_host_checks = true;
+    loader->request.text = text;
+    loader->request.text_len = strlen(text);
+    loader_load_good(loader);
+    assert_string_equal(service(loader, "a")->directory, "/etc/sub");
+    assert_string_equal(origin(loader, "services.a.command")->source, "/etc/flocks.yaml");
+    loader->request.text = wrong;
+    loader->request.text_len = strlen(wrong);
+    loader->request.text_name = "new.yaml";
+    assert_int_equal(loader_load(loader), CONFIG_MISTAKEN);
+    assert_string_equal(loader->mistakes.items[0].file, "new.yaml");
+}
+
+static void test_config_running_daemon_s_command_line_survives_its_service(void **state)
+{
+    static const char text[] = "services: {a: {command: [/bin/true]}}\n";
+    struct config_setting command_line[] = {
+        {"services.backend.port", "81", "--server-port"}, {"services.a.port", "82", "--some-port"}};
+    struct loader *loader = *state;
+    loader->request.text = text;
+    loader->request.text_len = strlen(text);
+    loader->request.skip_host_checks = true;
+    loader->request.command_line = command_line;
+    loader->request.n_command_line = 2;
+    assert_int_equal(loader_load(loader), CONFIG_MISTAKEN);
+    loader->request.is_running = true;
+    loader_load_good(loader);
+    assert_int_equal(service(loader, "a")->port, 82);
+}
+
+/* What flocksd plans is read beside its loop. */
+static void *load_often(void *data)
+{
+    char *digest = data;
+    for (int i = 0; i < 20; i++) {
+        struct loader loader;
+        loader_init(&loader);
+        loader_use_fixture(&loader, "good/demo.yaml");
+        if (loader_load(&loader) == CONFIG_OK)
+            memcpy(digest, loader.config.digest, CONFIG_DIGEST_SIZE);
+        loader_deinit(&loader);
+    }
+    return NULL;
+}
+
+static void test_config_loads_on_several_threads_at_once(void **state)
+{
+    enum { THREADS = 4 };
+    pthread_t threads[THREADS];
+    char digests[THREADS][CONFIG_DIGEST_SIZE] = {{0}};
+    (void)state;
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, load_often, digests[i]), 0);
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(strlen(digests[0]), CONFIG_DIGEST_SIZE - 1);
+    for (size_t i = 1; i < THREADS; i++)
+        assert_string_equal(digests[i], digests[0]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -319,6 +386,9 @@ int main(void)
         TEST(test_config_too_large_a_file_is_a_mistake),
         TEST(test_config_many_services),
         cmocka_unit_test(test_config_every_small_arena_is_told),
+        TEST(test_config_text_stands_in_for_the_file),
+        TEST(test_config_running_daemon_s_command_line_survives_its_service),
+        cmocka_unit_test(test_config_loads_on_several_threads_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
