@@ -267,7 +267,8 @@ static void prepare_once(void)
     log_open(null_fd, "fuzz", LOG_LEVEL_ERROR);
     sealed_fd = make_texts(true);
     unsealed_fd = make_texts(false);
-    if (mkdtemp(directory) == NULL || inventory_create(directory, &keeper.inventory, &error) != 0)
+    if (mkdtemp(directory) == NULL ||
+        inventory_create(directory, &keeper.inventory, &keeper.inventory_fd, &error) != 0)
         abort();
     /* Mapped; the name is needed no more. */
     inventory_remove(directory);
@@ -280,12 +281,16 @@ static void keeper_begin(void)
     memset(&keeper, 0, sizeof keeper);
     keeper.inventory = inventory;
     keeper.link.fd = -1;
-    keeper.lock_fd = keeper.log_fd = -1;
+    keeper.log_fd = -1;
+    keeper.files.lock_fd = keeper.inventory_fd = unsealed_fd;
     keeper.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     keeper.ready_fd = dup(sealed_fd);
-    keeper.state_fd = keeper.listener_fd = keeper.notify_fd = unsealed_fd;
+    keeper.state_fd = keeper.files.listener_fd = keeper.files.notify_fd = unsealed_fd;
     children_init(&keeper.children);
-    int failure = outputs_init(&keeper.outputs, DESCRIPTORS_FOR_OUTPUTS);
+    int failure = outputs_init(&keeper.outputs, -1);
+    assert(failure == 0);
+    keeper.outputs.descriptor_bound = DESCRIPTORS_FOR_OUTPUTS;
+    failure = outputs_register(&keeper.outputs, KEEPER_SLOT_DAEMON, "/daemon.log", 0, 0);
     assert(failure == 0);
     connect_flocksd();
 }

@@ -40,7 +40,7 @@ static int serve_with_transport(const char *path)
         return 1;
     }
     say_ready();
-    return echo_transport_serve(fd, path);
+    return echo_transport_serve(fd);
 }
 
 static int serve_with_listener(const char *path)

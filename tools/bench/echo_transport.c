@@ -7,14 +7,13 @@
 #include "echo_service.h"
 #include "server/transport/transport.h"
 
-int echo_transport_serve(int listen_fd, const char *path)
+int echo_transport_serve(int listen_fd)
 {
     const struct rpc_service *services[] = {echo_service(), stream_service()};
     const struct rpc_server_hooks hooks = {.data = NULL};
     const struct transport_setup setup = {
         .loop = uv_default_loop(),
         .listen_fd = listen_fd,
-        .path = path,
         .owner = getuid(),
         .services = services,
         .n_services = 2,

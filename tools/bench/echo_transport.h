@@ -3,6 +3,6 @@
 #define FLOCKS_BENCH_ECHO_TRANSPORT_H
 
 /* Serves for ever; its return is the program's exit code. */
-int echo_transport_serve(int listen_fd, const char *path);
+int echo_transport_serve(int listen_fd);
 
 #endif

@@ -37,17 +37,43 @@ struct inventory_record {
     char name[INVENTORY_NAME_SIZE];
 };
 
+/* How far the keeper has come with a process that it noted. */
+enum inventory_progress {
+    INVENTORY_RUNS,
+    /* Reaped; flocksd has not yet said that it knows. */
+    INVENTORY_EXITED,
+    INVENTORY_ACKNOWLEDGED
+};
+
+/* Who serves the instance. */
+enum inventory_owner { INVENTORY_KEEPER, INVENTORY_SERVER, INVENTORY_OWNERS };
+
 /* ---- the keeper: no heap ---- */
 
 struct inventory;
 
 /* Begins <run>/inventory. An older one is moved to <run>/inventory.<number>
- * first, for inventory_read. */
-NODISCARD int inventory_create(const char *run, struct inventory **out, struct error *error);
+ * first, for inventory_read. *out_fd is the file, close-on-exec. */
+NODISCARD int inventory_create(
+    const char *run, struct inventory **out, int *out_fd, struct error *error);
+/* Goes on with that of a keeper that has died. -STATUS_DATA_LOSS: not one of this version and boot.
+ */
+NODISCARD int inventory_open(int fd, struct inventory **out, struct error *error);
+/* Where <run>/inventory is not this file any more: makes it again, with everything noted. *fd and
+ * *inventory become the new one's. */
+NODISCARD int inventory_restore(
+    const char *run, struct inventory **inventory, int *fd, struct error *error);
 /* `index` below INVENTORY_RECORDS. */
 void inventory_put(
     struct inventory *inventory, size_t index, const struct inventory_record *record);
 void inventory_clear(struct inventory *inventory, size_t index);
+void inventory_note_exit(struct inventory *inventory, size_t index, int wait_status);
+void inventory_note_acknowledged(struct inventory *inventory, size_t index);
+/* False: nothing is noted there. */
+bool inventory_get(const struct inventory *inventory, size_t index, struct inventory_record *out,
+    enum inventory_progress *out_progress, int *out_wait_status);
+/* `pid` 0: nobody. */
+void inventory_set_owner(struct inventory *inventory, enum inventory_owner owner, int32_t pid);
 /* Removes the file: nothing is left. */
 void inventory_remove(const char *run);
 
@@ -66,10 +92,16 @@ enum inventory_scope {
  * after the others are read. */
 NODISCARD int inventory_read(const char *run, enum inventory_scope scope,
     struct inventory_record *out, size_t capacity, size_t *out_count, struct error *error);
+/* Keeper and flocksd of the last keeper's file: each pid as far as exactly that process still runs,
+ * else 0. The second witness beside the lock, which may have been deleted. No heap. */
+void inventory_read_owners(
+    const char *run, int32_t out_pids[INVENTORY_OWNERS], uint64_t out_ticks[INVENTORY_OWNERS]);
 /* Deletes the files of earlier keepers: what they name has been dealt with. */
 void inventory_forget_earlier(const char *run);
 
 /* Field 22 of /proc/<pid>/stat. False: no such process, or a zombie. No heap. */
 NODISCARD bool inventory_start_ticks(int32_t pid, uint64_t *out);
+/* How exactly this process ended, as waitpid tells it, while nobody has reaped it. No heap. */
+NODISCARD bool inventory_exit_status(int32_t pid, uint64_t start_ticks, int *out);
 
 #endif

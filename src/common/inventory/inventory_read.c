@@ -17,7 +17,6 @@ struct reading {
     struct inventory_record *records;
     size_t capacity;
     size_t count;
-    char boot_id[INVENTORY_BOOT_ID_SIZE];
 };
 
 static bool is_earlier(const char *name)
@@ -57,11 +56,12 @@ static int read_file(struct reading *reading, const char *path, struct error *er
         return result;
     /* Memory of malloc is aligned for it. */
     const struct inventory *inventory = (const void *)bytes;
-    if (length != sizeof *inventory || inventory->magic != INVENTORY_MAGIC ||
-        inventory->record_size != sizeof(struct inventory_entry))
+    enum inventory_kinship kinship =
+        length == sizeof *inventory ? inventory_kinship(&inventory->head) : INVENTORY_IS_FOREIGN;
+    if (kinship == INVENTORY_IS_FOREIGN)
         return error_set(
             error, STATUS_DATA_LOSS, "not an inventory that this version knows: %s", path);
-    if (memcmp(inventory->boot_id, reading->boot_id, sizeof reading->boot_id) != 0)
+    if (kinship == INVENTORY_OF_ANOTHER_BOOT)
         return 0;
     for (size_t i = 0; i < INVENTORY_RECORDS; i++)
         if (inventory->entries[i].in_use != 0)
@@ -79,7 +79,6 @@ int inventory_read(const char *run, enum inventory_scope scope, struct inventory
     size_t capacity, size_t *out_count, struct error *error)
 {
     struct reading reading = {.scope = scope, .records = out, .capacity = capacity};
-    inventory_boot_id(reading.boot_id);
     *out_count = 0;
     CLEANUP(close_directory) DIR *directory = opendir(run);
     if (directory == NULL && errno == ENOENT)

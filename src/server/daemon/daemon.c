@@ -12,11 +12,16 @@
 #include "common/config/config.h"
 #include "server/api/api.h"
 #include "server/daemon/configuration.h"
+#include "server/daemon/succession.h"
 #include "server/keeper/link.h"
 #include "server/supervise/supervisor.h"
 #include "server/transport/transport.h"
 
-enum { SIGNALS = 3 };
+enum {
+    SIGNALS = 3,
+    /* Held of each service's output, for the next keeper. */
+    PIPES_OF_OUTPUT = 2
+};
 static const int signal_numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 
 struct daemon {
@@ -30,6 +35,7 @@ struct daemon {
     struct supervisor *supervisor;
     struct api *api;
     struct transport *transport;
+    struct succession succession;
 };
 
 /* ---- the end ---- */
@@ -42,6 +48,7 @@ static void on_supervisor_closed(void *data)
 /* Whatever is left on the loop closes itself; daemon_run returns when nothing is. */
 static void close_all(struct daemon *daemon)
 {
+    succession_close(&daemon->succession);
     api_close(daemon->api);
     transport_close(daemon->transport);
     supervisor_close(daemon->supervisor, on_supervisor_closed, NULL);
@@ -86,8 +93,34 @@ static void on_ended(void *data)
     struct daemon *daemon = data;
 
     log_info("services ended", "pid=%d", (int)getpid());
+    succession_close(&daemon->succession);
     /* Cannot fail: the timer is not closing and has a callback. */
     (void)uv_timer_start(&daemon->ending, on_ending, 0, 0);
+}
+
+/* ---- losses ---- */
+
+static void on_keeper_lost(void *data, const struct error *error)
+{
+    struct daemon *daemon = data;
+
+    (void)error; /* logged */
+    succession_begin(&daemon->succession);
+}
+
+static void on_succession_failed(void *data)
+{
+    struct daemon *daemon = data;
+
+    if (daemon->supervisor)
+        supervisor_abandon(daemon->supervisor);
+}
+
+/* The keeper runs the next one at once. */
+static void on_leave(void *data)
+{
+    log_info("flocksd lets itself be run again", "pid=%d", (int)getpid());
+    close_all(data);
 }
 
 /* ---- signals ---- */
@@ -189,6 +222,7 @@ static int open_supervisor(
         .keeper_version = daemon->welcome.keeper_version,
         .earlier_starts = daemon->welcome.earlier_starts,
         .ended = on_ended,
+        .lost = on_keeper_lost,
         .data = daemon,
     };
 
@@ -204,16 +238,31 @@ static int open_transport(struct daemon *daemon, struct error *error)
     const struct transport_setup setup = {
         .loop = &daemon->loop,
         .listen_fd = daemon->welcome.listener_fd,
-        .path = daemon->paths.socket,
         .owner = geteuid(),
         .services = services,
         .n_services = API_SERVICES,
         .hooks = &hooks,
+        .descriptors_kept = PIPES_OF_OUTPUT * supervisor_count(daemon->supervisor),
     };
 
     for (size_t i = 0; i < API_SERVICES; i++)
         services[i] = api_service(daemon->api, i);
     return transport_open(&setup, &daemon->transport, error);
+}
+
+static int open_succession(
+    struct daemon *daemon, const struct options *options, struct error *error)
+{
+    daemon->succession = (struct succession){
+        .link = daemon->link,
+        .welcome = &daemon->welcome,
+        .paths = &daemon->paths,
+        .server_options = options->heirloom,
+        .failed = on_succession_failed,
+        .leave = on_leave,
+        .data = daemon,
+    };
+    return succession_open(&daemon->succession, &daemon->loop, error);
 }
 
 static int open_services(struct daemon *daemon, const struct options *options, struct error *error)
@@ -224,6 +273,8 @@ static int open_services(struct daemon *daemon, const struct options *options, s
         result = api_new(&daemon->loop, daemon->supervisor, &daemon->api, error);
     if (result == 0)
         result = open_transport(daemon, error);
+    if (result == 0)
+        result = open_succession(daemon, options, error);
     return result;
 }
 

@@ -23,7 +23,13 @@ int main(int argc, char **argv)
     struct options options;
     struct error error = ERROR_INIT;
 
+    char **heirloom = options_bequeath(argv);
+
     (void)argc;
+    if (!heirloom) {
+        (void)fprintf(stderr, "flocksd: no memory for the command line\n");
+        return DAEMON_EXIT_FAILED;
+    }
     if (options_parse(argv, &options, &error) < 0) {
         (void)fprintf(
             stderr, "flocksd: %s%s%s\n", error.text, error.hint[0] ? ": " : "", error.hint);
@@ -43,5 +49,6 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "flocksd: %s\n", error.text);
     log_open(STDERR_FILENO, "flocksd", options.log_level);
     give_memory_back();
+    options.heirloom = heirloom;
     return (int)daemon_run(&options);
 }

@@ -127,6 +127,38 @@ static int take(char *const *argv, struct options *out, struct error *error)
     return argument.is_joined ? 1 : 2;
 }
 
+static bool is_own(const char *text)
+{
+    static const char *const own[] = {"--root", "--config", "--keeper-fd"};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(own); i++) {
+        if (strcmp(text, own[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+char **options_bequeath(char *const *argv)
+{
+    size_t n = 0;
+    size_t n_kept = 0;
+    char **kept;
+
+    while (argv[n])
+        n++;
+    kept = calloc(n + 1, sizeof(*kept));
+    for (size_t i = 1; kept && i < n; i++) {
+        if (is_own(argv[i])) {
+            i++;
+            continue;
+        }
+        kept[n_kept] = strdup(argv[i]);
+        if (!kept[n_kept++])
+            return NULL;
+    }
+    return kept;
+}
+
 int options_parse(char **argv, struct options *out, struct error *error)
 {
     int result;

@@ -30,7 +30,14 @@ struct options {
     struct config_setting settings[OPTIONS_SETTINGS_MAX];
     size_t n_running;
     struct config_setting running[OPTIONS_SETTINGS_MAX];
+    /* All of them but root, config and keeper-fd, as they were given: for the next flocksd. Ends in
+     * NULL. Main's. */
+    char **heirloom;
 };
+
+/* Copies of what the next flocksd is to be given, ending in NULL; NULL: no memory. Call before
+ * options_parse, which cuts texts. For the life of the process. */
+NODISCARD char **options_bequeath(char *const *argv);
 
 /* `argv` is changed (values of --running are cut) and must outlive *out. Options are "--name value"
  * or

@@ -45,6 +45,13 @@ void captor_start(struct keeper *keeper)
         return;
     }
     captor->pid = pid;
+    struct keeper_memory *memory = &keeper->outputs.shared->memory;
+    uint64_t start_ticks = 0;
+    atomic_store(&memory->captor_pid, 0);
+    if (inventory_start_ticks(pid, &start_ticks)) {
+        atomic_store(&memory->captor_start_ticks, start_ticks);
+        atomic_store(&memory->captor_pid, pid);
+    }
     outputs_attach(&keeper->outputs, ends[0]);
     keeper_watch(keeper, EPOLL_CTL_ADD, ends[0], EPOLLIN, EVENT_CAPTURE, 0);
     captor_flush(keeper);

@@ -95,6 +95,34 @@ static struct keeper_exit *queue_exit(struct children *children, size_t place)
     return &children->exits[at];
 }
 
+void children_adopt(struct children *children, size_t place, const struct child *child)
+{
+    assert(child->slot < KEEPER_SLOTS);
+    size_t newest = children->newest[child->slot];
+    children->table[place] = *child;
+    if (child->state == CHILD_RUNNING) {
+        children->pids[place] = child->pid;
+        children->n_processes++;
+    }
+    if (newest == 0 || children->table[newest - 1].generation < child->generation)
+        children->newest[child->slot] = (uint16_t)(place + 1);
+    if (children->last_generation[child->slot] < child->generation)
+        children->last_generation[child->slot] = child->generation;
+}
+
+void children_adopted(struct children *children, uint64_t last_sequence)
+{
+    children->last_sequence = last_sequence;
+    children->n_free = 0;
+    for (size_t left = KEEPER_CHILDREN; left > 0; left--) {
+        struct child *child = &children->table[left - 1];
+        if (child->state == CHILD_ENDED && newest_of(children, child->slot) != child)
+            *child = (struct child){.state = CHILD_FREE};
+        if (child->state == CHILD_FREE)
+            children->free_places[children->n_free++] = (uint16_t)(left - 1);
+    }
+}
+
 void children_exited(struct children *children, size_t place, int wait_status, int64_t at_ns)
 {
     struct child *child = &children->table[place];
@@ -109,6 +137,7 @@ void children_exited(struct children *children, size_t place, int wait_status, i
     exit->generation = child->generation;
     exit->pid = child->pid;
     exit->wait_status = wait_status;
+    exit->unknown = wait_status == KEEPER_STATUS_UNKNOWN;
     exit->at_ns = at_ns;
     child->state = CHILD_EXITED;
     child->wait_status = wait_status;
@@ -135,13 +164,17 @@ static void acknowledge_place(struct children *children, size_t place)
         children_release(children, place);
 }
 
-void children_acknowledge(struct children *children, uint64_t up_to)
+void children_acknowledge(struct children *children, uint64_t up_to,
+    void (*acknowledged)(void *data, size_t place), void *data)
 {
     while (children->n_exits > 0 && children->exits[children->first_exit].sequence <= up_to) {
-        if (children->exits[children->first_exit].stray)
+        size_t place = children->exit_places[children->first_exit];
+        if (children->exits[children->first_exit].stray) {
             children->n_queued_strays--;
-        else
-            acknowledge_place(children, children->exit_places[children->first_exit]);
+        } else {
+            acknowledge_place(children, place);
+            acknowledged(data, place);
+        }
         children->first_exit = (children->first_exit + 1) % CHILDREN_EXITS;
         children->n_exits--;
     }

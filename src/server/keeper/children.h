@@ -37,6 +37,10 @@ struct child {
     uint64_t rttime_mark;
     uint8_t invocation[KEEPER_INVOCATION_BYTES];
     int wait_status;
+    /* Of a child that a dead keeper spawned, while it runs: its pidfd. 0: our own child. */
+    int adopted_fd;
+    /* An adopted one that has ended: when its status is given up; 0: it runs. */
+    int64_t status_by;
 };
 
 enum { CHILDREN_EXITS = KEEPER_CHILDREN + KEEPER_STRAYS };
@@ -88,11 +92,17 @@ bool children_slot_lives(const struct children *children, uint32_t slot);
 /* The process of this place has been reaped. A FAILED one's place is free at once. */
 void children_exited(struct children *children, size_t place, int wait_status, int64_t at_ns);
 void children_stray_exited(struct children *children, int32_t pid, int wait_status, int64_t at_ns);
-/* Forgets exits with these sequences. */
-void children_acknowledge(struct children *children, uint64_t up_to);
+/* Forgets exits with these sequences; `acknowledged` is called with the place of each one that was
+ * a child's. */
+void children_acknowledge(struct children *children, uint64_t up_to,
+    void (*acknowledged)(void *data, size_t place), void *data);
 /* The oldest exits after `after`, at most `max`. */
 size_t children_exits_after(
     const struct children *children, uint64_t after, struct keeper_exit *out, size_t max);
+/* Puts what a dead keeper had at this place (RUNNING or ENDED) into a table that nobody has used
+ * yet; children_adopted when all are in. Of one slot only the newest ENDED one is kept. */
+void children_adopt(struct children *children, size_t place, const struct child *child);
+void children_adopted(struct children *children, uint64_t last_sequence);
 /* The slot, in which no child lives, may begin with any generation again. */
 void children_forget_slot(struct children *children, uint32_t slot);
 

@@ -27,11 +27,17 @@ static enum rpc_code hello(
     response->pid = (int32_t)getpid();
     response->earlier_starts = keeper->server.starts - 1;
     response->was_ready = keeper->server.was_ready;
+    response->earlier_keepers = atomic_load(&keeper->outputs.shared->memory.earlier_keepers);
+    response->unreachable = keeper->is_unreachable;
     memcpy(response->invocation, keeper->invocation, sizeof response->invocation);
     keeper->link.reply_fds[0] = keeper->state_fd;
     keeper->link.reply_fds[1] = keeper->outputs.shared_fd;
-    keeper->link.reply_fds[2] = keeper->listener_fd;
-    keeper->link.reply_fds[3] = keeper->notify_fd;
+    keeper->link.reply_fds[2] = keeper->files.listener_fd;
+    keeper->link.reply_fds[3] = keeper->files.notify_fd;
+    keeper->link.reply_fds[4] = keeper->files.lock_fd;
+    keeper->link.reply_fds[5] = keeper->inventory_fd;
+    if (!outputs_pipes(&keeper->outputs, KEEPER_SLOT_DAEMON, &keeper->link.reply_fds[6]))
+        return refuse(keeper, RPC_INTERNAL, "the daemon's log has no pipe");
     keeper->link.n_reply_fds = KEEPER_WELCOME_DESCRIPTORS;
     return RPC_OK;
 }
@@ -67,6 +73,8 @@ static enum rpc_code register_output(void *self, const keeper_register_output_re
     if (failure != 0)
         return refuse(keeper, RPC_RESOURCE_EXHAUSTED, "no descriptors are left for an output");
     captor_flush(keeper);
+    if (outputs_pipes(&keeper->outputs, request->slot, keeper->link.reply_fds))
+        keeper->link.n_reply_fds = 2;
     return RPC_OK;
 }
 
@@ -84,6 +92,8 @@ static int signal_group(const struct child *child, int number)
     bool is_reaped = child->state == CHILD_EXITED || child->state == CHILD_ENDED;
     if (is_reaped && (kill(child->pid, 0) == 0 || errno != ESRCH))
         return ESRCH;
+    if (!is_reaped && child->adopted_fd > 0)
+        return adopted_signal(child, number, true);
     if (kill(-child->pid, number) == 0)
         return 0;
     /* A child that is not yet past setsid has no group. */
@@ -94,6 +104,8 @@ static int signal_leader(const struct child *child, int number)
 {
     if (child->state != CHILD_STARTING && child->state != CHILD_RUNNING)
         return ESRCH;
+    if (child->adopted_fd > 0)
+        return adopted_signal(child, number, false);
     return kill(child->pid, number) == 0 ? 0 : errno;
 }
 
@@ -158,12 +170,18 @@ static enum rpc_code wait_events(
     return RPC_OK;
 }
 
+static void note_acknowledged(void *data, size_t place)
+{
+    const struct keeper *keeper = data;
+    inventory_note_acknowledged(keeper->inventory, place);
+}
+
 static enum rpc_code acknowledge_exits(void *self, const keeper_acknowledge_exits_request *request,
     keeper_acknowledge_exits_response *response)
 {
     struct keeper *keeper = self;
     (void)response;
-    children_acknowledge(&keeper->children, request->up_to);
+    children_acknowledge(&keeper->children, request->up_to, note_acknowledged, keeper);
     return RPC_OK;
 }
 

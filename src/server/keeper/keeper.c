@@ -32,7 +32,13 @@ static void kill_children(const struct keeper *keeper)
         int32_t pid = keeper->children.pids[place];
         if (pid <= 0)
             continue;
-        log_warn("killed at shutdown", "pid=%d slot=%u", pid, keeper->children.table[place].slot);
+        const struct child *child = &keeper->children.table[place];
+        log_warn("killed at shutdown", "pid=%d slot=%u", pid, child->slot);
+        if (child->adopted_fd > 0) {
+            (void)!adopted_signal(child, SIGKILL, true);
+            (void)!adopted_signal(child, SIGKILL, false);
+            continue;
+        }
         (void)kill(-pid, SIGKILL);
         (void)kill(pid, SIGKILL);
     }
@@ -129,6 +135,9 @@ static bool dispatch(struct keeper *keeper, const struct epoll_event *event)
     case EVENT_SPAWN_REPORT:
         spawning_report(keeper, place);
         return false;
+    case EVENT_ADOPTED:
+        adopted_turn(keeper, place);
+        return false;
     }
     return false;
 }
@@ -146,6 +155,7 @@ static int wait_ms(const struct keeper *keeper, bool has_more)
         return 0;
     int64_t at = earliest(keeper->server.rerun_at, keeper->captor.rerun_at);
     at = earliest(at, keeper->answer_by);
+    at = earliest(at, keeper->dying_at);
     if (keeper->phase != KEEPER_SERVING)
         at = earliest(at, keeper->phase_ends_at);
     if (at == 0)
@@ -169,6 +179,8 @@ static void run_timers(struct keeper *keeper)
     int64_t now = clock_monotonic_ms();
     if (keeper->answer_by != 0 && now >= keeper->answer_by)
         replace_silent_server(keeper);
+    if (keeper->dying_at != 0 && now >= keeper->dying_at)
+        adopted_give_up(keeper, now);
     if (keeper->server.rerun_at != 0 && now >= keeper->server.rerun_at)
         server_start(keeper);
     if (keeper->captor.rerun_at != 0 && now >= keeper->captor.rerun_at)

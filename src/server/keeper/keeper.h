@@ -17,8 +17,9 @@ enum {
 
     /* One packet of the link, either way; a longer one breaks the link. */
     KEEPER_PACKET_BYTES = 16 * 1024,
-    /* With the answer to Hello: state, counters, listening socket, notify socket. */
-    KEEPER_WELCOME_DESCRIPTORS = 4,
+    /* With the answer to Hello: state, shared memory, listening socket, notify socket, lock,
+     * inventory, both pipes of the daemon's log. */
+    KEEPER_WELCOME_DESCRIPTORS = 8,
     /* Descriptors with one packet: the arguments and those of the child. */
     KEEPER_PACKET_DESCRIPTORS = 1 + 16,
     /* Argument and environment texts of one spawn together; the kernel's own bound is lower.
@@ -39,6 +40,16 @@ enum {
     /* At the end: time that capture has for what is still in the pipes. It goes on by itself after
        that. */
     KEEPER_DRAIN_MS = 5 * 1000,
+
+    /* A child of the keeper before us has ended and cannot be read as a zombie: time until its
+     * parent has reaped it, because only then newer kernels tell its status. Then it is told as
+     * unknown. */
+    KEEPER_STATUS_MS = 100,
+    /* Capture of the keeper before us was killed, and ends when its last write to the disk has:
+     * time that it has. Then the new one begins, and the lock of each file keeps them apart. */
+    KEEPER_CAPTOR_END_MS = 2 * 1000,
+    /* A deleted file of the instance could not be made again: tried this often. */
+    KEEPER_RESTORE_MS = 5 * 1000,
 
     /* flocksd died before it was ready: run again after this, doubled each time up to the second.
      */

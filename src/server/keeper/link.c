@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/fd.h"
@@ -181,6 +183,8 @@ int link_send(struct keeper_link *link, const char *method, const void *request,
     call->stream_id = stream_id;
     list_append(&link->calls, &call->in_flight);
     link->n_calls++;
+    if (!call->is_patient)
+        link_silence_began(link);
     return 0;
 }
 
@@ -189,6 +193,8 @@ static void call_finish(struct keeper_link *link, struct link_call *call, int re
 {
     list_remove(&call->in_flight);
     link->n_calls--;
+    if (!call->is_patient)
+        link_silence_ended(link);
     if (call->finish(link, call, result, payload, error) <= 0)
         link_call_free(call);
 }
@@ -259,12 +265,16 @@ static void receive(struct keeper_link *link)
         int result = packet_receive(link->fd, link->in, sizeof link->in, &len, fds, &n_fds);
         if (result == PACKET_WOULD_BLOCK)
             return;
-        for (size_t i = 0; i < n_fds; i++)
-            fd_close(&fds[i]);
+        link->answer_fds = fds;
+        link->n_answer_fds = n_fds;
         if (result != 0)
             link_lose(link, result == PACKET_CLOSED ? "closed" : strerrordesc_np(errno));
         else if (!handle_packet(link, len))
             link_lose(link, "the keeper broke the protocol");
+        /* What nobody has taken. */
+        for (size_t i = 0; i < n_fds; i++)
+            fd_close(&fds[i]);
+        link->n_answer_fds = 0;
     }
 }
 
@@ -310,6 +320,15 @@ static int check_welcome(
     return 0;
 }
 
+/* To end one that hangs, and to be its successor; without them both are done without. */
+static void find_keeper(struct keeper_link *link, int32_t pid)
+{
+    char path[32];
+    (void)snprintf(path, sizeof path, "/proc/%d/exe", pid);
+    link->keeper_pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    link->image_fd = open(path, O_PATH | O_CLOEXEC);
+}
+
 static int take_welcome(struct keeper_link *link, const struct rpc_response_envelope *response,
     int *fds, size_t n_fds, struct keeper_welcome *out, struct error *error)
 {
@@ -324,10 +343,18 @@ static int take_welcome(struct keeper_link *link, const struct rpc_response_enve
     if (shared == MAP_FAILED)
         return error_set_errno(error, errno, "map the keeper's counters");
     link->shared = shared;
+    link->shared_fd = fd_take(&fds[1]);
+    link->lock_fd = fd_take(&fds[4]);
+    link->inventory_fd = fd_take(&fds[5]);
+    link->daemon_pipes =
+        (struct link_pipes){.pipe_fd = fd_take(&fds[6]), .private_fd = fd_take(&fds[7])};
+    find_keeper(link, hello.pid);
     *out = (struct keeper_welcome){
         .keeper_pid = hello.pid,
         .earlier_starts = hello.earlier_starts,
         .was_ready = hello.was_ready,
+        .earlier_keepers = hello.earlier_keepers,
+        .is_unreachable = hello.unreachable,
         .state_fd = fd_take(&fds[0]),
         .listener_fd = fd_take(&fds[2]),
         .notify_fd = fd_take(&fds[3]),
@@ -375,6 +402,13 @@ static void free_memory(struct keeper_link *link)
     } mapping = {.read_only = link->shared};
     if (mapping.writable != NULL)
         (void)munmap(mapping.writable, sizeof(struct keeper_shared));
+    for (size_t slot = 0; slot < link->n_pipes; slot++)
+        link_drop_pipes(link, (uint32_t)slot);
+    free(link->pipes);
+    int *const held[] = {&link->shared_fd, &link->lock_fd, &link->inventory_fd, &link->image_fd,
+        &link->keeper_pidfd, &link->daemon_pipes.pipe_fd, &link->daemon_pipes.private_fd};
+    for (size_t i = 0; i < ARRAY_LENGTH(held); i++)
+        fd_close(held[i]);
     LIST_FOR_EACH_SAFE(at, &link->unsent)
     {
         unsent_free(CONTAINER_OF(at, struct unsent_packet, in_unsent));
@@ -398,6 +432,9 @@ int keeper_link_open(uv_loop_t *loop, int fd, struct keeper_link **out,
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the keeper's link");
     }
     link->fd = fd;
+    link->shared_fd = link->lock_fd = link->inventory_fd = -1;
+    link->image_fd = link->keeper_pidfd = -1;
+    link->daemon_pipes = (struct link_pipes){.pipe_fd = -1, .private_fd = -1};
     link->next_stream_id = 1;
     list_init(&link->calls);
     list_init(&link->unsent);
@@ -409,6 +446,8 @@ int keeper_link_open(uv_loop_t *loop, int fd, struct keeper_link **out,
     if (result != 0)
         return result;
     int failure = uv_poll_init(loop, &link->poll, fd);
+    if (failure == 0)
+        failure = link_silence_open(link, loop);
     if (failure == 0) {
         link->poll.data = link;
         failure = poll_again(link);
@@ -427,7 +466,9 @@ int keeper_link_open(uv_loop_t *loop, int fd, struct keeper_link **out,
 
 static void on_closed(uv_handle_t *handle)
 {
-    free_memory(handle->data);
+    struct keeper_link *link = handle->data;
+    if (--link->open_handles == 0)
+        free_memory(link);
 }
 
 void keeper_link_close(struct keeper_link *link)
@@ -438,6 +479,8 @@ void keeper_link_close(struct keeper_link *link)
     struct error error = ERROR_INIT;
     (void)error_set(&error, STATUS_UNAVAILABLE, "the keeper's link was closed");
     fail_calls(link, &error);
+    link->open_handles = 2;
+    uv_close((uv_handle_t *)&link->silence, on_closed);
     uv_close((uv_handle_t *)&link->poll, on_closed);
 }
 

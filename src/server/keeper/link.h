@@ -32,12 +32,17 @@ enum {
        child is spawned in it. */
     KEEPER_SLOT_DAEMON = KEEPER_SLOTS - 1,
     KEEPER_INVOCATION_BYTES = 16,
+    /* In place of a wait status: none that waitpid gives. */
+    KEEPER_STATUS_UNKNOWN = -1,
     /* Longer names are refused with INVALID_ARGUMENT. */
     KEEPER_NAME_MAX = 63,
     /* Resource limits of one spawn, the mark not counted. */
     KEEPER_LIMITS_MAX = 16,
     /* Further descriptors given to one child. */
     KEEPER_CHILD_DESCRIPTORS_MAX = 16,
+    /* A call that the keeper answers at once is still waiting after this, twice: the keeper hangs.
+       It is killed, and what was lost with it is taken over. */
+    KEEPER_SILENCE_MS = 5 * 1000,
     /* Calls that may wait for their answers at once; beyond: RESOURCE_EXHAUSTED. */
     KEEPER_CALLS_MAX = 8192,
     /* flocksd's state memory: two slots of 1 MiB and 1 KiB for each service, and behind them the
@@ -60,10 +65,14 @@ struct keeper_exit {
     int32_t pid;
     /* As waitpid tells it: WIFEXITED() and the like. */
     int wait_status;
+    /* How it ended is known to nobody, and `wait_status` means nothing: its keeper had been killed,
+     * and the kernel does not tell strangers (before 6.15). */
+    bool unknown;
     /* CLOCK_BOOTTIME when it was reaped. */
     int64_t at_ns;
     /* A process that nobody spawned: an orphan whose parent died before it. Strays are told while
-     * the keeper has room for them (256 unacknowledged); keeper_link_strays_of() counts every one. */
+     * the keeper has room for them (256 unacknowledged); keeper_link_strays_of() counts every one.
+     */
     bool stray;
 };
 
@@ -81,7 +90,8 @@ struct keeper_link_events {
 
 /* ---- life ---- */
 
-/* What the keeper said to Hello. The descriptors belong to the caller (move them with fd_take). */
+/* What the keeper said to Hello. The descriptors belong to the caller (move them with fd_take), who
+ * keeps them for keeper_link_become. */
 struct keeper_welcome {
     int32_t keeper_pid;
     /* How often this keeper has run flocksd before; 0: this is the first, and the state is empty.
@@ -98,6 +108,11 @@ struct keeper_welcome {
     /* Datagrams of sd_notify(3) with SO_PASSCRED, non-blocking, close-on-exec; bound at
      * paths.notify. The keeper holds it as well, so that they wait while flocksd is replaced. */
     int notify_fd;
+    /* Keepers of this instance that were killed before this one. */
+    uint32_t earlier_keepers;
+    /* Lock file, a socket or the inventory has lost its name, and the keeper could not make it
+     * again. It tries anew whenever it runs flocksd. */
+    bool is_unreachable;
     char keeper_version[32];
 };
 
@@ -111,6 +126,20 @@ NODISCARD int keeper_link_open(uv_loop_t *loop, int fd, struct keeper_link **out
  * `lost`. Once; `events` must live as long as the link. */
 NODISCARD int keeper_link_watch(struct keeper_link *link, const struct keeper_link_events *events,
     void *data, struct error *error);
+
+/* The link was lost because the keeper was killed: this process becomes the keeper, which takes
+ * over what `welcome` and the link hold and the children that live, and runs a new flocksd. At no
+ * instant is the lock free or nobody's the listening socket; the children's pids stay. Answers only
+ * when it could not be done, and then nothing has changed: it may be tried again, or the services
+ * ended. The state must have been written before. */
+struct keeper_heir {
+    const char *root;
+    const char *config;
+    const char *flocksd;         /* the program to run then */
+    char *const *server_options; /* its options, as the keeper was given them; ends in NULL */
+};
+NODISCARD int keeper_link_become(struct keeper_link *link, const struct keeper_welcome *welcome,
+    const struct keeper_heir *heir, struct error *error);
 
 /* Ends all calls in flight (their `done` run before this returns) and frees the link when its
  * handle has closed. NULL is accepted; idempotent while the loop has not run. */

@@ -53,15 +53,40 @@ static int finish_plain(struct keeper_link *link, struct link_call *call, int re
     return 0;
 }
 
-static int begin_plain(struct keeper_link *link, const char *method, const void *request,
-    keeper_done_fn done, void *data, struct error *error)
+static int finish_register(struct keeper_link *link, struct link_call *call, int result,
+    struct rpc_bytes payload, const struct error *error)
+{
+    if (result == 0)
+        link_keep_pipes(link, call->slot);
+    return finish_plain(link, call, result, payload, error);
+}
+
+/* While we hold the pipe its end never comes. */
+static int finish_forget(struct keeper_link *link, struct link_call *call, int result,
+    struct rpc_bytes payload, const struct error *error)
+{
+    if (result == 0)
+        link_drop_pipes(link, call->slot);
+    return finish_plain(link, call, result, payload, error);
+}
+
+static int begin_of_slot(struct keeper_link *link, const char *method, const void *request,
+    uint32_t slot, link_finish_fn finish, keeper_done_fn done, void *data, struct error *error)
 {
     struct error local = ERROR_INIT;
-    struct link_call *call = link_call_new(link, finish_plain, data, error ? error : &local);
+    struct link_call *call = link_call_new(link, finish, data, error ? error : &local);
     if (call == NULL)
         return -(int)(error ? error->code : local.code);
     call->done.plain = done;
+    call->is_prompt = true;
+    call->slot = slot;
     return begin(link, method, request, NULL, 0, call, error);
+}
+
+static int begin_plain(struct keeper_link *link, const char *method, const void *request,
+    keeper_done_fn done, void *data, struct error *error)
+{
+    return begin_of_slot(link, method, request, 0, finish_plain, done, data, error);
 }
 
 int keeper_link_ready(
@@ -95,7 +120,8 @@ int keeper_link_register_output(struct keeper_link *link, const struct keeper_ou
         return error_set(error, STATUS_INVALID_ARGUMENT, "no such slot: %u", output->slot);
     if (!put_text(request.path, sizeof request.path, output->log_path))
         return error_set(error, STATUS_INVALID_ARGUMENT, "path of a log is too long");
-    return begin_plain(link, "RegisterOutput", &request, done, data, error);
+    return begin_of_slot(
+        link, "RegisterOutput", &request, output->slot, finish_register, done, data, error);
 }
 
 int keeper_link_signal(struct keeper_link *link, uint32_t slot, uint32_t generation,
@@ -116,7 +142,7 @@ int keeper_link_forget(
     struct keeper_link *link, uint32_t slot, keeper_done_fn done, void *data, struct error *error)
 {
     keeper_forget_request request = {.slot = slot};
-    return begin_plain(link, "Forget", &request, done, data, error);
+    return begin_of_slot(link, "Forget", &request, slot, finish_forget, done, data, error);
 }
 
 int keeper_link_replace(struct keeper_link *link, const char *flocksd_path, const char *keeper_path,
@@ -137,6 +163,12 @@ void keeper_link_acknowledge(struct keeper_link *link, uint64_t sequence)
     /* One that cannot be sent is made good by the next, or by the next flocksd. */
     if (begin_plain(link, "AcknowledgeExits", &request, NULL, NULL, NULL) == 0)
         link->acknowledged_sequence = sequence;
+}
+
+void link_ping(struct keeper_link *link)
+{
+    keeper_acknowledge_exits_request request = {.up_to = link->acknowledged_sequence};
+    (void)!begin_plain(link, "AcknowledgeExits", &request, NULL, NULL, NULL);
 }
 
 /* ---- spawn ---- */
@@ -335,6 +367,7 @@ int keeper_link_list(
     struct link_call *call = link_call_new(link, finish_list, data, error);
     if (call == NULL)
         return -(int)error->code;
+    call->is_prompt = true;
     call->done.listed = done;
     return begin(link, "ListChildren", &request, NULL, 0, call, error);
 }
@@ -351,6 +384,7 @@ static void tell_exit(struct keeper_link *link, const flocks_keeper_v1_Exit *fro
         .wait_status = from->wait_status,
         .at_ns = (int64_t)from->at_ns,
         .stray = from->stray,
+        .unknown = from->unknown,
     };
     link->seen_sequence = exit.sequence;
     link->events->exited(link->events_data, &exit);
@@ -388,6 +422,7 @@ int link_wait(struct keeper_link *link, struct error *error)
     struct link_call *call = link_call_new(link, finish_wait, NULL, error);
     if (call == NULL)
         return -(int)error->code;
+    call->is_patient = true;
     return begin(link, "WaitEvents", &request, NULL, 0, call, error);
 }
 

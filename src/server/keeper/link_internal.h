@@ -27,13 +27,44 @@ struct link_call {
         keeper_listed_fn listed;
     } done;
     void *data;
+    /* Answered at once by a keeper that does not hang; not so the long poll, and spawns. */
+    bool is_prompt;
+    /* The long poll: it may take for ever. */
+    bool is_patient;
+    /* Of an output. */
+    uint32_t slot;
     /* Of a listing: what earlier answers brought. */
     struct keeper_child *children;
     size_t n_children;
 };
 
+/* Both pipes of a slot's output, kept for the keeper after this one; -1: none. */
+struct link_pipes {
+    int pipe_fd;
+    int private_fd;
+};
+
 struct keeper_link {
     uv_poll_t poll;
+    /* Runs while a call waits that a living keeper has answered. */
+    uv_timer_t silence;
+    int open_handles;
+    size_t n_timed;
+    /* The oldest call that waited when the timer last ran out; 0: none. */
+    uint32_t silent_stream_id;
+    int keeper_pidfd;
+    /* The keeper's own image, also when its file has been replaced; -1: not known. */
+    int image_fd;
+    /* For keeper_link_become. */
+    int shared_fd;
+    int lock_fd;
+    int inventory_fd;
+    struct link_pipes daemon_pipes;
+    struct link_pipes *pipes; /* by slot */
+    size_t n_pipes;
+    /* Descriptors of the answer that is being handled; what is taken becomes -1. */
+    int *answer_fds;
+    size_t n_answer_fds;
     int fd;
     uint32_t next_stream_id;
     bool is_closing;
@@ -61,6 +92,18 @@ void link_call_free(struct link_call *call);
 
 /* The link cannot go on: calls are done, and `lost` is told. */
 void link_lose(struct keeper_link *link, const char *why);
+
+/* The pipes of an output: kept, replacing others; given up. */
+void link_keep_pipes(struct keeper_link *link, uint32_t slot);
+void link_drop_pipes(struct keeper_link *link, uint32_t slot);
+
+/* ---- link_silence.c ---- */
+NODISCARD int link_silence_open(struct keeper_link *link, uv_loop_t *loop);
+/* A call that waits for an answer was sent, has ended: all but the long poll. */
+void link_silence_began(struct keeper_link *link);
+void link_silence_ended(struct keeper_link *link);
+/* Asks something that is answered at once. */
+void link_ping(struct keeper_link *link);
 
 /* Sends the long poll; its answers become events. */
 NODISCARD int link_wait(struct keeper_link *link, struct error *error);

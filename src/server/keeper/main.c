@@ -16,6 +16,7 @@
 #include "common/base/log.h"
 #include "server/keeper/instance.h"
 #include "server/keeper/keeper.h"
+#include "server/keeper/legacy.h"
 #include "server/keeper/options.h"
 #include "server/keeper/state.h"
 #include "server/output/capture.h"
@@ -52,15 +53,29 @@ static void close_inherited(int ready_fd)
 
 static int raise_descriptor_limit(struct error *error)
 {
-    if (getrlimit(RLIMIT_NOFILE, &keeper.descriptor_limit) != 0)
+    struct rlimit found;
+    if (getrlimit(RLIMIT_NOFILE, &found) != 0)
         return error_set_errno(error, errno, "read the descriptor limit");
-    struct rlimit raised = {
-        .rlim_cur = keeper.descriptor_limit.rlim_max, .rlim_max = keeper.descriptor_limit.rlim_max};
+    struct rlimit raised = {.rlim_cur = found.rlim_max, .rlim_max = found.rlim_max};
     if (setrlimit(RLIMIT_NOFILE, &raised) != 0)
         return error_set_errno(error, errno, "raise the descriptor limit");
     rlim_t bound = raised.rlim_cur > INT32_MAX ? INT32_MAX : raised.rlim_cur;
-    int failure = outputs_init(&keeper.outputs, (int)bound - KEEPER_DESCRIPTOR_RESERVE);
-    return failure == 0 ? 0 : error_set_errno(error, failure, "make the output counters");
+    keeper.outputs.descriptor_bound = (int)bound - KEEPER_DESCRIPTOR_RESERVE;
+    /* A keeper that takes over has been told what the first one found. */
+    if (keeper.descriptor_limit.rlim_max == 0)
+        keeper.descriptor_limit = found;
+    return 0;
+}
+
+static int make_shared(struct error *error)
+{
+    int failure = outputs_init(&keeper.outputs, -1);
+    if (failure != 0)
+        return error_set_errno(error, failure, "make the shared memory");
+    struct keeper_memory *memory = &keeper.outputs.shared->memory;
+    atomic_store(&memory->descriptors_soft, keeper.descriptor_limit.rlim_cur);
+    atomic_store(&memory->descriptors_hard, keeper.descriptor_limit.rlim_max);
+    return 0;
 }
 
 static int watch_signals(struct error *error)
@@ -92,6 +107,12 @@ static int make_state(struct error *error)
     if (keeper.state_fd < 0 || ftruncate(keeper.state_fd, STATE_BYTES) != 0 ||
         fcntl(keeper.state_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
         return error_set_errno(error, errno, "make flocksd's state memory");
+    return 0;
+}
+
+static int choose_identity(struct error *error)
+{
+    inventory_set_owner(keeper.inventory, INVENTORY_KEEPER, (int32_t)getpid());
     if (getrandom(keeper.invocation, sizeof keeper.invocation, 0) !=
         (ssize_t)sizeof keeper.invocation)
         return error_set_errno(error, errno, "choose an identity");
@@ -177,28 +198,52 @@ static int resolve(const struct keeper_options *options, struct error *error)
 }
 
 /* Positive: INSTANCE_BUSY. */
-static int set_up(const struct keeper_options *options, struct error *error)
+static int found(struct error *error)
 {
-    int result = plan_server(options, error);
-    if (result == 0)
-        result = instance_lock(&keeper.paths, &keeper.lock_fd, error);
+    int result = instance_lock(&keeper.paths, &keeper.files.lock_fd, error);
     /* Again: what a keeper that ended a moment ago has removed. */
     if (result == 0)
         result = paths_prepare(&keeper.paths, &(bool){false}, error);
     if (result == 0)
-        result = instance_listen(&keeper.paths, &keeper.listener_fd, error);
+        result = instance_listen(
+            &keeper.paths, &keeper.files.listener_fd, &keeper.files.listener_name, error);
     if (result == 0)
-        result = instance_bind_notify(&keeper.paths, &keeper.notify_fd, error);
+        result = instance_bind_notify(
+            &keeper.paths, &keeper.files.notify_fd, &keeper.files.notify_name, error);
     if (result == 0)
-        result = inventory_create(keeper.paths.run, &keeper.inventory, error);
+        result = inventory_create(keeper.paths.run, &keeper.inventory, &keeper.inventory_fd, error);
     if (result == 0)
         result = raise_descriptor_limit(error);
     if (result == 0)
+        result = make_shared(error);
+    if (result == 0)
         result = make_state(error);
+    return result;
+}
+
+static int succeed(int legacy_fd, struct error *error)
+{
+    int result = legacy_take(&keeper, legacy_fd, error);
+    if (result == 0)
+        result = instance_sign(&keeper.paths, keeper.files.lock_fd, error);
+    return result == 0 ? raise_descriptor_limit(error) : result;
+}
+
+/* Positive: INSTANCE_BUSY. */
+static int set_up(const struct keeper_options *options, struct error *error)
+{
+    bool is_heir = options->take_over_fd >= 0;
+    int result = plan_server(options, error);
+    if (result == 0)
+        result = is_heir ? succeed(options->take_over_fd, error) : found(error);
+    if (result == 0)
+        result = choose_identity(error);
     if (result == 0)
         result = open_daemon_log(error);
     if (result == 0)
         result = watch_signals(error);
+    if (result == 0 && is_heir)
+        adopted_take_all(&keeper);
     if (result == 0 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
         result = error_set_errno(error, errno, "become the subreaper");
     if (result == 0)
@@ -216,14 +261,17 @@ static int fail(const struct error *error, int exit_code)
 static int serve(const struct keeper_options *options)
 {
     struct error error = ERROR_INIT;
-    keeper.lock_fd = keeper.listener_fd = keeper.notify_fd = keeper.state_fd = keeper.link.fd = -1;
+    keeper.files = (struct instance_files){.lock_fd = -1, .listener_fd = -1, .notify_fd = -1};
+    keeper.state_fd = keeper.inventory_fd = keeper.link.fd = -1;
     children_init(&keeper.children);
     keeper.ready_fd = options->ready_fd;
     keeper.is_foreground = options->foreground;
     /* The standard ones will be the daemon's log. */
     if (keeper.ready_fd >= 0 && keeper.ready_fd <= STDERR_FILENO)
         keeper.ready_fd = fcntl(keeper.ready_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    close_inherited(keeper.ready_fd);
+    /* Whoever leaves us something has closed the rest. */
+    if (options->take_over_fd < 0)
+        close_inherited(keeper.ready_fd);
     (void)umask(077);
     if (resolve(options, &error) != 0)
         return fail(&error, EXIT_FAILED);

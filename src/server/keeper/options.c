@@ -15,15 +15,16 @@ const char keeper_options_help[] =
     "  --socket PATH      control socket (FLOCKS_SOCKET; default <root>/run/flocksd.sock)\n"
     "  --flocksd PROGRAM  the server to run (default: flocksd beside this program)\n"
     "  --ready-fd N       write `ready`, `busy` or `error TEXT` to this descriptor\n"
+    "  --take-over N      go on for a keeper that was killed (only flocksd runs us so)\n"
     "  --foreground       stay in the terminal's session\n"
     "  --version, --help\n";
 
-static int parse_descriptor(const char *text, int *out, struct error *error)
+static int parse_descriptor(const char *name, const char *text, int *out, struct error *error)
 {
     char *end = NULL;
     long value = strtol(text, &end, 10);
     if (end == text || *end != '\0' || value < 0 || value > INT_MAX)
-        return error_set(error, STATUS_INVALID_ARGUMENT, "--ready-fd is no descriptor: %s", text);
+        return error_set(error, STATUS_INVALID_ARGUMENT, "%s is no descriptor: %s", name, text);
     *out = (int)value;
     return 0;
 }
@@ -41,27 +42,35 @@ static const char **text_option(struct keeper_options *options, const char *name
     return NULL;
 }
 
+static int *descriptor_option(struct keeper_options *options, const char *name)
+{
+    if (strcmp(name, "--ready-fd") == 0)
+        return &options->ready_fd;
+    return strcmp(name, "--take-over") == 0 ? &options->take_over_fd : NULL;
+}
+
 int keeper_options_parse(char **argv, struct keeper_options *out, struct error *error)
 {
-    *out = (struct keeper_options){.ready_fd = -1};
+    *out = (struct keeper_options){.ready_fd = -1, .take_over_fd = -1};
     char **at = argv + 1;
     for (; *at != NULL && strcmp(*at, "--") != 0; at++) {
         const char **text = text_option(out, *at);
-        bool is_ready_fd = strcmp(*at, "--ready-fd") == 0;
+        int *descriptor = descriptor_option(out, *at);
         if (strcmp(*at, "--foreground") == 0) {
             out->foreground = true;
         } else if (strcmp(*at, "--version") == 0) {
             out->version = true;
         } else if (strcmp(*at, "--help") == 0) {
             out->help = true;
-        } else if (text == NULL && !is_ready_fd) {
+        } else if (text == NULL && descriptor == NULL) {
             return error_set(error, STATUS_INVALID_ARGUMENT, "unknown option %s", *at);
         } else if (at[1] == NULL) {
             return error_set(error, STATUS_INVALID_ARGUMENT, "%s needs a value", *at);
         } else if (text != NULL) {
             *text = *++at;
         } else {
-            int result = parse_descriptor(*++at, &out->ready_fd, error);
+            int result = parse_descriptor(at[0], at[1], descriptor, error);
+            at++;
             if (result != 0)
                 return result;
         }

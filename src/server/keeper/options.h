@@ -16,6 +16,7 @@ struct keeper_options {
     const char *flocksd;
     /* Where `ready`, `busy` or `error ...` is written; -1: nowhere. */
     int ready_fd;
+    int take_over_fd; /* -1: not given */
     bool foreground;
     bool version;
     bool help;

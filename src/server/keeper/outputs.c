@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/fd.h"
@@ -14,14 +15,24 @@
 
 _Static_assert((int)CAPTURE_SLOTS >= (int)KEEPER_SLOTS, "counters for every slot");
 
-int outputs_init(struct outputs *outputs, int descriptor_bound)
+static int make_shared(void)
 {
+    CLEANUP(fd_close) int fd = memfd_create("flocks-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0 || ftruncate(fd, (off_t)sizeof(struct keeper_shared)) != 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+        return -1;
+    return fd_take(&fd);
+}
+
+int outputs_init(struct outputs *outputs, int shared_fd)
+{
+    struct stat status;
     outputs->control_fd = -1;
-    outputs->descriptor_bound = descriptor_bound;
-    outputs->shared_fd = memfd_create("flocks-counters", MFD_CLOEXEC);
-    if (outputs->shared_fd < 0 ||
-        ftruncate(outputs->shared_fd, (off_t)sizeof(struct keeper_shared)) != 0)
+    outputs->shared_fd = shared_fd >= 0 ? shared_fd : make_shared();
+    if (outputs->shared_fd < 0 || fstat(outputs->shared_fd, &status) != 0)
         return errno;
+    if (status.st_size != (off_t)sizeof(struct keeper_shared))
+        return EINVAL;
     void *shared = mmap(NULL, sizeof(struct keeper_shared), PROT_READ | PROT_WRITE, MAP_SHARED,
         outputs->shared_fd, 0);
     if (shared == MAP_FAILED)
@@ -78,21 +89,33 @@ static void settle(struct outputs *outputs, bool *what)
     *what = false;
 }
 
+static void occupy(
+    struct outputs *outputs, size_t place, uint32_t slot, int pipe_fd, int private_fd)
+{
+    outputs->table[place] = (struct output){
+        .is_used = true, .slot = slot, .pipe_fd = pipe_fd, .private_fd = private_fd};
+    outputs->of_slot[slot] = (uint16_t)(place + 1);
+    outputs->n_used++;
+}
+
 static int add(struct outputs *outputs, size_t place, uint32_t slot)
 {
     CLEANUP(fd_close) int pipe_fd = make_pipe(0, outputs->descriptor_bound);
     CLEANUP(fd_close) int private_fd = make_pipe(O_NONBLOCK, outputs->descriptor_bound);
     if (pipe_fd < 0 || private_fd < 0)
         return errno;
-    outputs->table[place] = (struct output){
-        .is_used = true,
-        .slot = slot,
-        .pipe_fd = fd_take(&pipe_fd),
-        .private_fd = fd_take(&private_fd),
-    };
-    outputs->of_slot[slot] = (uint16_t)(place + 1);
-    outputs->n_used++;
+    occupy(outputs, place, slot, fd_take(&pipe_fd), fd_take(&private_fd));
     owe(outputs, &outputs->table[place].owes_open);
+    return 0;
+}
+
+int outputs_adopt(struct outputs *outputs, uint32_t slot, int pipe_fd, int private_fd)
+{
+    size_t place = find_unused(outputs);
+    if (place == CAPTURE_ENTRIES || outputs->of_slot[slot] != 0)
+        return ENOSPC;
+    occupy(outputs, place, slot, pipe_fd, private_fd);
+    outputs->table[place].awaits_path = true;
     return 0;
 }
 
@@ -134,8 +157,11 @@ int outputs_register(
     struct output *output = &outputs->table[place];
     output->max_size = max_size;
     output->keep = keep;
-    if (!output->owes_open)
+    if (output->awaits_path)
+        owe(outputs, &output->owes_open);
+    else if (!output->owes_open)
         owe(outputs, &output->owes_change);
+    output->awaits_path = false;
     return 0;
 }
 
@@ -143,6 +169,16 @@ int outputs_pipe(const struct outputs *outputs, uint32_t slot)
 {
     size_t place = outputs->of_slot[slot];
     return place != 0 ? outputs->table[place - 1].pipe_fd : -1;
+}
+
+bool outputs_pipes(const struct outputs *outputs, uint32_t slot, int out[2])
+{
+    size_t place = outputs->of_slot[slot];
+    if (place == 0)
+        return false;
+    out[0] = outputs->table[place - 1].pipe_fd;
+    out[1] = outputs->table[place - 1].private_fd;
+    return true;
 }
 
 void outputs_forget(struct outputs *outputs, uint32_t slot)
@@ -169,7 +205,7 @@ void outputs_attach(struct outputs *outputs, int control_fd)
     outputs->control_fd = control_fd;
     for (size_t place = 0; place < CAPTURE_ENTRIES; place++) {
         struct output *output = &outputs->table[place];
-        if (!output->is_used)
+        if (!output->is_used || output->awaits_path)
             continue;
         settle(outputs, &output->owes_change);
         owe(outputs, &output->owes_open);

@@ -22,6 +22,8 @@ struct output {
     bool is_closing;
     bool owes_open;
     bool owes_change;
+    /* Taken over: where it goes is told by flocksd, which registers everything anew. */
+    bool awaits_path;
     uint32_t slot;
     uint32_t keep;
     uint64_t max_size;
@@ -45,15 +47,21 @@ struct outputs {
     int descriptor_bound;
 };
 
-/* `descriptor_bound`: see KEEPER_DESCRIPTOR_RESERVE. 0 or an errno value. */
-NODISCARD int outputs_init(struct outputs *outputs, int descriptor_bound);
+/* `descriptor_bound` is the caller's to set (KEEPER_DESCRIPTOR_RESERVE). `shared_fd`: the shared
+ * memory of a dead keeper (taken), or -1. 0 or an errno value. */
+NODISCARD int outputs_init(struct outputs *outputs, int shared_fd);
 
 /* Makes the slot's pipes, or changes its file; what is as it was is left alone. 0 or an errno value
  * (EMFILE, ENOSPC for paths). */
 NODISCARD int outputs_register(
     struct outputs *outputs, uint32_t slot, const char *path, uint64_t max_size, uint32_t keep);
+/* Takes over the pipes that a dead keeper made for the slot. ENOSPC: no place (the descriptors stay
+ * the caller's). */
+NODISCARD int outputs_adopt(struct outputs *outputs, uint32_t slot, int pipe_fd, int private_fd);
 /* The slot's pipe (borrowed), or -1. */
 int outputs_pipe(const struct outputs *outputs, uint32_t slot);
+/* Both its pipes (borrowed). False: it has no output. */
+bool outputs_pipes(const struct outputs *outputs, uint32_t slot, int out[2]);
 void outputs_forget(struct outputs *outputs, uint32_t slot);
 void outputs_forget_all(struct outputs *outputs);
 

@@ -81,13 +81,15 @@ int packet_receive(
     if (length < 0)
         return result_of_errno();
     size_t n_fds = take_rights(&message, fds);
-    if (length > 0 && (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0) {
+    bool has_all = (message.msg_flags & MSG_CTRUNC) == 0;
+    for (size_t i = 0; i < n_fds && (!has_all || length == 0 || (message.msg_flags & MSG_TRUNC));
+         i++)
+        fd_close(&fds[i]);
+    if (length > 0 && (message.msg_flags & MSG_TRUNC) == 0) {
         *out_len = (size_t)length;
-        *out_n_fds = n_fds;
+        *out_n_fds = has_all ? n_fds : 0;
         return 0;
     }
-    for (size_t i = 0; i < n_fds; i++)
-        fd_close(&fds[i]);
     errno = EMSGSIZE;
     return length == 0 ? PACKET_CLOSED : PACKET_FAILED;
 }

@@ -19,6 +19,8 @@ static void reap_child(struct keeper *keeper, size_t place, int wait_status)
      * it, flocksd and us. */
     if (keeper->children.table[place].state == CHILD_FAILED)
         inventory_clear(keeper->inventory, place);
+    else
+        inventory_note_exit(keeper->inventory, place, wait_status);
     children_exited(&keeper->children, place, wait_status, clock_boottime_ns());
 }
 

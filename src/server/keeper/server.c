@@ -24,6 +24,22 @@ static void rerun_later(struct server *server)
     server->rerun_at = clock_monotonic_ms() + delay;
 }
 
+/* What was deleted (by a cleaner of old files, by hand) is there again for the flocksd that starts
+ * now: one that notices exits. */
+static void restore_names(struct keeper *keeper)
+{
+    struct error error = ERROR_INIT;
+    int result = instance_restore(&keeper->paths, &keeper->files, &error);
+    keeper->outputs.shared->memory.listener_name = keeper->files.listener_name;
+    keeper->outputs.shared->memory.notify_name = keeper->files.notify_name;
+    if (result == 0)
+        result =
+            inventory_restore(keeper->paths.run, &keeper->inventory, &keeper->inventory_fd, &error);
+    keeper->is_unreachable = result != 0;
+    if (result != 0)
+        log_error("the instance's files cannot be made again", "error=%s", error.text);
+}
+
 static pid_t run(const struct keeper *keeper, int link_fd)
 {
     struct helper_plan plan = {
@@ -43,6 +59,7 @@ void server_start(struct keeper *keeper)
     server->rerun_at = 0;
     server->is_ready = false;
     server->has_failed = false;
+    restore_names(keeper);
     pid_t pid = -1;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0)
         pid = run(keeper, ends[1]);
@@ -55,6 +72,8 @@ void server_start(struct keeper *keeper)
     }
     server->pid = pid;
     server->starts++;
+    atomic_store(&keeper->outputs.shared->memory.server_starts, server->starts);
+    inventory_set_owner(keeper->inventory, INVENTORY_SERVER, pid);
     link_open(keeper, ends[0]);
     log_info("flocksd runs", "pid=%d start=%u", (int)pid, server->starts);
 }

@@ -121,7 +121,10 @@ void link_tell_events(struct keeper *keeper)
             .wait_status = exits[i].wait_status,
             .at_ns = (uint64_t)exits[i].at_ns,
             .stray = exits[i].stray,
+            .unknown = exits[i].unknown,
         };
+    /* A keeper that takes over from us goes on from there. */
+    atomic_store(&keeper->outputs.shared->memory.last_sequence, keeper->children.last_sequence);
     uint32_t stream_id = link->wait_stream_id;
     link->wait_stream_id = 0;
     link->shutdown_told = link->shutdown_told || tells_shutdown;

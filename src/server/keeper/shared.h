@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "server/keeper/instance.h"
 #include "server/output/capture.h"
 
 enum {
@@ -14,9 +15,26 @@ enum {
     KEEPER_STRAY_PLACES = 1024
 };
 
+/* What the next keeper goes on with (legacy.h). Written by the keeper. */
+struct keeper_memory {
+    /* Of exits told; numbers never begin again in the life of an instance. */
+    _Atomic uint64_t last_sequence;
+    /* Descriptor limit that the first keeper was started with: what children get. */
+    _Atomic uint64_t descriptors_soft;
+    _Atomic uint64_t descriptors_hard;
+    _Atomic uint32_t server_starts;
+    /* Keepers before this one. */
+    _Atomic uint32_t earlier_keepers;
+    _Atomic uint64_t captor_start_ticks;
+    _Atomic int32_t captor_pid;
+    struct instance_name listener_name;
+    struct instance_name notify_name;
+};
+
 struct keeper_shared {
     /* Written by capture, which maps only these. */
     struct capture_counters outputs[CAPTURE_SLOTS];
+    struct keeper_memory memory;
     /* Written by the keeper, each before the process vanishes from /proc. In memory, not in an
      * event, because whoever scans /proc compares them before and after. */
     _Atomic uint64_t strays;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -161,11 +162,31 @@ static int set_user(const struct spawn_plan *plan)
     return setresuid(plan->uid, plan->uid, plan->uid);
 }
 
+/* A keeper that is killed takes us along until we are noted, marked and about to be the program:
+ * then the next one finds us. */
+static void share_fate(const struct spawn_plan *plan, bool on)
+{
+    (void)prctl(PR_SET_PDEATHSIG, on ? SIGKILL : 0);
+    if (getppid() != plan->keeper_pid)
+        _exit(EXIT_CODE_FAILED);
+}
+
+static void note(const struct spawn_plan *plan)
+{
+    struct inventory_record record = *plan->record;
+    record.pid = (int32_t)getpid();
+    if (!inventory_start_ticks(record.pid, &record.start_ticks))
+        record.start_ticks = 0;
+    inventory_put(plan->inventory, plan->place, &record);
+}
+
 /* Answers the step that failed, with errno. */
 static enum keeper_step become(const struct spawn_plan *plan, int *report_fd)
 {
     struct texts texts;
     spawn_reset_signals();
+    share_fate(plan, true);
+    note(plan);
     if (setsid() < 0)
         return KEEPER_STEP_SESSION;
     if (map_texts(plan, &texts) != 0)
@@ -181,6 +202,7 @@ static enum keeper_step become(const struct spawn_plan *plan, int *report_fd)
     if (chdir(plan->directory) != 0)
         return KEEPER_STEP_DIRECTORY;
     (void)umask(plan->umask);
+    share_fate(plan, false);
     /* execvpe looks PATH up here. */
     environ = texts.environment;
     (void)execvpe(plan->executable, texts.arguments, texts.environment);

@@ -12,10 +12,16 @@
 #include <sys/types.h>
 
 #include "common/base/attributes.h"
+#include "common/inventory/inventory.h"
 #include "server/keeper/link.h"
 
 /* Everything borrowed. */
 struct spawn_plan {
+    pid_t keeper_pid;
+    /* Where the child notes itself, and what: pid and start time are its own to fill in. */
+    struct inventory *inventory;
+    size_t place;
+    const struct inventory_record *record;
     const char *executable;
     const char *directory;
     /* A sealed memfd: n_arguments + n_environment texts, each with its NUL. */

@@ -40,27 +40,23 @@ static enum rpc_code check(
     return keeper->phase >= KEEPER_LEAVING ? RPC_FAILED_PRECONDITION : RPC_OK;
 }
 
-static void note(struct keeper *keeper, size_t place, const char *name)
-{
-    const struct child *child = &keeper->children.table[place];
-    struct inventory_record record = {
-        .pid = child->pid,
-        .slot = child->slot,
-        .generation = child->generation,
-        .start_ticks = child->start_ticks,
-        .rttime_mark = child->rttime_mark,
-    };
-    memcpy(record.invocation, child->invocation, sizeof record.invocation);
-    memcpy(record.name, name, strnlen(name, sizeof record.name - 1));
-    inventory_put(keeper->inventory, place, &record);
-}
-
-static pid_t start(struct keeper *keeper, const keeper_spawn_request *request, size_t texts_len,
-    int *out_report_fd)
+static pid_t start(struct keeper *keeper, const keeper_spawn_request *request, size_t place,
+    size_t texts_len, int *out_report_fd)
 {
     struct keeper_limit limits[KEEPER_LIMITS_MAX];
+    struct inventory_record record = {
+        .slot = request->slot,
+        .generation = request->generation,
+        .rttime_mark = request->rttime_mark,
+    };
     copy_limits(request, limits);
+    memcpy(record.invocation, request->invocation, sizeof record.invocation);
+    memcpy(record.name, request->name, strnlen(request->name, sizeof record.name - 1));
     struct spawn_plan plan = {
+        .keeper_pid = getpid(),
+        .inventory = keeper->inventory,
+        .place = place,
+        .record = &record,
         .executable = request->executable,
         .directory = request->directory,
         .texts_fd = keeper->link.fds[0],
@@ -101,7 +97,7 @@ enum rpc_code spawning_begin(struct keeper *keeper, const keeper_spawn_request *
     struct spawn_call *call = &keeper->calls[place];
     *call = (struct spawn_call){.report_fd = -1, .stream_id = keeper->link.stream_id};
     keeper->link.is_deferred = true;
-    pid_t pid = start(keeper, request, texts_len, &call->report_fd);
+    pid_t pid = start(keeper, request, place, texts_len, &call->report_fd);
     if (pid < 0) {
         call->report_fd = -1;
         call->failure = (struct spawn_failure){.step = KEEPER_STEP_FORK, .system_error = errno};
@@ -117,7 +113,6 @@ enum rpc_code spawning_begin(struct keeper *keeper, const keeper_spawn_request *
     if (!inventory_start_ticks(pid, &start_ticks))
         start_ticks = 0;
     children_set_pid(&keeper->children, place, pid, start_ticks);
-    note(keeper, place, request->name);
     keeper_watch(keeper, EPOLL_CTL_ADD, call->report_fd, EPOLLIN, EVENT_SPAWN_REPORT, place);
     return RPC_OK;
 }

@@ -18,12 +18,13 @@
 #include "common/base/paths.h"
 #include "common/inventory/inventory.h"
 #include "server/keeper/children.h"
+#include "server/keeper/instance.h"
 #include "server/keeper/outputs.h"
 #include "server/keeper/packet.h"
 #include "server/keeper/spawn.h"
 
 /* What an epoll event is about: the kind above, a place in a table below. */
-enum event_kind { EVENT_SIGNAL = 1, EVENT_LINK, EVENT_CAPTURE, EVENT_SPAWN_REPORT };
+enum event_kind { EVENT_SIGNAL = 1, EVENT_LINK, EVENT_CAPTURE, EVENT_SPAWN_REPORT, EVENT_ADOPTED };
 
 enum keeper_phase {
     KEEPER_SERVING,
@@ -97,10 +98,9 @@ struct link {
 
 struct keeper {
     struct paths paths;
-    int lock_fd;
-    int listener_fd;
-    int notify_fd;
+    struct instance_files files;
     int state_fd;
+    int inventory_fd;
     int ready_fd;
     int epoll_fd;
     int signal_fd;
@@ -114,6 +114,8 @@ struct keeper {
     int64_t phase_ends_at;
     /* When a flocksd that has not heard of the shutdown is replaced; 0: it has, or is new. */
     int64_t answer_by;
+    /* Lock, sockets or inventory have lost their names and could not be made again. */
+    bool is_unreachable;
     int shutdown_signal;
     int exit_code;
     bool is_foreground;
@@ -124,6 +126,9 @@ struct keeper {
     struct spawn_call calls[KEEPER_CHILDREN];
     size_t n_due_calls;
     struct children children;
+    /* Adopted ones that have ended and whose status is awaited, until when for the first. */
+    size_t n_dying;
+    int64_t dying_at;
     struct outputs outputs;
     struct inventory *inventory;
 };
@@ -141,6 +146,16 @@ void keeper_enter(struct keeper *keeper, enum keeper_phase phase);
 /* ---- reap.c: every process that ends ---- */
 /* True: there are more, for the next turn. */
 bool reap_all(struct keeper *keeper);
+
+/* ---- adopted.c: children of the keeper before us ---- */
+/* All that the inventory names; those that have ended are told as exits. */
+void adopted_take_all(struct keeper *keeper);
+/* The pidfd of this place has something to tell. */
+void adopted_turn(struct keeper *keeper, size_t place);
+/* Tells those whose status nobody will know any more. */
+void adopted_give_up(struct keeper *keeper, int64_t now);
+/* Of one that runs. 0 or an errno value; ESRCH: it has ended. */
+NODISCARD int adopted_signal(const struct child *child, int number, bool to_group);
 
 /* ---- server.c: flocksd ---- */
 void server_start(struct keeper *keeper);

@@ -238,7 +238,9 @@ static void describe_exit(int wait_status, int64_t lived_ms, char *out, size_t o
 {
     double seconds = (double)lived_ms / 1000.0;
 
-    if (WIFSIGNALED(wait_status)) {
+    if (wait_status == KEEPER_STATUS_UNKNOWN) {
+        (void)snprintf(out, out_size, "ended after %.1f s, status unknown", seconds);
+    } else if (WIFSIGNALED(wait_status)) {
         const char *name = sigabbrev_np(WTERMSIG(wait_status));
 
         (void)snprintf(out, out_size, "killed by SIG%s after %.1f s%s", name != NULL ? name : "?",

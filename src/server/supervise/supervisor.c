@@ -15,6 +15,11 @@ void supervisor_mark_dirty(struct supervisor *supervisor)
     supervisor->is_dirty = true;
 }
 
+size_t supervisor_count(const struct supervisor *supervisor)
+{
+    return supervisor->n_services;
+}
+
 /* ---- the loop ---- */
 
 /* Spawns that wait for the state to be written: one that was asked for and not written would be a
@@ -137,6 +142,7 @@ static void set_basics(struct supervisor *supervisor, const struct supervisor_se
     supervisor->loop = setup->loop;
     supervisor->link = setup->link;
     supervisor->ended = setup->ended;
+    supervisor->lost = setup->lost;
     supervisor->data = setup->data;
     supervisor->keeper_pid = setup->keeper_pid;
     supervisor->takeovers = setup->earlier_starts;

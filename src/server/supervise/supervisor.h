@@ -61,6 +61,10 @@ struct supervisor_setup {
      * (its waiters have been told before). Main then ends the connections and leaves. Called once,
      * from the loop. */
     void (*ended)(void *data);
+    /* The keeper is gone. The state has been written; nothing is spawned or signalled any more, and
+     * status goes on. Main becomes the next keeper (keeper_link_become), or abandons the services.
+     * From the loop. */
+    void (*lost)(void *data, const struct error *error);
     void *data;
 };
 
@@ -78,6 +82,9 @@ NODISCARD int supervisor_new(
  * from the loop when the memory is gone. No callback but `closed` comes after this. NULL is
  * accepted and then `closed` is not called. */
 void supervisor_close(struct supervisor *supervisor, void (*closed)(void *data), void *data);
+
+/* After `lost`, when nobody can be made the keeper: kills what the services are, and calls `ended`. */
+void supervisor_abandon(struct supervisor *supervisor);
 
 /* ---- operations ---- */
 
@@ -127,6 +134,9 @@ NODISCARD int supervisor_wait(struct supervisor *supervisor, const char *id,
 void supervisor_wait_cancel(struct supervisor_wait *wait);
 
 /* ---- looking ---- */
+
+/* Services there are. */
+size_t supervisor_count(const struct supervisor *supervisor);
 
 /* Status of the daemon and of the named services (none: all, in the order of their names). Never
  * waits. All memory is the arena's. NOT_FOUND (UNKNOWN_SERVICE); RESOURCE_EXHAUSTED: the arena's

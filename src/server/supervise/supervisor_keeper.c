@@ -57,9 +57,21 @@ static void on_lost(void *data, const struct error *error)
 {
     struct supervisor *supervisor = data;
 
-    log_error("keeper lost: ending the services", "error=\"%s\"", error->text);
+    if (supervisor->is_lost || supervisor->has_ended)
+        return;
+    log_error("keeper lost", "error=\"%s\"", error->text);
     supervisor->is_lost = true;
     supervisor_daemon_changed(supervisor);
+    supervisor_save(supervisor);
+    if (supervisor->lost != NULL)
+        supervisor->lost(supervisor->data, error);
+    else
+        supervisor_abandon(supervisor);
+}
+
+void supervisor_abandon(struct supervisor *supervisor)
+{
+    log_error("ending the services without a keeper", "count=%u", (unsigned)supervisor->n_services);
     for (uint32_t i = 0; i < supervisor->n_services; i++)
         service_kill(supervisor->services[i]);
     supervisor_end(supervisor);
@@ -129,8 +141,7 @@ static void on_listed(void *data, int result, const struct keeper_child *childre
     struct supervisor *supervisor = data;
     struct error watch_error = ERROR_INIT;
 
-    /* The link was closed, perhaps after us. */
-    if (result == -STATUS_UNAVAILABLE || supervisor->is_closing)
+    if (supervisor->is_closing)
         return;
     if (result < 0) {
         on_lost(supervisor, error);

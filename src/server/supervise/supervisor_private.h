@@ -35,6 +35,7 @@ struct supervisor {
     char run[PATH_MAX];
     char logs[PATH_MAX];
     void (*ended)(void *data);
+    void (*lost)(void *data, const struct error *error);
     void *data;
     void (*closed)(void *data);
     void *closed_data;

@@ -14,34 +14,41 @@
 
 #include "common/base/fd.h"
 
-struct path_watch {
-    uv_signal_t event;
+struct watched_path {
     int directory_fd;
     char path[PATH_MAX];
     /* What the path led to at the beginning. */
     dev_t device;
     ino_t inode;
+};
+
+struct path_watch {
+    uv_signal_t event;
     bool is_told;
-    void (*lost)(void *data);
+    void (*lost)(void *data, const char *path);
     void *data;
+    size_t n_paths;
+    struct watched_path paths[];
 };
 
 /* The path as a name in its directory, not what a link leads to: the fallback's link is ours too.
  */
-static bool still_leads_here(const struct path_watch *watch)
+static bool still_leads_here(const struct watched_path *watched)
 {
     struct stat now;
 
-    return lstat(watch->path, &now) == 0 && now.st_dev == watch->device &&
-           now.st_ino == watch->inode;
+    return lstat(watched->path, &now) == 0 && now.st_dev == watched->device &&
+           now.st_ino == watched->inode;
 }
 
 static void look(struct path_watch *watch)
 {
-    if (watch->is_told || still_leads_here(watch))
-        return;
-    watch->is_told = true;
-    watch->lost(watch->data);
+    for (size_t i = 0; i < watch->n_paths && !watch->is_told; i++) {
+        if (still_leads_here(&watch->paths[i]))
+            continue;
+        watch->is_told = true;
+        watch->lost(watch->data, watch->paths[i].path);
+    }
 }
 
 static void on_event(uv_signal_t *event, int signal_number)
@@ -65,60 +72,74 @@ static void directory_of(const char *path, char out[PATH_MAX])
     out[len] = '\0';
 }
 
-static int watch_directory(struct path_watch *watch, struct error *error)
+static int watch_directory(struct watched_path *watched, struct error *error)
 {
     const int events = (int)(DN_CREATE | DN_DELETE | DN_RENAME | DN_MULTISHOT);
     char directory[PATH_MAX];
-    int result;
 
-    directory_of(watch->path, directory);
-    /* The signal's handler comes first: unhandled, it would end us. */
-    result = uv_signal_start(&watch->event, on_event, SIGIO);
-    if (result != 0)
-        return error_set_errno(error, -result, "watch the directory of %s", watch->path);
-    uv_unref((uv_handle_t *)&watch->event);
-    watch->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (watch->directory_fd < 0)
-        return error_set_errno(error, errno, "watch the directory of %s", watch->path);
+    directory_of(watched->path, directory);
+    watched->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* Gone with what was in it: the look at the end of opening tells. */
+    if (watched->directory_fd < 0 && errno == ENOENT)
+        return 0;
+    if (watched->directory_fd < 0)
+        return error_set_errno(error, errno, "watch the directory of %s", watched->path);
     /* A kernel without dnotify tells nothing: only the notice is lost. */
-    if (fcntl(watch->directory_fd, F_NOTIFY, events) != 0 && errno != EINVAL)
-        return error_set_errno(error, errno, "watch the directory of %s", watch->path);
+    if (fcntl(watched->directory_fd, F_NOTIFY, events) != 0 && errno != EINVAL)
+        return error_set_errno(error, errno, "watch the directory of %s", watched->path);
     return 0;
 }
 
-static int prepare(struct path_watch *watch, const char *path, struct error *error)
+static int prepare(struct watched_path *watched, const char *path, struct error *error)
 {
     size_t size = strlen(path) + 1;
     struct stat now;
 
-    if (path[0] != '/' || size > sizeof(watch->path))
-        return error_set(error, STATUS_INVALID_ARGUMENT, "no path for a socket: %s", path);
-    memcpy(watch->path, path, size);
+    if (path[0] != '/' || size > sizeof(watched->path))
+        return error_set(error, STATUS_INVALID_ARGUMENT, "no path to watch: %s", path);
+    memcpy(watched->path, path, size);
     if (lstat(path, &now) == 0) {
-        watch->device = now.st_dev;
-        watch->inode = now.st_ino;
+        watched->device = now.st_dev;
+        watched->inode = now.st_ino;
     }
-    return watch_directory(watch, error);
+    return watch_directory(watched, error);
 }
 
-int path_watch_open(uv_loop_t *loop, const char *path, void (*lost)(void *data), void *data,
-    struct path_watch **out, struct error *error)
+static int prepare_all(struct path_watch *watch, const char *const *paths, struct error *error)
 {
-    struct path_watch *watch = calloc(1, sizeof(*watch));
+    /* The signal's handler comes first: unhandled, it would end us. */
+    int result = uv_signal_start(&watch->event, on_event, SIGIO);
+
+    if (result != 0)
+        return error_set_errno(error, -result, "watch %s", paths[0]);
+    uv_unref((uv_handle_t *)&watch->event);
+    result = 0;
+    for (size_t i = 0; i < watch->n_paths && result == 0; i++)
+        result = prepare(&watch->paths[i], paths[i], error);
+    return result;
+}
+
+int path_watch_open(uv_loop_t *loop, const char *const *paths, size_t n_paths,
+    void (*lost)(void *data, const char *path), void *data, struct path_watch **out,
+    struct error *error)
+{
+    struct path_watch *watch = calloc(1, sizeof(*watch) + n_paths * sizeof(watch->paths[0]));
     int result;
 
     if (!watch)
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to watch %s", path);
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory to watch %s", paths[0]);
     watch->lost = lost;
     watch->data = data;
-    watch->directory_fd = -1;
+    watch->n_paths = n_paths;
+    for (size_t i = 0; i < n_paths; i++)
+        watch->paths[i].directory_fd = -1;
     result = uv_signal_init(loop, &watch->event);
     if (result != 0) {
         free(watch);
-        return error_set_errno(error, -result, "watch %s", path);
+        return error_set_errno(error, -result, "watch %s", paths[0]);
     }
     watch->event.data = watch;
-    result = prepare(watch, path, error);
+    result = prepare_all(watch, paths, error);
     if (result < 0) {
         path_watch_close(watch);
         return result;
@@ -133,6 +154,7 @@ void path_watch_close(struct path_watch *watch)
     if (!watch)
         return;
     watch->is_told = true;
-    fd_close(&watch->directory_fd);
+    for (size_t i = 0; i < watch->n_paths; i++)
+        fd_close(&watch->paths[i].directory_fd);
     uv_close((uv_handle_t *)&watch->event, on_closed);
 }

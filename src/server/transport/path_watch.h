@@ -1,9 +1,10 @@
-/* Whether the socket's path still leads to our socket. The listener keeps its descriptor for ever,
- * but a removed or replaced path lets nobody in: that is told, once, and never repaired here (the
- * keeper binds; another instance may have a right to the path). */
+/* Whether paths still lead to what they led to: the control socket, and what else makes an instance
+ * one. Its descriptors stay good for ever, but a removed or replaced path lets nobody in. That is
+ * told, once, and never repaired here: who made the paths makes them again. */
 #ifndef FLOCKS_TRANSPORT_PATH_WATCH_H
 #define FLOCKS_TRANSPORT_PATH_WATCH_H
 
+#include <stddef.h>
 #include <uv.h>
 
 #include "common/base/attributes.h"
@@ -11,10 +12,12 @@
 
 struct path_watch;
 
-/* Watches the directory of `path` (absolute, copied). `lost` is called from the loop, at most once,
- * when the path is missing or another file than at the beginning; also when it is so already. */
-NODISCARD int path_watch_open(uv_loop_t *loop, const char *path, void (*lost)(void *data),
-    void *data, struct path_watch **out, struct error *error);
+/* Watches the directories of `paths` (absolute, copied; at least one). `lost` is called from the
+ * loop or from inside this call, at most once, when one of them is missing or leads to another file
+ * than at the beginning. */
+NODISCARD int path_watch_open(uv_loop_t *loop, const char *const *paths, size_t n_paths,
+    void (*lost)(void *data, const char *path), void *data, struct path_watch **out,
+    struct error *error);
 /* Asynchronous; `lost` is not called any more. NULL is accepted. */
 void path_watch_close(struct path_watch *watch);
 

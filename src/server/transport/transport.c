@@ -1,7 +1,6 @@
 #include "server/transport/transport.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/fd.h"
@@ -11,13 +10,11 @@
 #include "server/transport/descriptors.h"
 #include "server/transport/limits.h"
 #include "server/transport/listener.h"
-#include "server/transport/path_watch.h"
 #include "server/transport/peer.h"
 
 struct transport {
     struct connection_shared shared;
     struct listener *listener;
-    struct path_watch *path_watch;
     struct complaints complaints;
     /* After the loop has heard of everything: the clients' turns. */
     uv_check_t check;
@@ -34,7 +31,6 @@ struct transport {
     bool is_out_of_time;
     uid_t owner;
     size_t connections_max;
-    char *path;
 };
 
 static struct connection *connection_of(struct list *link)
@@ -64,15 +60,6 @@ static void complain(
         return;
     log_warn("connection refused or closed", "pid=%d uid=%u unmentioned=%llu reason=%s",
         (int)peer->pid, (unsigned)peer->uid, (unsigned long long)left_out, text);
-}
-
-static void on_path_lost(void *data)
-{
-    const struct transport *transport = data;
-
-    log_error("control socket unreachable",
-        "path=%s hint=removed or replaced; SIGTERM to the keeper ends the instance",
-        transport->path);
 }
 
 /* ---- turns of the loop ---- */
@@ -271,7 +258,6 @@ static void on_handle_closed(uv_handle_t *handle)
     if (--transport->open_handles > 0)
         return;
     free(transport->shared.read_buffer);
-    free(transport->path);
     free(transport);
 }
 
@@ -299,6 +285,7 @@ static int choose_connections_max(
 
     if (result < 0)
         return result;
+    descriptors -= setup->descriptors_kept < descriptors ? setup->descriptors_kept : descriptors;
     transport->connections_max = descriptors_connections_max(descriptors);
     if (setup->connections_max > 0 && setup->connections_max < transport->connections_max)
         transport->connections_max = setup->connections_max;
@@ -312,9 +299,6 @@ static int open_all(
 
     if (result == 0)
         result = open_server(transport, setup, error);
-    if (result == 0)
-        result = path_watch_open(
-            setup->loop, setup->path, on_path_lost, transport, &transport->path_watch, error);
     if (result == 0)
         result = listener_open(setup->loop, setup->listen_fd, &listener_events, transport,
             &transport->listener, error);
@@ -330,10 +314,7 @@ static struct transport *transport_new(const struct transport_setup *setup)
     if (!transport)
         return NULL;
     transport->shared.read_buffer = malloc(RPC_RECEIVE_BYTES_MAX);
-    transport->path = strdup(setup->path);
-    if (!transport->shared.read_buffer || !transport->path) {
-        free(transport->shared.read_buffer);
-        free(transport->path);
+    if (!transport->shared.read_buffer) {
         free(transport);
         return NULL;
     }
@@ -399,7 +380,6 @@ void transport_close(struct transport *transport)
     if (!transport)
         return;
     listener_close(transport->listener);
-    path_watch_close(transport->path_watch);
     if (transport->shared.server)
         write_last_answers(transport);
     while (!list_is_empty(&transport->shared.connections))

@@ -23,8 +23,6 @@ struct transport_setup {
     /* Listening unix stream socket; stays the caller's and outlives the transport. Made
      * non-blocking. */
     int listen_fd;
-    /* Where it is bound: watched, and told once when it no longer leads here. */
-    const char *path;
     /* Who may enter besides root. */
     uid_t owner;
     /* The services outlive the transport. */
@@ -34,6 +32,8 @@ struct transport_setup {
     const struct rpc_server_hooks *hooks;
     /* Connections in all; 0: as many as limits.h and the process's descriptor limit allow. */
     size_t connections_max;
+    /* Descriptors that others of this process hold all the time, so that the limit leaves less. */
+    size_t descriptors_kept;
 };
 
 /* Serves from the next turn of the loop on. Raises the soft limit of descriptors to the hard one.

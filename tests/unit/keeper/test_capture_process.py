@@ -158,15 +158,15 @@ def test_full_disk_is_counted_and_written_again_when_there_is_room():
     if os.getuid() != 0:
         pytest.skip("only root may mount")
     with tempfile.TemporaryDirectory() as root:
-        mount = ["mount", "-t", "tmpfs", "-o", "size=256k,mode=0700", "none", root]
+        mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "none", root]
         if subprocess.run(mount, stderr=subprocess.DEVNULL).returncode != 0:
             pytest.skip("no mounts here")
         try:
             with Keeper(root=root) as keeper:
                 log = keeper.register(0)
-                keeper.spawn(0, 1, "sh", "-c", WRITER.format(count=50_000))
+                keeper.spawn(0, 1, "sh", "-c", WRITER.format(count=100_000))
                 wait_for("exit", keeper.exits)
-                size = sum(len(f"line {i} of the output\n") for i in range(1, 50_001)) + 4
+                size = sum(len(f"line {i} of the output\n") for i in range(1, 100_001)) + 4
 
                 def accounted():
                     lost, written = map(int, keeper.ok("loss", 0)[:2])

@@ -27,6 +27,12 @@ static size_t start(uint32_t slot, uint32_t generation, int32_t pid)
     return place;
 }
 
+static void ignore_place(void *data, size_t place)
+{
+    (void)data;
+    (void)place;
+}
+
 static size_t all_exits(struct keeper_exit *out)
 {
     return children_exits_after(&children, 0, out, CHILDREN_EXITS);
@@ -63,9 +69,9 @@ static void test_children_exit_is_told_until_acknowledged(void **state)
     assert_int_equal(exits[1].at_ns, 6);
     assert_int_equal(children_exits_after(&children, 1, exits, 8), 1);
     assert_int_equal(exits[0].slot, 2);
-    children_acknowledge(&children, 1);
+    children_acknowledge(&children, 1, ignore_place, NULL);
     assert_int_equal(children_exits_after(&children, 0, exits, 8), 1);
-    children_acknowledge(&children, 99);
+    children_acknowledge(&children, 99, ignore_place, NULL);
     assert_int_equal(children_exits_after(&children, 0, exits, 8), 0);
 }
 
@@ -73,7 +79,7 @@ static void test_children_ended_child_is_found_until_its_slot_is_filled(void **s
 {
     (void)state;
     children_exited(&children, start(1, 1, 100), 0, 0);
-    children_acknowledge(&children, 1);
+    children_acknowledge(&children, 1, ignore_place, NULL);
     assert_non_null(children_find(&children, 1, 1));
     assert_null(children_find(&children, 1, 2));
     start(1, 2, 101);
@@ -92,7 +98,7 @@ static void test_children_slot_filled_before_acknowledgement_loses_no_exit(void 
     for (uint32_t i = 0; i < 5; i++)
         assert_int_equal(exits[i].generation, i + 1);
     size_t n_free = children.n_free;
-    children_acknowledge(&children, 5);
+    children_acknowledge(&children, 5, ignore_place, NULL);
     assert_int_equal(children.n_free, n_free + 4);
 }
 
@@ -128,7 +134,7 @@ static void test_children_every_place_used_is_full_and_no_exit_is_lost(void **st
     assert_int_equal(n, CHILDREN_EXITS);
     for (size_t i = 0; i < n; i++)
         assert_int_equal(exits[i].sequence, i + 1);
-    children_acknowledge(&children, 1);
+    children_acknowledge(&children, 1, ignore_place, NULL);
     assert_int_equal(children_reserve(&children, 0, 3, &place), 0);
 }
 
@@ -140,7 +146,7 @@ static void test_children_stray_room_returns_with_acknowledgement(void **state)
         children_stray_exited(&children, 20000 + stray, 0, 0);
     assert_int_equal(all_exits(exits), KEEPER_STRAYS);
     assert_true(exits[0].stray);
-    children_acknowledge(&children, KEEPER_STRAYS);
+    children_acknowledge(&children, KEEPER_STRAYS, ignore_place, NULL);
     children_stray_exited(&children, 7, 0, 0);
     assert_int_equal(all_exits(exits), 1);
 }
@@ -161,7 +167,7 @@ static void test_children_forgotten_slot_begins_again(void **state)
     children_exited(&children, start(1, 9, 100), 0, 0);
     children_forget_slot(&children, 1);
     assert_int_equal(children_reserve(&children, 1, 1, &place), 0);
-    children_acknowledge(&children, 1);
+    children_acknowledge(&children, 1, ignore_place, NULL);
     assert_int_equal(children.n_free, KEEPER_CHILDREN - 1);
 }
 

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/fd.h"
 #include "common/inventory/inventory.h"
 
 enum { CAPACITY = 16 };
@@ -36,7 +37,8 @@ static struct inventory *create(void)
 {
     struct inventory *inventory = NULL;
     struct error error = ERROR_INIT;
-    assert_int_equal(inventory_create(run, &inventory, &error), 0);
+    CLEANUP(fd_close) int fd = -1;
+    assert_int_equal(inventory_create(run, &inventory, &fd, &error), 0);
     return inventory;
 }
 

@@ -122,7 +122,6 @@ static void open_transport(struct harness *harness,
     setup = (struct transport_setup){
         .loop = &harness->loop,
         .listen_fd = harness->listen_fd,
-        .path = harness->path,
         .owner = geteuid(),
         .services = services,
         .n_services = 1,

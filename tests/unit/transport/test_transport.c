@@ -308,11 +308,17 @@ static void test_another_user_is_closed_before_a_byte_is_read(void **state)
     harness_close(&harness);
 }
 
-static void on_lost(void *data)
-{
-    int *lost = data;
+struct loss {
+    int n;
+    char path[PATH_MAX];
+};
 
-    (*lost)++;
+static void on_lost(void *data, const char *path)
+{
+    struct loss *loss = data;
+
+    loss->n++;
+    (void)snprintf(loss->path, sizeof loss->path, "%s", path);
 }
 
 static void test_removed_path_is_told_once(void **state)
@@ -320,16 +326,17 @@ static void test_removed_path_is_told_once(void **state)
     struct harness harness;
     struct path_watch *watch = NULL;
     struct error error = ERROR_INIT;
-    int lost = 0;
+    struct loss loss = {.n = 0};
+    const char *const paths[] = {"/proc/self/exe", harness.path};
 
     (void)state;
     harness_open(&harness, 0);
-    assert_int_equal(
-        path_watch_open(&harness.loop, harness.path, on_lost, &lost, &watch, &error), 0);
-    assert_int_equal(lost, 0);
+    assert_int_equal(path_watch_open(&harness.loop, paths, 2, on_lost, &loss, &watch, &error), 0);
+    assert_int_equal(loss.n, 0);
     assert_int_equal(unlink(harness.path), 0);
-    harness_run_until(&harness, &lost);
-    assert_int_equal(lost, 1);
+    harness_run_until(&harness, &loss.n);
+    assert_int_equal(loss.n, 1);
+    assert_string_equal(loss.path, harness.path);
     path_watch_close(watch);
     harness_close(&harness);
 }
