@@ -179,7 +179,7 @@ def test_both_killed_leaves_nothing_for_the_next_start(instance):
     status = instance.status()
     family = family_of(instance, status["services"][0])
     assert len(family) == 3
-    # Stopped, it cannot end the services when it loses its keeper.
+    # Stopped, it cannot become the keeper.
     os.kill(status["daemon"]["pid"], signal.SIGSTOP)
     for pid in (status["daemon"]["keeper_pid"], status["daemon"]["pid"], status["services"][0]["pid"]):
         os.kill(pid, signal.SIGKILL)
@@ -189,15 +189,17 @@ def test_both_killed_leaves_nothing_for_the_next_start(instance):
     assert [pid for pid in family if is_alive(pid)] == []
 
 
-def test_start_waits_for_a_flocksd_that_lost_its_keeper(instance):
+def test_start_right_after_the_keeper_was_killed_starts_nothing_twice(instance):
     instance.write(FAMILY)
     instance.start()
     status = instance.status()
-    family = processes_with("FLOCKS_INVOCATION_ID", status["services"][0]["invocation_id"])
+    family = family_of(instance, status["services"][0])
     os.kill(status["daemon"]["keeper_pid"], signal.SIGKILL)
     instance.start()
-    assert instance.status()["daemon"]["keeper_pid"] != status["daemon"]["keeper_pid"]
-    assert [pid for pid in family if is_alive(pid)] == []
+    after = instance.status()
+    assert after["daemon"]["keeper_pid"] != status["daemon"]["keeper_pid"]
+    assert after["services"][0]["pid"] == status["services"][0]["pid"]
+    assert family_of(instance, after["services"][0]) == family
 
 
 def test_probe_of_a_killed_flocksd_is_ended_with_its_children(instance):
