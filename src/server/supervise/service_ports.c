@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "server/supervise/port_trial.h"
 #include "server/supervise/proc_file.h"
 #include "server/supervise/service.h"
@@ -34,6 +35,10 @@ static void show(struct service *service, const struct service_listening *seen)
     listening->state = seen->state;
     listening->port = seen->port;
     listening->holder = seen->holder;
+    if (seen->state == FLOCKS_LISTENER_STATE_FOREIGN)
+        log_warn("port held by another process", "name=%s port=%u pid=%d uid=%u executable=%s",
+            service->name, (unsigned)seen->port, (int)seen->holder.pid, (unsigned)seen->holder.uid,
+            seen->holder.executable);
     supervisor_status_changed(service);
 }
 
