@@ -85,12 +85,6 @@ static void check_start(struct service *service)
 
 /* ---- the machine's actions ---- */
 
-static void look(struct service *service)
-{
-    if (service_is_empty(service))
-        service_observe(service, SERVICE_EVENT_EMPTIED, 0, NULL);
-}
-
 static void perform(struct service *service, enum service_action action)
 {
     switch (action) {
@@ -114,7 +108,7 @@ static void perform(struct service *service, enum service_action action)
         service_sweep(service);
         return;
     case SERVICE_ACTION_LOOK:
-        look(service);
+        service_look(service);
         return;
     }
 }
@@ -161,10 +155,7 @@ static void forget_leader(struct service *service)
     if (service->identity.leader.pid != 0)
         process_sessions_remove(service->owner->sessions, service->identity.leader.pid);
     service->identity = (struct process_identity){.mark = 0};
-    service->swept = false;
-    service->strays_told = false;
-    service->clean_scans = 0;
-    service->restless_looks = 0;
+    service_end_forget(service);
 }
 
 static void note_leader(struct service *service)

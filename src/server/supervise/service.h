@@ -25,6 +25,7 @@
 #include "server/supervise/process_set.h"
 #include "server/supervise/service_machine.h"
 #include "server/supervise/service_spec.h"
+#include "server/supervise/sweeper.h"
 
 enum {
     /* Last exits remembered; older ones are forgotten. */
@@ -46,13 +47,12 @@ enum {
     /* A service that has neither port nor startup or ready probe is ready when it has lived this
        long: one that ends at once must not be called healthy. */
     SERVICE_SETTLE_MS = 200,
-    /* Members of one set that are signalled in one pass; the next pass finds the rest. */
-    SERVICE_SWEEP_MAX = 512,
-    /* A set is empty when a look found nothing while no orphan was reaped; after something had to
-     * be killed, when so many scans in a row did. */
-    SERVICE_CLEAN_SCANS = 2,
-    /* Where orphans, perhaps of others, never end: when so many looks found nothing. */
-    SERVICE_RESTLESS_LOOKS_MAX = 50
+    /* Quick looks at one set each may take so much of the loop's time; beyond, the shared pass of
+       the sweeper answers. */
+    SERVICE_LOOKS_BUDGET_MS = 10,
+    SERVICE_LOOKS_WINDOW_MS = 100,
+    /* A pass that takes longer may hang: the group is killed through the keeper meanwhile. */
+    SERVICE_SWEEP_PATIENCE_MS = 500
 };
 
 /* No slot for exec probes. */
@@ -124,11 +124,8 @@ struct service {
     struct list launch; /* in supervisor.launches: its spawn waits for the state to be written */
     struct process_identity identity; /* of the present run; leader.pid 0: not known yet */
     uint8_t invocation[KEEPER_INVOCATION_BYTES];
-    bool swept;                      /* something of it had to be killed */
+    struct sweep sweep;              /* looks for what is left of it (service_end.c) */
     bool strays_told;                /* what is outside its group has had the stop signal */
-    unsigned clean_scans;            /* full scans in a row that found nothing ... */
-    unsigned restless_looks;         /* looks that found nothing while orphans were reaped */
-    uint64_t strays_when_clean;      /* ... while the keeper had reaped this many strays */
     struct signalled_list signalled; /* of the present or last ending */
     struct service_exit exits[SERVICE_EXITS_MAX]; /* newest first */
     size_t n_exits;
@@ -141,7 +138,8 @@ struct service {
     char problem[SERVICE_MESSAGE_SIZE]; /* why it is not ready yet; "" : nothing known */
     uint32_t task_slot;                 /* of its exec probes; SERVICE_NO_SLOT: has none */
     uint32_t last_task;
-    bool task_alive; /* its slot is taken */
+    bool task_alive;                       /* its slot is taken */
+    struct process_identity task_identity; /* of its last exec probe */
 
     uv_timer_t timer;
     unsigned depth;                /* of service_feed */
@@ -186,18 +184,33 @@ void service_adopt(struct service *service, const struct keeper_child *child);
 uint32_t service_random(void);
 /* Sets the timer for what is due next. */
 void service_arm(struct service *service);
-/* Kills whatever is left of the present run, without the keeper. */
-void service_kill(struct service *service);
 
 /* service_run.c */
 /* Gives the present run its identity; it is asked for by service_launch, when the state that speaks
  * of it has been written. */
 void service_spawn(struct service *service);
 void service_launch(struct service *service);
-void service_signal(struct service *service);
-void service_sweep(struct service *service);
-bool service_is_empty(struct service *service);
 void service_note_exit(struct service *service, const struct service_exit *exit);
+
+/* service_end.c */
+void service_end_init(struct service *service);
+/* The stop signal to the group of the present run. */
+void service_signal(struct service *service);
+/* Everything of the present run is killed, again and again until nothing is left: EMPTIED. */
+void service_sweep(struct service *service);
+/* EMPTIED as soon as it is proven that nothing is left of the present run, whose leader has ended;
+ * perhaps before this returns. */
+void service_look(struct service *service);
+/* The keeper has reaped orphans: they may have been the last ones. */
+void service_hurry_end(struct service *service);
+/* The present run is over; nothing is looked for any more. */
+void service_end_forget(struct service *service);
+/* The quick answer for a set whose leader has been reaped; EMPTY is proven. UNSURE also when the
+ * loop has spent enough time with such looks. */
+enum process_emptiness service_looks_empty(
+    struct service *service, const struct process_identity *identity);
+/* Kills whatever is left of the present run, without the keeper. */
+void service_kill(struct service *service);
 
 /* service_watch.c */
 void service_watch_begin(struct service *service, int64_t now);
@@ -235,6 +248,8 @@ void service_ports_end(struct service *service);
 /* Runs one check by exec; the result comes to service_watch_result. */
 void service_task_start(struct service *service, const flocks_exec_check *check, int64_t now);
 void service_task_kill(struct service *service);
+/* The probe has ended: with what it left behind, wherever that went. */
+void service_task_bury(struct service *service);
 void service_watch_result(struct service *service, bool passed, const char *message, int64_t now);
 
 #endif

@@ -44,6 +44,7 @@ int service_init(struct service *service, struct supervisor *owner, uint32_t slo
         .told_state = SERVICE_STOPPED};
     service->listening.lost_at = CLOCK_NEVER;
     list_init(&service->launch);
+    service_end_init(service);
     take_spec(service, spec);
     return service->name != NULL ? 0 : error_set_errno(error, ENOMEM, "make service %s", name);
 }
@@ -51,6 +52,7 @@ int service_init(struct service *service, struct supervisor *owner, uint32_t slo
 void service_deinit(struct service *service)
 {
     service_watch_end(service);
+    service_end_forget(service);
     signalled_clear(&service->signalled);
     probe_history_clear(&service->history);
     packed_clear(&service->packed);

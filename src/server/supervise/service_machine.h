@@ -21,8 +21,9 @@ enum {
     SERVICE_DELAY_MIN_MS = 10,
     /* A service that may not start yet asks again this often. */
     SERVICE_RECHECK_MS = 500,
-    /* A set that is being ended is looked at this often, besides at each exit. */
-    SERVICE_END_CHECK_MS = 20,
+    /* A set that is being ended is asked about this often, should nothing else tell that it is
+       empty. */
+    SERVICE_END_CHECK_MS = 1000,
     /* An open breaker tries again after this many times max_delay, within the two bounds below. */
     SERVICE_TRIAL_FACTOR = 10,
     SERVICE_TRIAL_MIN_MS = 60 * 1000,
@@ -136,7 +137,7 @@ enum service_action {
     SERVICE_ACTION_SIGNAL,
     /* Everything of the present run is killed. */
     SERVICE_ACTION_KILL,
-    /* Answer EMPTIED if nothing of the present run is left. */
+    /* Answer EMPTIED as soon as nothing of the present run is left. */
     SERVICE_ACTION_LOOK
 };
 

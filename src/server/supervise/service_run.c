@@ -1,5 +1,4 @@
-/* Processes of one service: started and signalled through the keeper, swept and counted by their
- * evidence. */
+/* Processes of one service: what they are started with, and starting them through the keeper. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -72,8 +71,12 @@ static void answer_run(struct service *service, int result, const struct keeper_
 
 static void answer_task(struct service *service, int result, const struct keeper_spawned *spawned)
 {
-    if (result == 0 && spawned->failed_step == KEEPER_STEP_NONE)
-        return; /* its exit is the result */
+    if (result == 0 && spawned->failed_step == KEEPER_STEP_NONE) {
+        /* Its exit is the result. */
+        service->task_identity.leader =
+            (struct process_id){.pid = spawned->pid, .start_ticks = spawned->start_ticks};
+        return;
+    }
     service->task_alive = false;
     supervisor_release_task_slot(service);
     if (service->watch.task_running)
@@ -195,15 +198,14 @@ void service_launch(struct service *service)
 void service_task_start(struct service *service, const flocks_exec_check *check, int64_t now)
 {
     struct error error = ERROR_INIT;
-    struct process_identity identity;
     struct spawn_plan_request request;
     uint8_t invocation[KEEPER_INVOCATION_BYTES];
-    int result = choose_identity(&identity, invocation, &error);
+    int result = choose_identity(&service->task_identity, invocation, &error);
 
     service->watch.task_running = true;
     service->watch.task_due_at = clock_add_ms(now, service->watch.schedule.policy.timeout_ms);
     if (result == 0) {
-        request = plan_request(service, &identity);
+        request = plan_request(service, &service->task_identity);
         request.slot = service->task_slot;
         request.run = ++service->last_task;
         memcpy(request.invocation, invocation, sizeof request.invocation);
@@ -224,168 +226,15 @@ void service_task_kill(struct service *service)
             SIGKILL, KEEPER_SCOPE_GROUP, ignore_done, NULL, NULL);
 }
 
-/* ---- ending ---- */
-
-static void remember_signalled(
-    struct service *service, pid_t pid, int signal_number, bool stray, const char *executable)
+void service_task_bury(struct service *service)
 {
-    struct signalled item = {.pid = pid, .signal_number = signal_number, .stray = stray};
+    char what[SWEEPER_WHAT_MAX];
 
-    if (signalled_has(&service->signalled, pid, signal_number))
+    service_task_kill(service);
+    service->task_alive = false;
+    if (service->task_identity.leader.pid == 0 ||
+        service_looks_empty(service, &service->task_identity) == PROCESS_SET_EMPTY)
         return;
-    (void)snprintf(item.executable, sizeof item.executable, "%s", executable);
-    signalled_add(&service->signalled, &item);
-}
-
-static void signal_group(struct service *service, int signal_number)
-{
-    char executable[PROCESS_EXECUTABLE_MAX];
-
-    if (service->facts.pid != 0 && !service->facts.leader_gone) {
-        process_executable(service->facts.pid, executable);
-        remember_signalled(service, service->facts.pid, signal_number, false, executable);
-    }
-    (void)!keeper_link_signal(service->owner->link, service->slot, service->facts.run,
-        signal_number, KEEPER_SCOPE_GROUP, ignore_done, NULL, NULL);
-}
-
-static int stop_signal(const struct service *service)
-{
-    int signal_number = service->config->stop != NULL ? (int)service->config->stop->signal : 0;
-
-    return signal_number != 0 ? signal_number : SIGTERM;
-}
-
-void service_signal(struct service *service)
-{
-    signal_group(service, stop_signal(service));
-    /* Who has been stopped (SIGSTOP, a debugger) hears nothing before it goes on. */
-    (void)!keeper_link_signal(service->owner->link, service->slot, service->facts.run, SIGCONT,
-        KEEPER_SCOPE_GROUP, ignore_done, NULL, NULL);
-}
-
-static void note_scan(struct service *service, bool is_clean)
-{
-    uint64_t strays = keeper_link_strays_of(service->owner->link, service->identity.mark);
-
-    if (!is_clean)
-        service->clean_scans = service->restless_looks = 0;
-    else if (strays == service->strays_when_clean)
-        service->clean_scans++;
-    else
-        service->clean_scans = 1;
-    if (is_clean && strays != service->strays_when_clean)
-        service->restless_looks++;
-    service->strays_when_clean = strays;
-}
-
-static void signal_member(
-    struct service *service, const struct process_member *member, int signal_number, bool stray)
-{
-    if (process_signal(&member->id, signal_number, NULL) != 0)
-        return;
-    remember_signalled(service, member->id.pid, signal_number, stray, member->executable);
-    if (stray)
-        log_info("stray signalled", "name=%s pid=%d signal=%d executable=%s", service->name,
-            (int)member->id.pid, signal_number, member->executable);
-}
-
-enum reach { REACH_ALL, REACH_STRAYS };
-
-/* Everything that a scan finds of the present run, or what of it is outside the leader's group,
- * gets the signal. True: the scan was whole and found nothing of the run. */
-static bool signal_found(struct service *service, int signal_number, enum reach reach)
-{
-    struct supervisor *supervisor = service->owner;
-    struct process_member *members = calloc(SERVICE_SWEEP_MAX, sizeof *members);
-    size_t count = 0;
-    int scanned;
-
-    if (members == NULL)
-        return false;
-    scanned = process_scan_run(supervisor->scan, NULL);
-    if (scanned >= 0 && process_scan_select(supervisor->scan, &service->identity, members,
-                            SERVICE_SWEEP_MAX, &count, NULL) < 0)
-        scanned = -STATUS_INTERNAL;
-    for (size_t i = 0; i < count && i < SERVICE_SWEEP_MAX; i++) {
-        bool stray = (members[i].evidence & (PROCESS_IS_LEADER | PROCESS_IN_GROUP)) == 0;
-
-        if (stray || reach == REACH_ALL)
-            signal_member(service, &members[i], signal_number, stray);
-    }
-    free(members);
-    return scanned == 0 && count == 0;
-}
-
-void service_sweep(struct service *service)
-{
-    /* The group first: it is the quickest way to stop a set from forking. */
-    signal_group(service, SIGKILL);
-    if (!service->swept)
-        service->restless_looks = 0;
-    service->swept = true;
-    if (service->identity.leader.pid != 0)
-        note_scan(service, signal_found(service, SIGKILL, REACH_ALL));
-}
-
-void service_kill(struct service *service)
-{
-    if (service->identity.leader.pid != 0)
-        (void)signal_found(service, SIGKILL, REACH_ALL);
-}
-
-/* What left the group has not heard of the stop: told once, it need not wait for the end of the
- * grace. */
-static void tell_strays(struct service *service)
-{
-    if (service->strays_told || service->facts.killing)
-        return;
-    service->strays_told = true;
-    (void)signal_found(service, stop_signal(service), REACH_STRAYS);
-}
-
-static bool scan_finds_nothing(struct service *service)
-{
-    struct supervisor *supervisor = service->owner;
-    size_t count = 0;
-    int scanned = process_scan_run(supervisor->scan, NULL);
-
-    if (scanned >= 0 &&
-        process_scan_select(supervisor->scan, &service->identity, NULL, 0, &count, NULL) < 0)
-        scanned = -STATUS_INTERNAL;
-    return scanned == 0 && count == 0;
-}
-
-/* Nothing was found, but who forks faster than we look is seen only by the orphans that it leaves.
- */
-static bool is_quiet(struct service *service, uint64_t strays_before)
-{
-    if (keeper_link_strays_of(service->owner->link, service->identity.mark) == strays_before)
-        return true;
-    service->restless_looks++;
-    return service->restless_looks >= SERVICE_RESTLESS_LOOKS_MAX;
-}
-
-bool service_is_empty(struct service *service)
-{
-    const struct service_facts *facts = &service->facts;
-    uint64_t strays = keeper_link_strays_of(service->owner->link, service->identity.mark);
-
-    if (facts->spawning || (facts->pid != 0 && !facts->leader_gone))
-        return false;
-    if (service->identity.leader.pid == 0)
-        return true;
-    if (service->swept)
-        return service->clean_scans >= SERVICE_CLEAN_SCANS ||
-               service->restless_looks >= SERVICE_RESTLESS_LOOKS_MAX;
-    switch (process_set_is_empty_fast(&service->identity, service->owner->sessions)) {
-    case PROCESS_SET_EMPTY:
-        return is_quiet(service, strays);
-    case PROCESS_SET_OCCUPIED:
-        tell_strays(service);
-        return false;
-    case PROCESS_SET_UNSURE:
-        return scan_finds_nothing(service) && is_quiet(service, strays);
-    }
-    return false;
+    (void)snprintf(what, sizeof what, "exec probe of %s", service->name);
+    sweeper_bury(service->owner->sweeper, &service->task_identity, what);
 }

@@ -286,9 +286,7 @@ void service_task_exited(struct service *service, const struct keeper_exit *exit
 
     if (exit->generation != service->last_task)
         return;
-    /* With what it left in its group. */
-    service_task_kill(service);
-    service->task_alive = false;
+    service_task_bury(service);
     supervisor_release_task_slot(service);
     if (!service->watch.task_running)
         return;

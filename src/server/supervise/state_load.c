@@ -189,7 +189,6 @@ static void load_service(struct service *service, const state_service *message)
         service->identity.mark = message->mark;
         service_identify(service);
     }
-    service->swept = message->swept;
     /* The last one may not have been written. */
     service->last_task = message->last_task + 1;
     load_signalled(&service->signalled, message->signalled, message->n_signalled);

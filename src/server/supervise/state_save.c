@@ -122,7 +122,6 @@ static state_service *save_service(
         message->invocation.len = sizeof service->invocation;
         message->mark = service->identity.mark;
     }
-    message->swept = service->swept;
     message->last_task = service->last_task;
     message->retiring = service->is_retiring;
     message->task_slot = service->task_slot != SERVICE_NO_SLOT ? service->task_slot + 1 : 0;
@@ -232,7 +231,7 @@ static void pack(struct packed *packed, const ProtobufCMessage *message, uint64_
 static uint64_t service_key(const struct service *service, enum snapshot_extent extent)
 {
     const uint64_t numbers[] = {(uint64_t)extent, (uint64_t)service->since_wall_ns,
-        service->identity.mark, service->swept, service->last_task, service->n_exits,
+        service->identity.mark, service->signalled.n, service->last_task, service->n_exits,
         service->task_slot, service->is_retiring, service->config_revision};
     uint64_t key = state_checksum(numbers, sizeof numbers, 0);
 

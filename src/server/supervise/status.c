@@ -181,7 +181,8 @@ static flocks_daemon_status *fill_daemon(const struct supervisor *supervisor, st
 
 static const char *last_error(const struct service *service)
 {
-    if (service->facts.state == SERVICE_STARTING && service->problem[0] != '\0')
+    if ((service->facts.state == SERVICE_STARTING || service->facts.state == SERVICE_STOPPING) &&
+        service->problem[0] != '\0')
         return service->problem;
     return service->facts.message;
 }

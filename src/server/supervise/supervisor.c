@@ -61,6 +61,18 @@ void supervisor_save(struct supervisor *supervisor)
     }
 }
 
+/* However many orphans were reaped in this turn, any of them may have been a set's last. */
+static void hurry_endings(struct supervisor *supervisor)
+{
+    if (!supervisor->are_strays_reaped)
+        return;
+    supervisor->are_strays_reaped = false;
+    for (uint32_t i = 0; i < supervisor->n_services; i++) {
+        if (supervisor->services[i]->facts.state == SERVICE_STOPPING)
+            service_hurry_end(supervisor->services[i]);
+    }
+}
+
 /* What was changed in this turn is written once, before the loop sleeps; only then are processes
  * asked for that it speaks of, may the keeper forget the exits that led to it, and do clients hear,
  * who may change something again.
@@ -69,6 +81,7 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct supervisor *supervisor = prepare->data;
 
+    hurry_endings(supervisor);
     supervisor_expire_operations(supervisor);
     supervisor_settle_changes(supervisor);
     supervisor_save(supervisor);
@@ -100,10 +113,21 @@ int supervisor_keep_config(
     return 0;
 }
 
+static uint64_t count_strays(void *data, uint64_t mark)
+{
+    const struct supervisor *supervisor = data;
+
+    return keeper_link_strays_of(supervisor->link, mark);
+}
+
 static int make_observers(struct supervisor *supervisor, struct error *error)
 {
+    const struct sweeper_setup sweeper = {
+        .loop = supervisor->loop, .strays = count_strays, .data = supervisor};
     int result = process_scan_new(&supervisor->scan, error);
 
+    if (result == 0)
+        result = sweeper_new(&sweeper, &supervisor->sweeper, error);
     if (result < 0)
         return result;
     supervisor->sessions = calloc(1, sizeof *supervisor->sessions);
@@ -199,7 +223,7 @@ static void open_handles(struct supervisor *supervisor)
     supervisor->prepare.data = supervisor;
     (void)uv_prepare_start(&supervisor->prepare, on_prepare);
     supervisor_ports_open(supervisor);
-    supervisor->n_handles += 2;
+    supervisor->n_handles += 3; /* and the sweeper */
 }
 
 bool supervisor_has_state(int state_fd)
@@ -233,6 +257,9 @@ int supervisor_new(
     if (result == 0)
         result = supervisor_reconcile(supervisor, error);
     if (result < 0) {
+        /* Its handles close by themselves. */
+        if (supervisor->sweeper != NULL)
+            sweeper_close(supervisor->sweeper, NULL, NULL);
         supervisor_free(supervisor);
         return result;
     }
@@ -259,6 +286,11 @@ static void handle_closed(struct supervisor *supervisor)
 static void on_handle_closed(uv_handle_t *handle)
 {
     handle_closed(handle->data);
+}
+
+static void on_sweeper_closed(void *data)
+{
+    handle_closed(data);
 }
 
 static void on_service_closed(uv_handle_t *handle)
@@ -319,6 +351,7 @@ void supervisor_close(struct supervisor *supervisor, void (*closed)(void *data),
     supervisor_ports_close(supervisor);
     supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->operations_timer);
     supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->prepare);
+    sweeper_close(supervisor->sweeper, on_sweeper_closed, supervisor);
 }
 
 void supervisor_end(struct supervisor *supervisor)

@@ -7,14 +7,6 @@
 
 /* ---- events ---- */
 
-static void recheck_endings(struct supervisor *supervisor)
-{
-    for (uint32_t i = 0; i < supervisor->n_services; i++) {
-        if (supervisor->services[i]->facts.state == SERVICE_STOPPING)
-            service_recheck(supervisor->services[i]);
-    }
-}
-
 static void on_exited(void *data, const struct keeper_exit *exit)
 {
     struct supervisor *supervisor = data;
@@ -26,7 +18,7 @@ static void on_exited(void *data, const struct keeper_exit *exit)
     supervisor->exits_done = exit->sequence;
     supervisor_mark_dirty(supervisor);
     if (exit->stray) {
-        recheck_endings(supervisor);
+        supervisor->are_strays_reaped = true;
     } else if (supervisor_at(supervisor, exit->slot) != NULL) {
         service_exited(supervisor_at(supervisor, exit->slot), exit);
     } else {
@@ -95,9 +87,16 @@ static const struct keeper_child *find_child(
 /* A probe of the flocksd before, with what it started: nobody waits for its result. */
 static void kill_probe(struct supervisor *supervisor, const struct keeper_child *child)
 {
+    struct process_identity identity = {
+        .leader = {.pid = child->pid, .start_ticks = child->start_ticks},
+        .mark = child->rttime_mark};
+
     log_info("earlier probe killed", "pid=%d slot=%u", (int)child->pid, (unsigned)child->slot);
     (void)!keeper_link_signal(supervisor->link, child->slot, child->generation, SIGKILL,
         KEEPER_SCOPE_GROUP, NULL, NULL, NULL);
+    for (size_t i = 0; i < KEEPER_INVOCATION_BYTES; i++)
+        (void)snprintf(identity.invocation + 2 * i, 3, "%02x", (unsigned)child->invocation[i]);
+    sweeper_bury(supervisor->sweeper, &identity, "an earlier probe");
 }
 
 static void reconcile_service(

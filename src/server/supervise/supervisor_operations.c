@@ -153,13 +153,22 @@ static void log_end(const struct operation *operation)
         flocks_operation_kind_name(operation->kind), flocks_operation_state_name(operation->state));
 }
 
+/* More time would not have ended it: somebody withstands SIGKILL, or may not be sent it. */
+static bool has_survivors(const struct service *service)
+{
+    return service->facts.state == SERVICE_STOPPING && service->facts.killing &&
+           service->problem[0] != '\0';
+}
+
 static void end_step(
     struct service *service, struct operation_step *step, enum flocks_operation_state state)
 {
     struct operation *operation = step->operation;
     const struct step_outcome outcome = {.state = state,
         .reason = service->facts.reason,
-        .message = state == FLOCKS_OPERATION_STATE_SUCCEEDED ? "" : service->facts.message,
+        .message = state == FLOCKS_OPERATION_STATE_SUCCEEDED
+                       ? ""
+                       : (has_survivors(service) ? service->problem : service->facts.message),
         .to_generation = service->facts.generation};
 
     /* What was signalled belongs to whoever asked for the end. */
@@ -563,7 +572,9 @@ static void expire(struct supervisor *supervisor, struct operation *operation)
                                  operation->kind == FLOCKS_OPERATION_KIND_APPLY_CONFIG))
             issue(service, step);
         if (!has_step_ended(step))
-            end_step(service, step, FLOCKS_OPERATION_STATE_DEADLINE_EXCEEDED);
+            end_step(service, step,
+                has_survivors(service) ? FLOCKS_OPERATION_STATE_FAILED
+                                       : FLOCKS_OPERATION_STATE_DEADLINE_EXCEEDED);
     }
     for (size_t i = 0; i < operation->n_steps; i++)
         supervisor_advance(supervisor_at(supervisor, operation->steps[i].slot));

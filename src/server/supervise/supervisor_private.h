@@ -63,6 +63,10 @@ struct supervisor {
 
     struct supervisor_ports ports;
     struct process_scan *scan;
+    struct sweeper *sweeper;
+    int64_t looks_since_ns; /* of the window in which quick looks are counted */
+    int64_t looks_spent_ns;
+    bool are_strays_reaped; /* in this turn of the loop */
     struct process_sessions *sessions;
 
     uv_prepare_t prepare;

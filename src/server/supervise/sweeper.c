@@ -39,6 +39,7 @@ struct burial {
     struct sweep sweep;
     struct list link;
     int64_t refused_since;
+    bool was_empty; /* its leader may have lived until then */
     char what[SWEEPER_WHAT_MAX];
 };
 
@@ -217,6 +218,7 @@ static void fill_batch(struct sweeper *sweeper, int64_t now)
         list_remove(&sweep->link);
         sweep->phase = SWEEP_RUNNING;
         sweep->place = place;
+        sweep->began_at = now;
         sweep->is_asked = false;
         sweep->question.chases = sweep->question.wish == PROCESS_KILL && was_restless(sweep);
         sweeper->batch[place] = sweep;
@@ -318,6 +320,7 @@ static void answer(struct sweeper *sweeper, size_t place, struct process_found *
     pass->answer = sweeper->pass->answers[place];
     struct sweep_answer answer = {
         .is_empty = process_pass_proves_empty(sweep->has_earlier ? &sweep->earlier : NULL, pass),
+        .wish = sweeper->pass->questions[place].wish,
         .n_members = pass->answer.n_members,
         .n_refused = pass->answer.n_refused,
         .found = mine};
@@ -394,6 +397,7 @@ void sweep_cancel(struct sweep *sweep)
     sweep->phase = SWEEP_IDLE;
     sweep->has_earlier = false;
     sweep->is_asked = false;
+    sweep->has_refused = false;
     sweep->pace_ms = 0;
 }
 
@@ -455,9 +459,12 @@ static void on_buried(struct sweep *sweep, const struct sweep_answer *answer)
             log_info("leftover killed", "of=\"%s\" pid=%d executable=%s", burial->what,
                 (int)answer->found[i].member.id.pid, answer->found[i].member.executable);
     }
-    if (answer->is_empty) {
+    if (answer->is_empty && burial->was_empty) {
         end_burial(burial);
-    } else if (is_hopeless(burial, answer)) {
+        return;
+    }
+    burial->was_empty = answer->is_empty;
+    if (is_hopeless(burial, answer)) {
         log_error(
             "leftovers cannot be killed", "of=\"%s\" count=%zu", burial->what, answer->n_members);
         end_burial(burial);

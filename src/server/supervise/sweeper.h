@@ -38,6 +38,8 @@ struct sweep;
 struct sweep_answer {
     /* Proven (process_sweep.h). */
     bool is_empty;
+    /* What was asked when the pass began. */
+    enum process_wish wish;
     size_t n_members;
     size_t n_refused;
     /* Who was met, of this set only; good until the callback returns. */
@@ -60,10 +62,12 @@ struct sweep {
     enum sweep_phase phase;
     int64_t due_at;
     int64_t pace_ms;
-    bool is_asked; /* again, while its pass runs */
+    bool is_asked;    /* again, while its pass runs */
+    bool has_refused; /* the caller's: it has said that somebody may not be signalled */
     bool has_earlier;
     struct process_pass earlier;
-    size_t place; /* in the batch that runs */
+    size_t place;     /* in the batch that runs */
+    int64_t began_at; /* when that began */
 };
 
 struct sweeper_setup {

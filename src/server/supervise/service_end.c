@@ -1,0 +1,231 @@
+/* The end of a run: who is told to go, who is killed, and whether anybody is left. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "server/supervise/service.h"
+#include "server/supervise/supervisor_private.h"
+
+static void ignore_done(void *data, int result, const struct error *error)
+{
+    (void)data;
+    (void)result;
+    (void)error;
+}
+
+/* ---- who was signalled ---- */
+
+static void remember_signalled(
+    struct service *service, pid_t pid, int signal_number, bool stray, const char *executable)
+{
+    struct signalled item = {.pid = pid, .signal_number = signal_number, .stray = stray};
+
+    if (signalled_has(&service->signalled, pid, signal_number))
+        return;
+    (void)snprintf(item.executable, sizeof item.executable, "%s", executable);
+    signalled_add(&service->signalled, &item);
+    supervisor_mark_dirty(service->owner);
+    if (stray)
+        log_info("stray signalled", "name=%s pid=%d signal=%d executable=%s", service->name,
+            (int)pid, signal_number, executable);
+}
+
+static void remember_found(struct service *service, const struct sweep_answer *answer)
+{
+    for (size_t i = 0; i < answer->n_found; i++) {
+        const struct process_found *found = &answer->found[i];
+
+        if (found->signal_number != 0)
+            remember_signalled(service, found->member.id.pid, found->signal_number,
+                process_found_is_stray(found), found->member.executable);
+    }
+}
+
+/* ---- signals through the keeper ---- */
+
+static void signal_group(struct service *service, int signal_number)
+{
+    (void)!keeper_link_signal(service->owner->link, service->slot, service->facts.run,
+        signal_number, KEEPER_SCOPE_GROUP, ignore_done, NULL, NULL);
+}
+
+static int stop_signal(const struct service *service)
+{
+    int signal_number = service->config->stop != NULL ? (int)service->config->stop->signal : 0;
+
+    return signal_number != 0 ? signal_number : SIGTERM;
+}
+
+void service_signal(struct service *service)
+{
+    char executable[PROCESS_EXECUTABLE_MAX];
+
+    if (service->facts.pid != 0 && !service->facts.leader_gone) {
+        process_executable(service->facts.pid, executable);
+        remember_signalled(service, service->facts.pid, stop_signal(service), false, executable);
+    }
+    signal_group(service, stop_signal(service));
+    /* Who has been stopped (SIGSTOP, a debugger) hears nothing before it goes on. */
+    signal_group(service, SIGCONT);
+}
+
+/* ---- what is left ---- */
+
+static bool is_leader_gone(const struct service *service)
+{
+    const struct service_facts *facts = &service->facts;
+
+    return !facts->spawning && (facts->pid == 0 || facts->leader_gone);
+}
+
+enum process_emptiness service_looks_empty(
+    struct service *service, const struct process_identity *identity)
+{
+    struct supervisor *supervisor = service->owner;
+    int64_t began_at = clock_monotonic_ns();
+    uint64_t strays = keeper_link_strays_of(supervisor->link, identity->mark);
+    enum process_emptiness answer;
+
+    if (began_at - supervisor->looks_since_ns > SERVICE_LOOKS_WINDOW_MS * INT64_C(1000000)) {
+        supervisor->looks_since_ns = began_at;
+        supervisor->looks_spent_ns = 0;
+    }
+    if (supervisor->looks_spent_ns > SERVICE_LOOKS_BUDGET_MS * INT64_C(1000000))
+        return PROCESS_SET_UNSURE;
+    answer = process_set_is_empty_fast(identity, supervisor->sessions);
+    supervisor->looks_spent_ns += clock_monotonic_ns() - began_at;
+    /* Who forks faster than we look is seen only by the orphans that it leaves. */
+    if (answer == PROCESS_SET_EMPTY &&
+        keeper_link_strays_of(supervisor->link, identity->mark) != strays)
+        return PROCESS_SET_UNSURE;
+    return answer;
+}
+
+static void ask(struct service *service)
+{
+    struct process_question question = {.identity = service->identity, .wish = PROCESS_LOOK};
+
+    if (service->facts.killing) {
+        question.wish = PROCESS_KILL;
+    } else if (!service->strays_told) {
+        /* What left the group has not heard of the stop: told, it need not wait for the end of the
+         * grace. */
+        question.wish = PROCESS_TELL_STRAYS;
+        question.signal_number = stop_signal(service);
+    }
+    sweep_ask(&service->sweep, &question);
+}
+
+void service_look(struct service *service)
+{
+    if (!is_leader_gone(service))
+        return;
+    if (service->identity.leader.pid == 0 ||
+        service_looks_empty(service, &service->identity) == PROCESS_SET_EMPTY)
+        service_observe(service, SERVICE_EVENT_EMPTIED, 0, NULL);
+    else
+        ask(service);
+}
+
+void service_sweep(struct service *service)
+{
+    if (service->identity.leader.pid == 0)
+        return;
+    /* Who looks also kills, and tells whom; only if it hangs, the group is killed unseen. */
+    if (service->sweep.phase == SWEEP_RUNNING &&
+        clock_monotonic_ms() - service->sweep.began_at >= SERVICE_SWEEP_PATIENCE_MS)
+        signal_group(service, SIGKILL);
+    ask(service);
+}
+
+void service_hurry_end(struct service *service)
+{
+    sweep_hurry(&service->sweep);
+}
+
+/* "2 processes are left, among them 17 (/bin/sleep)". */
+static void describe_left(struct service *service, const struct sweep_answer *answer)
+{
+    const struct process_found *first = answer->n_found > 0 ? &answer->found[0] : NULL;
+    char text[SERVICE_MESSAGE_SIZE] = "";
+
+    for (size_t i = 0; i < answer->n_found && first->system_error == 0; i++) {
+        if (answer->found[i].system_error != 0)
+            first = &answer->found[i];
+    }
+    if (first != NULL)
+        (void)snprintf(text, sizeof text,
+            "%zu of its processes %s left, among them %d (%.120s)%s%s", answer->n_members,
+            answer->n_members == 1 ? "is" : "are", (int)first->member.id.pid,
+            first->member.executable, first->system_error != 0 ? ", which cannot be killed: " : "",
+            first->system_error != 0 ? error_errno_name(first->system_error) : "");
+    else if (answer->n_members == 0)
+        (void)snprintf(text, sizeof text, "its processes go on starting others");
+    if (strcmp(text, service->problem) == 0)
+        return;
+    (void)snprintf(service->problem, sizeof service->problem, "%s", text);
+    supervisor_status_changed(service);
+}
+
+static void log_refused(const struct service *service, const struct sweep_answer *answer)
+{
+    for (size_t i = 0; i < answer->n_found; i++) {
+        const struct process_found *found = &answer->found[i];
+
+        if (found->system_error != 0)
+            log_warn("process cannot be signalled", "name=%s pid=%d executable=%s errno=%s",
+                service->name, (int)found->member.id.pid, found->member.executable,
+                error_errno_name(found->system_error));
+    }
+}
+
+static void on_swept(struct sweep *sweep, const struct sweep_answer *answer)
+{
+    struct service *service = sweep->data;
+
+    remember_found(service, answer);
+    if (answer->wish == PROCESS_TELL_STRAYS && answer->n_members > 0)
+        service->strays_told = true;
+    if (service->facts.state != SERVICE_STOPPING)
+        return;
+    if (answer->is_empty && is_leader_gone(service)) {
+        service_observe(service, SERVICE_EVENT_EMPTIED, 0, NULL);
+        return;
+    }
+    /* Those of them that fork in the group do so no more. */
+    if (answer->wish == PROCESS_KILL && answer->n_members > 0)
+        signal_group(service, SIGKILL);
+    if (service->facts.killing && !sweep->has_refused && answer->n_refused > 0)
+        log_refused(service, answer);
+    sweep->has_refused = answer->n_refused > 0;
+    describe_left(service, answer);
+    if (service->facts.killing || is_leader_gone(service))
+        ask(service);
+}
+
+void service_end_init(struct service *service)
+{
+    sweep_init(&service->sweep, service->owner->sweeper, on_swept, service);
+}
+
+void service_end_forget(struct service *service)
+{
+    sweep_cancel(&service->sweep);
+    service->strays_told = false;
+    service->problem[0] = '\0';
+}
+
+void service_kill(struct service *service)
+{
+    struct supervisor *supervisor = service->owner;
+    struct process_member members[64];
+    size_t count = 0;
+
+    if (service->identity.leader.pid == 0 || process_scan_run(supervisor->scan, NULL) < 0 ||
+        process_scan_select(
+            supervisor->scan, &service->identity, members, ARRAY_LENGTH(members), &count, NULL) < 0)
+        return;
+    for (size_t i = 0; i < count && i < ARRAY_LENGTH(members); i++)
+        (void)!process_signal(&members[i].id, SIGKILL, NULL);
+}
