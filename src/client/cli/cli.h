@@ -33,9 +33,10 @@ struct cli {
     bool config_is_named; /* --config or FLOCKS_CONFIG: the file must exist */
     bool json;
     bool quiet;
-    bool color;  /* on standard output */
-    bool live;   /* standard error is a terminal and progress is wanted */
-    FILE *notes; /* words for people; NULL: they want none (--quiet) */
+    bool color;       /* on standard output */
+    bool color_notes; /* on standard error */
+    bool live;        /* standard error is a terminal and progress is wanted */
+    FILE *notes;      /* words for people; NULL: they want none (--quiet) */
 };
 
 /* Whether a flag or switch is on; `otherwise` when it was not given. */

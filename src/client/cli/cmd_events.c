@@ -95,8 +95,8 @@ static enum outcome run_events(const struct cli *cli)
     show.watch.mask = &mask;
     show.watch.needs_reader = true;
     if (result == 0)
-        result = watch_begin_events(
-            &show.watch, after ? after : "", &hooks, &show, &show.stream, &error);
+        result = watch_begin_events(&show.watch, cli->options.operands, cli->options.n_operands,
+            after ? after : "", &hooks, &show, &show.stream, &error);
     if (result == 0)
         result = follow(&show, &error);
     flocks_stream_close(show.stream);

@@ -27,7 +27,9 @@ static enum outcome stop_all(const struct cli *cli)
         response.operation = ended.operation;
     if (result == 0 && cli->json)
         outcome = report_message(cli, &flocks_shutdown_response_info, &response.base, outcome);
-    else if (result == 0 && cli->notes)
+    if (result == 0 && ended.operation)
+        operation_print_signalled(cli, ended.operation);
+    if (result == 0 && !cli->json && cli->notes)
         fputs(ended.was_running ? "flocks: stopped\n" : "flocks: nothing runs\n", cli->notes);
     shutdown_outcome_free(&ended);
     return outcome;
@@ -53,8 +55,7 @@ static int begin(struct daemon *daemon, const ProtobufCMessage **out, struct err
         daemon, FLOCKS_SUPERVISOR_STOP_SERVICES, DAEMON_WORK_MS, &request.base, out, error);
 }
 
-static int stop_and_follow(
-    struct daemon *daemon, const flocks_get_operation_response **out, struct error *error)
+static int stop_and_follow(struct daemon *daemon, struct operation_end *out, struct error *error)
 {
     const ProtobufCMessage *message = NULL;
     int result = begin(daemon, &message, error);
@@ -74,8 +75,10 @@ static enum outcome tell_stopped(const struct cli *cli, flocks_operation *operat
     response.operation = operation;
     if (cli->json)
         return report_message(cli, &flocks_stop_services_response_info, &response.base, outcome);
-    if (operation)
+    if (operation) {
+        operation_print_signalled(cli, operation);
         operation_print_failures(cli, operation);
+    }
     if (cli->notes && outcome == OUTCOME_DONE)
         fputs(operation ? "flocks: stopped\n" : "flocks: nothing runs\n", cli->notes);
     return outcome;
@@ -85,12 +88,12 @@ static enum outcome stop_some(const struct cli *cli)
 {
     struct error error = ERROR_INIT;
     struct daemon daemon;
-    CLEANUP(operation_free) const flocks_get_operation_response *ended = NULL;
+    CLEANUP(operation_end_free) struct operation_end ended = {.operation = NULL};
     int result = daemon_open(&daemon, cli, DAEMON_WORK_MS, &error);
     if (result == 0)
         result = stop_and_follow(&daemon, &ended, &error);
-    enum outcome outcome = result < 0 ? daemon_report(&daemon, &error)
-                                      : tell_stopped(cli, ended ? ended->operation : NULL);
+    enum outcome outcome =
+        result < 0 ? daemon_report(&daemon, &error) : tell_stopped(cli, ended.operation);
     daemon_close(&daemon);
     return outcome;
 }

@@ -59,6 +59,7 @@ static void choose_output(struct cli *cli)
     cli->quiet = cli_flag(cli, OPTION_QUIET, false);
     cli->notes = cli->quiet ? NULL : stderr;
     cli->color = terminal_has_color(stdout, no_color);
+    cli->color_notes = terminal_has_color(stderr, no_color);
     cli->live = cli->notes && terminal_is_live(stderr);
 }
 

@@ -1,23 +1,20 @@
-/* Progress over unary calls: GetOperation{wait, seen_revision} answers at each change. */
+/* Where progress is shown, by streams; else, and from a daemon that has none, by unary calls:
+ * GetOperation{wait, seen_revision} answers at each change. */
 #include "client/cli/operation.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
+#include "flocks/v1/types.info.h"
+
 #include "client/cli/interrupt.h"
+#include "client/cli/operation_watch.h"
+#include "client/cli/progress.h"
 #include "client/cli/report.h"
 #include "client/cli/terminal.h"
 #include "common/base/clock.h"
-
-enum { LINE_MAX_BYTES = 256 };
-
-/* What was drawn last. */
-struct progress {
-    const struct cli *cli;
-    int64_t began_at;
-    char step[128];
-};
+#include "common/schema/message.h"
 
 void operation_new_request_id(char out[OPERATION_REQUEST_ID_SIZE])
 {
@@ -28,38 +25,33 @@ void operation_new_request_id(char out[OPERATION_REQUEST_ID_SIZE])
         (void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }
 
-static bool has_ended(const flocks_operation *operation)
+bool operation_has_ended(const flocks_operation *operation)
 {
     enum flocks_operation_state state = flocks_operation_state_from((int)operation->state);
     return state != FLOCKS_OPERATION_STATE_QUEUED && state != FLOCKS_OPERATION_STATE_RUNNING;
 }
 
-/* ---- progress ---- */
+/* ---- kept ---- */
 
-static void show_progress(struct progress *progress, const flocks_operation *operation)
+void operation_end_free(struct operation_end *end)
 {
-    const struct cli *cli = progress->cli;
-    char line[LINE_MAX_BYTES];
-    if (!cli->notes)
-        return;
-    (void)snprintf(line, sizeof(line), "%s (%u of %u)", operation->step, operation->steps_done,
-        operation->steps_total);
-    if (cli->live) {
-        size_t len = strlen(line);
-        (void)snprintf(line + len, sizeof(line) - len, "  %llds",
-            (long long)((clock_monotonic_ms() - progress->began_at) / 1000));
-        terminal_live_line(cli->notes, line);
-    } else if (operation->step[0] && strcmp(progress->step, operation->step) != 0) {
-        fprintf(cli->notes, "flocks: %s\n", line);
-    }
-    (void)snprintf(progress->step, sizeof(progress->step), "%s", operation->step);
+    arena_deinit(&end->arena);
+    end->operation = NULL;
 }
 
-static void end_progress(const struct progress *progress)
+int operation_keep(
+    struct operation_end *end, const flocks_operation *operation, struct error *error)
 {
-    if (progress->cli->notes && progress->cli->live)
-        terminal_live_line(progress->cli->notes, "");
+    operation_end_free(end);
+    arena_init(&end->arena, OPERATION_BYTES_MAX);
+    end->operation = (flocks_operation *)schema_message_copy(
+        &flocks_operation_info, &operation->base, &end->arena);
+    return end->operation
+               ? 0
+               : error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the operation");
 }
+
+/* ---- interrupted ---- */
 
 static void make_json_notice(const char *id, char out[INTERRUPT_NOTICE_MAX])
 {
@@ -87,6 +79,13 @@ static void announce_id(const struct cli *cli, const char *id)
 
 /* ---- following ---- */
 
+static void free_response(const flocks_get_operation_response **response)
+{
+    if (*response)
+        rpc_message_free(&(*response)->base);
+    *response = NULL;
+}
+
 /* The next news of the operation, or the present state when none comes for a while. */
 static int ask(struct daemon *daemon, const char *id, uint32_t seen_revision,
     const flocks_get_operation_response **out, struct error *error)
@@ -97,65 +96,62 @@ static int ask(struct daemon *daemon, const char *id, uint32_t seen_revision,
     request.seen_revision = seen_revision;
     const ProtobufCMessage *message = NULL;
     int result = daemon_call(daemon, FLOCKS_SUPERVISOR_GET_OPERATION,
-        daemon->cli->live ? OPERATION_REDRAW_MS : OPERATION_ASK_MS, &request.base, &message, error);
+        daemon->cli->live ? PROGRESS_REDRAW_MS : OPERATION_ASK_MS, &request.base, &message, error);
     *out = (const flocks_get_operation_response *)message;
     return result;
 }
 
-static int refuse_late(const char *id, struct error *error)
+int operation_refuse_late(const char *id, struct error *error)
 {
     int result =
         error_set(error, STATUS_DEADLINE_EXCEEDED, "the deadline passed; operation %s goes on", id);
-    error_set_hint(error, "`flocks status` shows how it goes; --timeout waits longer");
+    error_set_hint(error, "`flocks wait %s` waits on; --timeout waits longer", id);
     return result;
 }
 
-static int follow(struct daemon *daemon, const char *id, struct progress *progress,
-    const flocks_get_operation_response **out, struct error *error)
+static int ask_until_it_ends(struct daemon *daemon, const char *id, struct progress *progress,
+    struct operation_end *out, struct error *error)
 {
     uint32_t revision = 0;
     for (;;) {
-        CLEANUP(operation_free) const flocks_get_operation_response *news = NULL;
+        CLEANUP(free_response) const flocks_get_operation_response *news = NULL;
         int result = ask(daemon, id, revision, &news, error);
         bool is_late = clock_monotonic_ms() >= daemon->deadline_at;
         if (result == -STATUS_DEADLINE_EXCEEDED && !is_late)
             continue;
         if (result == -STATUS_DEADLINE_EXCEEDED)
-            return refuse_late(id, error);
+            return operation_refuse_late(id, error);
         if (result != 0)
             return result;
         if (!news->operation)
             return error_set(error, STATUS_INTERNAL, "the daemon answered without an operation");
-        if (has_ended(news->operation)) {
-            *out = news;
-            news = NULL;
-            return 0;
-        }
+        if (operation_has_ended(news->operation))
+            return operation_keep(out, news->operation, error);
         if (is_late)
-            return refuse_late(id, error);
+            return operation_refuse_late(id, error);
         revision = news->revision;
-        show_progress(progress, news->operation);
+        progress_show(progress, news->operation, NULL);
     }
 }
 
-int operation_follow(struct daemon *daemon, const char *id,
-    const flocks_get_operation_response **out, struct error *error)
+int operation_follow(
+    struct daemon *daemon, const char *id, struct operation_end *out, struct error *error)
 {
-    struct progress progress = {.cli = daemon->cli, .began_at = clock_monotonic_ms()};
+    struct progress progress;
+    int result = -STATUS_UNIMPLEMENTED;
+    progress_begin(&progress, daemon->cli);
     announce_id(daemon->cli, id);
     (void)snprintf(daemon->operation_id, sizeof(daemon->operation_id), "%s", id);
-    int result = follow(daemon, id, &progress, out, error);
-    end_progress(&progress);
+    if (progress_shows_services(&progress))
+        result = operation_watch(daemon, id, &progress, out, error);
+    if (result == -STATUS_UNIMPLEMENTED)
+        result = ask_until_it_ends(daemon, id, &progress, out, error);
+    progress_end(&progress);
     interrupt_exit_with("\nflocks: interrupted\n", "");
     return result;
 }
 
-void operation_free(const flocks_get_operation_response **response)
-{
-    if (*response)
-        rpc_message_free(&(*response)->base);
-    *response = NULL;
-}
+/* ---- the end told ---- */
 
 static bool is_a_start(const flocks_operation *operation)
 {
@@ -183,4 +179,18 @@ void operation_print_failures(const struct cli *cli, const flocks_operation *ope
     }
     if (first && is_a_start(operation))
         fprintf(stderr, "  hint: `flocks logs %s` shows what it said\n", first);
+}
+
+void operation_print_signalled(const struct cli *cli, const flocks_operation *operation)
+{
+    for (size_t i = 0; cli->notes && !cli->json && i < operation->n_outcomes; i++) {
+        const flocks_service_outcome *outcome = operation->outcomes[i];
+        for (size_t j = 0; j < outcome->n_signalled; j++) {
+            const flocks_signalled_process *process = outcome->signalled[j];
+            fprintf(cli->notes, "flocks: %s: %s to pid %d (", outcome->service, process->signal,
+                process->pid);
+            terminal_print_escaped(cli->notes, process->executable);
+            fprintf(cli->notes, ")%s\n", process->stray ? ", which had left the service" : "");
+        }
+    }
 }

@@ -107,7 +107,7 @@ enum outcome run_services(struct daemon *daemon, enum flocks_supervisor_method m
     struct error error = ERROR_INIT;
     const ProtobufCMessage *message = NULL;
     const flocks_operation *begun = NULL;
-    CLEANUP(operation_free) const flocks_get_operation_response *ended = NULL;
+    CLEANUP(operation_end_free) struct operation_end ended = {.operation = NULL};
     int result = begin(daemon, method, &message, &begun, &error);
     if (result == DAEMON_NOT_RUNNING && method == FLOCKS_SUPERVISOR_RESTART_SERVICES)
         return report_not_running(daemon->cli);
@@ -117,5 +117,5 @@ enum outcome run_services(struct daemon *daemon, enum flocks_supervisor_method m
         rpc_message_free(message);
     if (result == DAEMON_NOT_RUNNING)
         error_set(&error, STATUS_CANCELLED, "the daemon was stopped meanwhile");
-    return result == 0 ? show_end(daemon, method, ended->operation) : daemon_report(daemon, &error);
+    return result == 0 ? show_end(daemon, method, ended.operation) : daemon_report(daemon, &error);
 }

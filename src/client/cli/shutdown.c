@@ -12,7 +12,7 @@
 
 void shutdown_outcome_free(struct shutdown_outcome *outcome)
 {
-    operation_free(&outcome->followed);
+    operation_end_free(&outcome->followed);
     if (outcome->answer)
         rpc_message_free(outcome->answer);
     *outcome = (struct shutdown_outcome){.was_running = outcome->was_running};
@@ -44,7 +44,7 @@ static int ask_and_follow(struct daemon *daemon, struct shutdown_outcome *out, s
         return 0;
     result = operation_follow(daemon, response->operation->id, &out->followed, error);
     if (result == 0)
-        out->operation = out->followed->operation;
+        out->operation = out->followed.operation;
     /* It may leave before the last answer, or forget the operation with everything else. */
     return result == -STATUS_UNAVAILABLE || result == -STATUS_NOT_FOUND ? 0 : result;
 }

@@ -8,6 +8,7 @@
 #include "flocks/v1/supervisor.names.h"
 
 #include "client/cli/cli.h"
+#include "client/cli/operation.h"
 #include "common/base/error.h"
 
 enum {
@@ -25,7 +26,7 @@ struct shutdown_outcome {
     /* The ended operation; NULL when there was none, or the daemon left before it could be asked.
      * Lives in one of the messages below, which shutdown_outcome_free frees. */
     flocks_operation *operation;
-    const flocks_get_operation_response *followed;
+    struct operation_end followed;
     const ProtobufCMessage *answer;
 };
 void shutdown_outcome_free(struct shutdown_outcome *outcome);

@@ -147,7 +147,8 @@ static int run(struct show *show, struct error *error)
     static const struct flocks_client_watch_events_hooks hooks = {
         .message = take_item, .ended = take_end};
     struct flocks_stream *stream = NULL;
-    int result = watch_begin_events(&show->watch, "", &hooks, show, &stream, error);
+    int result = watch_begin_events(&show->watch, show->cli->options.operands,
+        show->cli->options.n_operands, "", &hooks, show, &stream, error);
     if (result < 0)
         return result;
     if (show->is_screen)

@@ -4,12 +4,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "client/cli/safe_text.h"
-
-enum { WIDTH_DEFAULT = 80 };
 
 static bool is_capable_terminal(FILE *stream)
 {
@@ -45,16 +42,6 @@ const char *terminal_reset(bool enabled)
 bool terminal_is_live(FILE *stream)
 {
     return is_capable_terminal(stream);
-}
-
-void terminal_live_line(FILE *stream, const char *text)
-{
-    struct winsize size = {0};
-    int width = WIDTH_DEFAULT;
-    if (ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
-        width = size.ws_col - 1;
-    fprintf(stream, "\r\033[K%.*s", width, text);
-    fflush(stream);
 }
 
 static void print_safe(FILE *stream, const char *text, bool keeps_tabs)

@@ -24,8 +24,6 @@ const char *terminal_reset(bool enabled);
 
 /* True when a line on `stream` can be written over. */
 bool terminal_is_live(FILE *stream);
-/* Replaces the live line, cut to the terminal's width; "" removes it. */
-void terminal_live_line(FILE *stream, const char *text);
 
 /* Writes peer- or file-supplied text made safe (safe_text.h), so that it cannot drive the
  * terminal. */

@@ -76,21 +76,20 @@ int watch_end_of(const struct flocks_error *failure, struct error *error)
     return failure->is_not_running ? DAEMON_NOT_RUNNING : daemon_take_failure(failure, error);
 }
 
-int watch_begin_events(struct watch *watch, const char *after,
-    const struct flocks_client_watch_events_hooks *hooks, void *data, struct flocks_stream **out,
-    struct error *error)
+int watch_begin_events(struct watch *watch, const char *const *names, size_t n_names,
+    const char *after, const struct flocks_client_watch_events_hooks *hooks, void *data,
+    struct flocks_stream **out, struct error *error)
 {
-    const struct options *options = &watch->cli->options;
     /* protobuf-c's lists are not const although nobody changes them. */
     const union {
         const char *const *constant;
         const char **list;
-    } names = {.constant = options->operands};
+    } services = {.constant = names};
     struct flocks_error *failure = NULL;
     flocks_watch_events_request request = FLOCKS_WATCH_EVENTS_REQUEST_INIT;
     request.after = after;
-    request.services = names.list;
-    request.n_services = options->n_operands;
+    request.services = services.list;
+    request.n_services = n_names;
     const struct rpc_options call = {.timeout_ms = cli_timeout_ms(watch->cli, 0)};
     *out = flocks_client_watch_events_watch(watch->client, &call, &request, hooks, data, &failure);
     if (*out)

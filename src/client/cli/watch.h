@@ -37,11 +37,11 @@ enum watch_wake {
  * none. */
 enum watch_wake watch_wait(struct watch *watch, int64_t due_at);
 
-/* Begins WatchEvents for the names of the command line, behind `after` ("": with a snapshot), until
+/* Begins WatchEvents of these services (none: all), behind `after` ("": with a snapshot), until
  * --timeout if it was given. The stream is the caller's to close. */
-NODISCARD int watch_begin_events(struct watch *watch, const char *after,
-    const struct flocks_client_watch_events_hooks *hooks, void *data, struct flocks_stream **out,
-    struct error *error);
+NODISCARD int watch_begin_events(struct watch *watch, const char *const *names, size_t n_names,
+    const char *after, const struct flocks_client_watch_events_hooks *hooks, void *data,
+    struct flocks_stream **out, struct error *error);
 /* What a stream's end means: 0 for OK, DAEMON_NOT_RUNNING, or negative with `error` set. */
 NODISCARD int watch_end_of(const struct flocks_error *failure, struct error *error);
 
