@@ -169,6 +169,7 @@ static const char *const reasons[] = {
     [FLOCKS_STATE_REASON_PREPARE_FAILED] = "its prepare step failed",
     [FLOCKS_STATE_REASON_WATCHDOG] = "it stopped reporting to its watchdog",
     [FLOCKS_STATE_REASON_CONFIG_CHANGED] = "its configuration was changed",
+    [FLOCKS_STATE_REASON_STOPPING] = "it says itself that it is stopping",
 };
 
 static const char *const roles[] = {

@@ -167,6 +167,18 @@ static void check_version(const struct check *check)
         check_http(check, "version.http", version->http);
 }
 
+static void check_notify(const struct check *check)
+{
+    const int64_t shortest_ns = NANOS_PER_SECOND / 10;
+    int64_t watchdog_ns = duration_ns(check->service->watchdog);
+    if (watchdog_ns > 0 && !check->service->notify)
+        hint(check, refuse(check, "watchdog", "needs notify"),
+            "add notify: true if the service sends WATCHDOG=1, or leave watchdog out");
+    else if (watchdog_ns > 0 && watchdog_ns < shortest_ns)
+        hint(check, refuse(check, "watchdog", "is shorter than 100ms"),
+            "a busy service is late by more; write 30s");
+}
+
 static void check_logs(const struct check *check)
 {
     if (check->service->logs != NULL && check->service->logs->compress)
@@ -191,6 +203,7 @@ static void check_one(const struct check *check)
         check_command(
             check, "prepare.command", service->prepare->n_command, service->prepare->command);
     check_restart(check);
+    check_notify(check);
     check_logs(check);
     check_version(check);
 }

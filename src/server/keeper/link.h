@@ -185,6 +185,10 @@ struct keeper_limit {
     uint64_t hard;
 };
 
+/* In an environment: the child's own pid is written over the digits (sd_watchdog_enabled(3) wants
+ * one there, and nobody else knows it before the program runs). */
+#define KEEPER_WATCHDOG_PID_TEXT "WATCHDOG_PID=0000000000"
+
 /* Everything borrowed for the call. The child is a session and a process group of its own, with
  * standard input from /dev/null, all signals at their defaults and none blocked, no other
  * descriptor than those named here, and the descriptor limit that the keeper was started with

@@ -63,6 +63,14 @@ struct texts {
     char **environment;
 };
 
+static void write_own_pid(char *text)
+{
+    const size_t name_len = sizeof "WATCHDOG_PID=" - 1;
+    if (strcmp(text, KEEPER_WATCHDOG_PID_TEXT) == 0)
+        (void)snprintf(
+            text + name_len, sizeof KEEPER_WATCHDOG_PID_TEXT - name_len, "%d", (int)getpid());
+}
+
 /* Two arrays of pointers into the mapped texts; memory by mmap, since there is no heap. */
 static int map_texts(const struct spawn_plan *plan, struct texts *out)
 {
@@ -75,8 +83,10 @@ static int map_texts(const struct spawn_plan *plan, struct texts *out)
         return -1;
     char *at = texts;
     for (size_t i = 0; i < plan->n_arguments + plan->n_environment; i++) {
+        size_t len = strlen(at);
         pointers[i < plan->n_arguments ? i : i + 1] = at;
-        at += strlen(at) + 1;
+        write_own_pid(at);
+        at += len + 1;
     }
     out->arguments = pointers;
     out->environment = pointers + plan->n_arguments + 1;

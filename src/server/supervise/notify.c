@@ -172,7 +172,8 @@ static void apply_watchdog(
 
     if (changes)
         notified->watchdog_ms = message->watchdog_ms;
-    if (message->watchdog_trigger)
+    notified->is_triggered = notified->is_triggered || message->watchdog_trigger;
+    if (notified->is_triggered)
         notified->watchdog_at = now;
     else if (notified->watchdog_ms == 0)
         notified->watchdog_at = CLOCK_NEVER;

@@ -51,12 +51,14 @@ NODISCARD int notify_parse(const char *text, size_t len, struct notify_message *
 struct notified {
     bool ready;
     bool stopping;
+    bool main_pid_told; /* its MAINPID= was refused in the log */
     char status[NOTIFY_STATUS_SIZE];
     int error_number;
     /* It must send WATCHDOG=1 this often; 0: it need not. */
     int64_t watchdog_ms;
     /* ... or this is when it is late; CLOCK_NEVER: not watched (yet). */
     int64_t watchdog_at;
+    bool is_triggered; /* it said WATCHDOG=trigger */
     /* It said STOPPING=1 and must have ended by then; CLOCK_NEVER: it did not say so. */
     int64_t stopping_by;
     int64_t stopping_since;

@@ -67,9 +67,17 @@ static void finish(struct probe *probe)
     probe->done(probe->context, &probe->result);
 }
 
+/* What this machine or process has run out of. */
+static bool is_own_shortage(int uv_error)
+{
+    return uv_error == UV_EMFILE || uv_error == UV_ENFILE || uv_error == UV_ENOMEM ||
+           uv_error == UV_ENOBUFS || uv_error == UV_EADDRNOTAVAIL || uv_error == UV_EAGAIN;
+}
+
 static void finish_failed(struct probe *probe, const char *what, int uv_error)
 {
     probe->result.passed = false;
+    probe->result.is_void = is_own_shortage(uv_error);
     (void)snprintf(
         probe->result.message, sizeof probe->result.message, "%s: %s", what, uv_strerror(uv_error));
     finish(probe);
@@ -84,6 +92,8 @@ static void finish_judged(struct probe *probe)
 static void on_timeout(uv_timer_t *timer)
 {
     struct probe *probe = timer->data;
+    int64_t late_ms = clock_monotonic_ms() - probe->started_at - probe->timeout_ms;
+    probe->result.is_void = late_ms > PROBE_LATE_MS;
     (void)snprintf(probe->result.message, sizeof probe->result.message, "%s within %lld ms",
         probe->is_connected ? "no whole answer" : "no connection", (long long)probe->timeout_ms);
     finish(probe);
@@ -163,6 +173,7 @@ static void begin(struct probe *probe, const union endpoint_address *address)
         (void)uv_timer_start(&probe->timer, on_timeout, (uint64_t)probe->timeout_ms, 0);
         return;
     }
+    probe->result.is_void = is_own_shortage(result);
     (void)snprintf(
         probe->result.message, sizeof probe->result.message, "connect: %s", uv_strerror(result));
     (void)uv_timer_start(&probe->timer, on_refused, 0, 0);

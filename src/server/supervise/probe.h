@@ -21,7 +21,10 @@ enum {
     PROBE_HEADER_MAX = 32 * 1024,
     /* The request we send: path and configured headers. */
     PROBE_REQUEST_MAX = 64 * 1024,
-    PROBE_MESSAGE_MAX = 256
+    PROBE_MESSAGE_MAX = 256,
+    /* A timeout that is noticed later than this says nothing: we were stopped, or had no
+       processor, and have not seen what came meanwhile. */
+    PROBE_LATE_MS = 500
 };
 
 struct probe_pair {
@@ -55,6 +58,9 @@ struct probe_request {
 
 struct probe_result {
     bool passed;
+    /* It says nothing about the service: descriptors, memory, ports or time were short on our side.
+     */
+    bool is_void;
     /* HTTP status, 0 if none came. */
     unsigned status;
     int64_t duration_ms;

@@ -41,6 +41,7 @@ void probe_history_add(struct probe_history *history, enum probe_role role, int6
     assert(role < PROBE_ROLE_COUNT);
     if (!make_room(history, role))
         return;
+    history->n_added++;
     memcpy(record.message, message, utf8_cut(message, strlen(message), sizeof record.message - 1));
     n = history->roles[role].n;
     if (n == PROBE_HISTORY_MAX)

@@ -27,6 +27,7 @@ struct probe_record {
 
 /* Zero is empty. A role's memory is made at its first result and grows with them. */
 struct probe_history {
+    uint32_t n_added; /* ever: tells whether it has changed */
     struct {
         struct probe_record *records; /* newest first */
         uint8_t n;

@@ -381,9 +381,7 @@ static void learn_spawned(struct service *service, const struct keeper_child *ch
 
 void service_identify(struct service *service)
 {
-    for (size_t i = 0; i < KEEPER_INVOCATION_BYTES; i++)
-        (void)snprintf(
-            service->identity.invocation + 2 * i, 3, "%02x", (unsigned)service->invocation[i]);
+    service_note_invocation(&service->identity, service->invocation);
     if (service->facts.pid != 0)
         note_leader(service);
 }

@@ -25,6 +25,7 @@
 #include "server/supervise/process_set.h"
 #include "server/supervise/service_machine.h"
 #include "server/supervise/service_spec.h"
+#include "server/supervise/spawn_plan.h"
 #include "server/supervise/sweeper.h"
 
 enum {
@@ -52,7 +53,9 @@ enum {
     SERVICE_LOOKS_BUDGET_MS = 10,
     SERVICE_LOOKS_WINDOW_MS = 100,
     /* A pass that takes longer may hang: the group is killed through the keeper meanwhile. */
-    SERVICE_SWEEP_PATIENCE_MS = 500
+    SERVICE_SWEEP_PATIENCE_MS = 500,
+    /* An exec check that cannot be ended for so long counts as a failed one, each period. */
+    SERVICE_TASK_STUCK_MS = 5000
 };
 
 /* No slot for exec probes. */
@@ -70,24 +73,50 @@ struct service_exit {
     int error; /* errno of a failed start; then the rest of the outcome means nothing */
 };
 
+/* What has to be true before it is ready, in this order. */
 enum watch_phase {
     WATCH_OFF,
-    WATCH_SETTLE,  /* nothing to be seen: until it has lived for a moment */
-    WATCH_PORTS,   /* until every port is its own */
-    WATCH_STARTUP, /* until the startup probe passes */
-    WATCH_READY,   /* until the ready probe passes */
-    WATCH_SERVING  /* alive probe, else the ready one; and the ports */
+    WATCH_SETTLE,   /* nothing to be seen: until it has lived for a moment */
+    WATCH_PORTS,    /* until every port is its own */
+    WATCH_STARTUP,  /* until the startup probe has passed, once */
+    WATCH_NOTIFIED, /* until it says READY=1 */
+    WATCH_READY,    /* until the ready probe passes */
+    WATCH_SERVING   /* alive probe, else the ready one; the ports; its watchdog */
 };
 
 /* What is being observed of the present run (service_watch.c). */
 struct service_watch {
     enum watch_phase phase;
-    int64_t settle_at;         /* WATCH_SETTLE: its end */
-    const flocks_probe *probe; /* of the phase; NULL: none */
+    int64_t settle_at;    /* WATCH_SETTLE: its end */
+    bool has_probe;       /* a probe of the phase runs; the next three are its own */
+    enum probe_role role; /* ... by its place in the configuration */
     struct probe_schedule schedule;
-    struct probe *running;
-    bool task_running;   /* an exec probe whose result is awaited */
-    int64_t task_due_at; /* its timeout */
+    struct probe *running; /* HTTP or TCP check; exec: service_task */
+    bool is_started;       /* the startup probe has passed */
+    bool is_restored;      /* as a flocksd before left it: goes on there when it begins */
+    bool void_told;        /* since the last check that said something */
+    int64_t hear_again_at; /* a promise is overdue, but much is still to be heard */
+};
+
+enum task_state {
+    TASK_NONE,
+    TASK_SPAWNING, /* asked for */
+    TASK_RUNNING,  /* its result is awaited */
+    TASK_ENDING    /* killed, or its leader has ended: until nothing of it is left */
+};
+
+/* An exec check: a set of processes of its own (service_task.c). */
+struct service_task {
+    enum task_state state;
+    uint32_t run;     /* what the keeper calls it */
+    bool is_spawning; /* its exec has not been answered yet */
+    bool leader_gone;
+    struct process_identity identity;
+    int64_t started_at;
+    int64_t due_at;     /* its timeout */
+    struct sweep sweep; /* ENDING: of what is left */
+    int64_t ending_since;
+    bool has_killed; /* something of it was found */
 };
 
 /* Whose sockets answer on its ports, the worst of them, as last looked at (service_ports.c). */
@@ -96,8 +125,8 @@ struct service_listening {
     uint16_t port;                 /* the one that `state` is about */
     struct listener_holder holder; /* FOREIGN, also before a start; else zeroed */
     int64_t due_at;                /* when they are looked at again */
-    int64_t lost_at; /* since when a port is not its own, or, while it starts, is another's;
-                        CLOCK_NEVER: all are well */
+    int64_t lost_at;      /* since when a port is not its own, or, while it starts, is another's;
+                             CLOCK_NEVER: all are well */
     int64_t alarms_since; /* the kernel's messages since then ... */
     unsigned n_alarms;    /* ... of which so many were acted on */
 };
@@ -138,8 +167,8 @@ struct service {
     char problem[SERVICE_MESSAGE_SIZE]; /* why it is not ready yet; "" : nothing known */
     uint32_t task_slot;                 /* of its exec probes; SERVICE_NO_SLOT: has none */
     uint32_t last_task;
-    bool task_alive;                       /* its slot is taken */
-    struct process_identity task_identity; /* of its last exec probe */
+    bool task_alive; /* its slot is taken: task.state is not TASK_NONE */
+    struct service_task task;
 
     uv_timer_t timer;
     unsigned depth;                /* of service_feed */
@@ -191,6 +220,18 @@ void service_arm(struct service *service);
 void service_spawn(struct service *service);
 void service_launch(struct service *service);
 void service_note_exit(struct service *service, const struct service_exit *exit);
+/* The text that processes carry in their environment. */
+void service_note_invocation(struct process_identity *identity, const uint8_t *invocation);
+/* A new set's identity but for its leader: what its processes carry. */
+NODISCARD int service_choose_identity(
+    struct process_identity *identity, uint8_t *invocation, struct error *error);
+/* What every program of the service is started with; slot, run and command are left to the caller.
+ */
+struct spawn_plan_request service_plan(
+    const struct service *service, const struct process_identity *identity);
+/* Asks the keeper; the answer comes to the run or to the task. */
+NODISCARD int service_send_spawn(struct service *service, const struct spawn_plan_request *request,
+    bool is_task, struct error *error);
 
 /* service_end.c */
 void service_end_init(struct service *service);
@@ -222,10 +263,33 @@ void service_watch_go_on(struct service *service, int64_t now);
 /* Does what is due; may feed events. */
 void service_watch_turn(struct service *service, int64_t now);
 int64_t service_watch_due_at(const struct service *service);
-/* Ports and probe are well: RECOVERED, if it was DEGRADED. */
+/* RECOVERED, if it was DEGRADED and ports, probe and what it says are well. */
 void service_watch_recover(struct service *service);
-/* The exec probe in its task slot ended. */
-void service_task_exited(struct service *service, const struct keeper_exit *exit);
+/* One check has ended; may feed events. */
+void service_watch_result(struct service *service, const struct probe_result *result, int64_t now);
+/* The next thing that has to be true before it is ready; READY if there is none. */
+void service_watch_proceed(struct service *service, int64_t now);
+/* Neither probes nor looks at ports any more: it says that it is stopping. */
+void service_watch_be_silent(struct service *service);
+/* Why it is not ready yet. */
+void service_note_problem(struct service *service, const char *message);
+/* The configured probe of a role; NULL: none. */
+const flocks_probe *service_probe(const struct service *service, enum probe_role role);
+
+/* service_notified.c */
+/* One of its processes has said something by sd_notify; may feed events. */
+void service_watch_notified(
+    struct service *service, const struct notify_message *message, int64_t now);
+/* UNRESPONSIVE if a promise is overdue, and what has been said meanwhile is heard. */
+void service_promises_judge(struct service *service, int64_t now);
+int64_t service_promises_due_at(const struct service *service);
+
+/* service_check.c */
+/* Starts one check of the watch's probe; the result comes to service_watch_result, perhaps at once.
+ */
+void service_check_start(struct service *service, const flocks_probe *probe, int64_t now);
+/* No result comes any more. */
+void service_check_cancel(struct service *service);
 
 /* service_ports.c */
 /* Does nobody hold a port of it? Else why not, in words. */
@@ -245,11 +309,23 @@ void service_ports_alarm(struct service *service, int64_t now);
 void service_ports_named(struct service *service, int64_t now);
 void service_ports_end(struct service *service);
 
-/* Runs one check by exec; the result comes to service_watch_result. */
-void service_task_start(struct service *service, const flocks_exec_check *check, int64_t now);
-void service_task_kill(struct service *service);
-/* The probe has ended: with what it left behind, wherever that went. */
-void service_task_bury(struct service *service);
-void service_watch_result(struct service *service, bool passed, const char *message, int64_t now);
+/* service_task.c */
+void service_task_init(struct service *service);
+/* Runs one check by exec, which is legal in TASK_NONE only; the result comes to
+ * service_watch_result. */
+void service_task_start(
+    struct service *service, const flocks_exec_check *check, int64_t timeout_ms, int64_t now);
+/* Kills it with everything it started; no result comes any more. */
+void service_task_end(struct service *service);
+/* The keeper's news of its slot. */
+void service_task_answered(struct service *service, uint32_t run, int result,
+    const struct keeper_spawned *spawned, const struct error *error);
+void service_task_exited(struct service *service, const struct keeper_exit *exit);
+/* After a take-over: a check of a flocksd before, as the keeper has it; it is ended. NULL: its
+ * leader is gone, what the state knows of it is ended. */
+void service_task_adopt(struct service *service, const struct keeper_child *child);
+/* Does what is due: its timeout. */
+void service_task_turn(struct service *service, int64_t now);
+int64_t service_task_due_at(const struct service *service);
 
 #endif

@@ -45,6 +45,7 @@ int service_init(struct service *service, struct supervisor *owner, uint32_t slo
     service->listening.lost_at = CLOCK_NEVER;
     list_init(&service->launch);
     service_end_init(service);
+    service_task_init(service);
     take_spec(service, spec);
     return service->name != NULL ? 0 : error_set_errno(error, ENOMEM, "make service %s", name);
 }
@@ -53,6 +54,7 @@ void service_deinit(struct service *service)
 {
     service_watch_end(service);
     service_end_forget(service);
+    sweep_cancel(&service->task.sweep);
     signalled_clear(&service->signalled);
     probe_history_clear(&service->history);
     packed_clear(&service->packed);

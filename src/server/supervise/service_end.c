@@ -72,11 +72,13 @@ void service_signal(struct service *service)
 
 /* ---- what is left ---- */
 
-static bool is_leader_gone(const struct service *service)
+/* Its leader is gone; and who has stopped it is not told so before its exec check is gone, too. */
+static bool may_be_over(const struct service *service)
 {
     const struct service_facts *facts = &service->facts;
+    bool waits_for_check = facts->next == SERVICE_NEXT_STAY && service->task.state != TASK_NONE;
 
-    return !facts->spawning && (facts->pid == 0 || facts->leader_gone);
+    return !facts->spawning && (facts->pid == 0 || facts->leader_gone) && !waits_for_check;
 }
 
 enum process_emptiness service_looks_empty(
@@ -119,7 +121,7 @@ static void ask(struct service *service)
 
 void service_look(struct service *service)
 {
-    if (!is_leader_gone(service))
+    if (!may_be_over(service))
         return;
     if (service->identity.leader.pid == 0 ||
         service_looks_empty(service, &service->identity) == PROCESS_SET_EMPTY)
@@ -189,7 +191,7 @@ static void on_swept(struct sweep *sweep, const struct sweep_answer *answer)
         service->strays_told = true;
     if (service->facts.state != SERVICE_STOPPING)
         return;
-    if (answer->is_empty && is_leader_gone(service)) {
+    if (answer->is_empty && may_be_over(service)) {
         service_observe(service, SERVICE_EVENT_EMPTIED, 0, NULL);
         return;
     }
@@ -200,7 +202,7 @@ static void on_swept(struct sweep *sweep, const struct sweep_answer *answer)
         log_refused(service, answer);
     sweep->has_refused = answer->n_refused > 0;
     describe_left(service, answer);
-    if (service->facts.killing || is_leader_gone(service))
+    if (service->facts.killing || may_be_over(service))
         ask(service);
 }
 

@@ -7,6 +7,7 @@
 #include "flocks/v1/types.names.h"
 
 #include "common/base/attributes.h"
+#include "server/supervise/notify.h"
 
 /* What a rule works on; `step->facts` begins as a copy of the old facts. */
 struct machine {
@@ -404,6 +405,19 @@ static void rule_escalate(struct machine *m)
     act(m, SERVICE_ACTION_LOOK);
 }
 
+static void rule_prolong(struct machine *m)
+{
+    struct service_facts *facts = m->facts;
+    int64_t extend_ms = m->input->extend_ms;
+
+    if (facts->state == SERVICE_STARTING) {
+        facts->due_at = notify_extended(facts->due_at, facts->since_at, extend_ms, m->input->now);
+    } else if (!facts->killing && !facts->leader_gone) {
+        facts->kill_at = notify_extended(facts->kill_at, facts->since_at, extend_ms, m->input->now);
+        facts->due_at = facts->kill_at;
+    }
+}
+
 static void follow(struct machine *m)
 {
     switch (m->facts->next) {
@@ -459,6 +473,7 @@ static void (*const rules[SERVICE_RULE_COUNT])(struct machine *m) = {
     [SERVICE_RULE_OBITUARY] = rule_obituary,
     [SERVICE_RULE_BURY] = rule_bury,
     [SERVICE_RULE_ESCALATE] = rule_escalate,
+    [SERVICE_RULE_PROLONG] = rule_prolong,
     [SERVICE_RULE_FOLLOW] = rule_follow,
 };
 

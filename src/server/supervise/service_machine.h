@@ -120,7 +120,8 @@ struct service_input {
     bool skip_prepare;   /* START, RESTART */
     int32_t pid;         /* SPAWNED */
     uint64_t start_ticks;
-    uint32_t random; /* any number: jitter */
+    int64_t extend_ms; /* EXTENDED: from now on */
+    uint32_t random;   /* any number: jitter */
 };
 
 enum service_action {

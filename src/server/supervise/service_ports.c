@@ -322,7 +322,7 @@ bool service_ports_poll(struct service *service, int64_t now, char *out_message,
 
 static bool has_frequent_probe(const struct service *service)
 {
-    return service->watch.probe != NULL &&
+    return service->watch.has_probe &&
            service->watch.schedule.policy.period_ms <= SERVICE_PORT_SLOW_MS;
 }
 
@@ -381,7 +381,8 @@ void service_ports_check(struct service *service, int64_t now)
 {
     char message[SERVICE_MESSAGE_SIZE] = "";
 
-    if (service->n_ports == 0)
+    /* One that says it is stopping may close them. */
+    if (service->n_ports == 0 || service->notified.stopping)
         return;
     switch (look(service, message, sizeof message)) {
     case LOOK_POSTPONED:

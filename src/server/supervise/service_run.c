@@ -12,13 +12,6 @@
 #include "server/supervise/spawn_plan.h"
 #include "server/supervise/supervisor_private.h"
 
-static void ignore_done(void *data, int result, const struct error *error)
-{
-    (void)data;
-    (void)result;
-    (void)error;
-}
-
 void service_note_exit(struct service *service, const struct service_exit *exit)
 {
     memmove(service->exits + 1, service->exits, (SERVICE_EXITS_MAX - 1) * sizeof service->exits[0]);
@@ -69,21 +62,6 @@ static void answer_run(struct service *service, int result, const struct keeper_
     }
 }
 
-static void answer_task(struct service *service, int result, const struct keeper_spawned *spawned)
-{
-    if (result == 0 && spawned->failed_step == KEEPER_STEP_NONE) {
-        /* Its exit is the result. */
-        service->task_identity.leader =
-            (struct process_id){.pid = spawned->pid, .start_ticks = spawned->start_ticks};
-        return;
-    }
-    service->task_alive = false;
-    supervisor_release_task_slot(service);
-    if (service->watch.task_running)
-        service_watch_result(
-            service, false, "the probe's program cannot be executed", clock_monotonic_ms());
-}
-
 static void on_spawned(
     void *data, int result, const struct keeper_spawned *spawned, const struct error *error)
 {
@@ -96,14 +74,19 @@ static void on_spawned(
     free(call);
     if (service == NULL || result == -STATUS_UNAVAILABLE)
         return;
-    if (is_task && run == service->last_task)
-        answer_task(service, result, spawned);
+    if (is_task)
+        service_task_answered(service, run, result, spawned, error);
     else if (!is_task && run == service->facts.run && service->facts.spawning)
         answer_run(service, result, spawned, error);
 }
 
-/* Identity of the run: what its processes carry, and what they can be told by afterwards. */
-static int choose_identity(
+void service_note_invocation(struct process_identity *identity, const uint8_t *invocation)
+{
+    for (size_t i = 0; i < KEEPER_INVOCATION_BYTES; i++)
+        (void)snprintf(identity->invocation + 2 * i, 3, "%02x", (unsigned)invocation[i]);
+}
+
+int service_choose_identity(
     struct process_identity *identity, uint8_t *invocation, struct error *error)
 {
     struct rlimit mark;
@@ -112,8 +95,7 @@ static int choose_identity(
     if (getrandom(invocation, KEEPER_INVOCATION_BYTES, 0) != KEEPER_INVOCATION_BYTES)
         return error_set_errno(error, errno, "choose an invocation id");
     *identity = (struct process_identity){.mark = 0};
-    for (size_t i = 0; i < KEEPER_INVOCATION_BYTES; i++)
-        (void)snprintf(identity->invocation + 2 * i, 3, "%02x", (unsigned)invocation[i]);
+    service_note_invocation(identity, invocation);
     result = process_mark_choose(identity->invocation, &mark, error);
     if (result < 0)
         return result;
@@ -121,7 +103,7 @@ static int choose_identity(
     return 0;
 }
 
-static int send_spawn(struct service *service, const struct spawn_plan_request *request,
+int service_send_spawn(struct service *service, const struct spawn_plan_request *request,
     bool is_task, struct error *error)
 {
     struct arena arena;
@@ -145,7 +127,7 @@ static int send_spawn(struct service *service, const struct spawn_plan_request *
     return 0;
 }
 
-static struct spawn_plan_request plan_request(
+struct spawn_plan_request service_plan(
     const struct service *service, const struct process_identity *identity)
 {
     return (struct spawn_plan_request){.name = service->name,
@@ -157,12 +139,20 @@ static struct spawn_plan_request plan_request(
         .mark = identity->mark};
 }
 
+static int64_t watchdog_ms(const flocks_service_config *config)
+{
+    return config->notify && config->watchdog != NULL
+               ? config->watchdog->seconds * 1000 + config->watchdog->nanos / 1000000
+               : 0;
+}
+
 void service_spawn(struct service *service)
 {
     struct error error = ERROR_INIT;
 
     signalled_clear(&service->signalled);
-    if (choose_identity(&service->identity, service->invocation, &error) < 0) {
+    notified_begin(&service->notified, watchdog_ms(service->config));
+    if (service_choose_identity(&service->identity, service->invocation, &error) < 0) {
         spawn_failed(service, error.system_error, error.text);
         return;
     }
@@ -174,14 +164,18 @@ static int ask_for_run(struct service *service, struct error *error)
 {
     const flocks_service_config *config = service->config;
     bool prepares = service->facts.state == SERVICE_PREPARING;
-    struct spawn_plan_request request = plan_request(service, &service->identity);
+    struct spawn_plan_request request = service_plan(service, &service->identity);
 
     request.slot = service->slot;
     request.run = service->facts.run;
     memcpy(request.invocation, service->invocation, sizeof request.invocation);
     request.command = prepares ? config->prepare->command : config->command;
     request.n_command = prepares ? config->prepare->n_command : config->n_command;
-    return send_spawn(service, &request, false, error);
+    if (!prepares && config->notify && service->owner->notify_fd >= 0) {
+        request.notify_path = service->owner->notify_path;
+        request.watchdog_ms = watchdog_ms(config);
+    }
+    return service_send_spawn(service, &request, false, error);
 }
 
 void service_launch(struct service *service)
@@ -193,48 +187,4 @@ void service_launch(struct service *service)
         service_observe(service, SERVICE_EVENT_SPAWN_FAILED, 0, NULL);
     else if (ask_for_run(service, &error) < 0 && !service->owner->is_lost)
         spawn_failed(service, error.system_error, error.text);
-}
-
-void service_task_start(struct service *service, const flocks_exec_check *check, int64_t now)
-{
-    struct error error = ERROR_INIT;
-    struct spawn_plan_request request;
-    uint8_t invocation[KEEPER_INVOCATION_BYTES];
-    int result = choose_identity(&service->task_identity, invocation, &error);
-
-    service->watch.task_running = true;
-    service->watch.task_due_at = clock_add_ms(now, service->watch.schedule.policy.timeout_ms);
-    if (result == 0) {
-        request = plan_request(service, &service->task_identity);
-        request.slot = service->task_slot;
-        request.run = ++service->last_task;
-        memcpy(request.invocation, invocation, sizeof request.invocation);
-        request.command = check->command;
-        request.n_command = check->n_command;
-        result = send_spawn(service, &request, true, &error);
-    }
-    service->task_alive = result == 0;
-    if (result < 0)
-        service_watch_result(service, false, error.text, now);
-    supervisor_mark_dirty(service->owner);
-}
-
-void service_task_kill(struct service *service)
-{
-    if (service->task_alive)
-        (void)!keeper_link_signal(service->owner->link, service->task_slot, service->last_task,
-            SIGKILL, KEEPER_SCOPE_GROUP, ignore_done, NULL, NULL);
-}
-
-void service_task_bury(struct service *service)
-{
-    char what[SWEEPER_WHAT_MAX];
-
-    service_task_kill(service);
-    service->task_alive = false;
-    if (service->task_identity.leader.pid == 0 ||
-        service_looks_empty(service, &service->task_identity) == PROCESS_SET_EMPTY)
-        return;
-    (void)snprintf(what, sizeof what, "exec probe of %s", service->name);
-    sweeper_bury(service->owner->sweeper, &service->task_identity, what);
 }

@@ -42,7 +42,8 @@
     X(UNRESPONSIVE,   "a probe failed often enough, or a port was lost long enough, to restart it") \
     X(EXITED,         "the leader has ended")                                                      \
     X(EMPTIED,        "no process of the generation is left")                                      \
-    X(DUE,            "the time that the state had set has come")
+    X(DUE,            "the time that the state had set has come")                                  \
+    X(EXTENDED,       "it asks for more time to start or to stop (EXTEND_TIMEOUT_USEC)")
 
 /* Rules: name, states that it may lead to, what is done. */
 #define SERVICE_RULES(X)                                                                           \
@@ -70,6 +71,7 @@
     X(OBITUARY,  IN(STOPPING),                                     "kills what is left, then as the policy says") \
     X(BURY,      IN(STOPPING),                                     "waits for what is left")       \
     X(ESCALATE,  IN(STOPPING),                                     "looks again; kills once the grace is over") \
+    X(PROLONG,   SERVICE_SAME,                                     "the start timeout or the grace ends later, within a bound") \
     X(FOLLOW,    IN(STOPPED) | IN(WAITING) | IN(BACKOFF) | IN(PAUSED) | IN(FAILED) | IN(COMPLETED), "does what was to follow the end")
 /* clang-format on */
 
@@ -96,7 +98,7 @@ enum service_rule {
 
 /* The rule of one cell; SERVICE_RULE_ILLEGAL also for numbers that are no state or event. */
 enum service_rule service_table_rule(enum service_state state, enum service_event event);
-/* May `rule`, applied in `from`, lead to `to`? KEEP and NOTE lead where they began. */
+/* May `rule`, applied in `from`, lead to `to`? KEEP, NOTE and PROLONG lead where they began. */
 bool service_table_allows(enum service_rule rule, enum service_state from, enum service_state to);
 
 /* Static texts: "HEALTHY", "EXITED", "OBITUARY"; "?" for numbers that are none. */

@@ -1,18 +1,15 @@
-/* What is observed of a running service: its ports (service_ports.c), then its probes. Turns
- * observations into the machine's events; judges nothing but what probe_schedule.h says. */
+/* What is observed of a running service: its ports (service_ports.c), its probes, and what it says
+ * of itself by sd_notify. Turns observations into the machine's events; judges nothing but what
+ * probe_schedule.h and notify.h say. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "common/base/log.h"
 #include "server/supervise/service.h"
 #include "server/supervise/supervisor_private.h"
 
 enum {
-    /* Entries of a check's maps (the schema's max_items). */
-    CHECK_PAIRS_MAX = 16,
-    /* Failures that the schema gives a probe by default; only then PROBE_PATIENCE_MS holds.
-     */
+    /* Failures that the schema gives a probe by default; then PROBE_PATIENCE_MS holds. */
     DEFAULT_FAILURE_THRESHOLD = 12
 };
 
@@ -21,33 +18,39 @@ static int64_t duration_ms(const Google__Protobuf__Duration *duration)
     return duration != NULL ? duration->seconds * 1000 + duration->nanos / 1000000 : 0;
 }
 
-static bool has_check(const flocks_probe *probe)
+const flocks_probe *service_probe(const struct service *service, enum probe_role role)
 {
-    return probe != NULL && probe->check_case != FLOCKS__V1__PROBE__CHECK__NOT_SET;
+    const flocks_probes *probes = service->config->probes;
+    const flocks_probe *probe = NULL;
+
+    if (probes == NULL)
+        return NULL;
+    if (role == PROBE_ROLE_STARTUP)
+        probe = probes->startup;
+    else
+        probe = role == PROBE_ROLE_READY ? probes->ready : probes->alive;
+    return probe != NULL && probe->check_case != FLOCKS__V1__PROBE__CHECK__NOT_SET ? probe : NULL;
 }
 
-/* ---- probes ---- */
-
-static const char *phase_text(enum watch_phase phase)
+/* The one that runs; NULL: none. */
+static const flocks_probe *present_probe(const struct service *service)
 {
-    switch (phase) {
-    case WATCH_STARTUP:
-        return "startup probe";
-    case WATCH_READY:
-        return "ready probe";
-    case WATCH_SERVING:
-        return "probe";
-    case WATCH_OFF:
-    case WATCH_SETTLE:
-    case WATCH_PORTS:
-        break;
-    }
-    return "port";
+    return service->watch.has_probe ? service_probe(service, service->watch.role) : NULL;
 }
 
-static struct probe_policy schedule_policy(const struct service *service)
+static const char *role_text(enum probe_role role)
 {
-    const flocks_probe *probe = service->watch.probe;
+    static const char *const texts[PROBE_ROLE_COUNT] = {
+        [PROBE_ROLE_STARTUP] = "startup probe",
+        [PROBE_ROLE_READY] = "ready probe",
+        [PROBE_ROLE_ALIVE] = "alive probe",
+    };
+
+    return texts[role];
+}
+
+static struct probe_policy schedule_policy(const flocks_probe *probe)
+{
     struct probe_policy policy = {.initial_delay_ms = duration_ms(probe->initial_delay),
         .period_ms = duration_ms(probe->period),
         .timeout_ms = duration_ms(probe->timeout),
@@ -64,127 +67,225 @@ static struct probe_policy schedule_policy(const struct service *service)
     return policy;
 }
 
-static void cancel_probe(struct service *service)
+/* ---- phases ---- */
+
+static void drop_probe(struct service *service)
 {
-    probe_close(&service->watch.running);
-    if (service->watch.task_running)
-        service_task_kill(service);
-    service->watch.task_running = false;
-    service->watch.task_due_at = CLOCK_NEVER;
+    service_check_cancel(service);
+    service->watch.has_probe = false;
 }
 
-static void use_probe(struct service *service, const flocks_probe *probe, int64_t now)
+static void use_probe(struct service *service, enum probe_role role, int64_t now)
 {
-    cancel_probe(service);
-    service->watch.probe = probe;
-    if (probe != NULL) {
-        const struct probe_policy policy = schedule_policy(service);
+    const struct probe_policy policy = schedule_policy(service_probe(service, role));
 
-        probe_schedule_begin(&service->watch.schedule, &policy, now);
-    }
+    drop_probe(service);
+    service->watch.has_probe = true;
+    service->watch.role = role;
+    service->watch.void_told = false;
+    probe_schedule_begin(&service->watch.schedule, &policy, now);
 }
 
-static void use_serving_probe(struct service *service, int64_t now)
+void service_note_problem(struct service *service, const char *message)
 {
-    const flocks_probes *probes = service->config->probes;
-    const flocks_probe *probe = NULL;
+    if (service->facts.state != SERVICE_STARTING || strcmp(service->problem, message) == 0)
+        return;
+    (void)snprintf(service->problem, sizeof service->problem, "%s", message);
+    supervisor_status_changed(service);
+}
 
-    if (probes != NULL)
-        probe = has_check(probes->alive) ? probes->alive : probes->ready;
-    use_probe(service, has_check(probe) ? probe : NULL, now);
-    /* It has just passed one check: the next is a period away. */
-    if (service->watch.probe != NULL && service->watch.schedule.due_at <= now)
-        service->watch.schedule.due_at = now + service->watch.schedule.policy.period_ms;
+void service_watch_be_silent(struct service *service)
+{
+    drop_probe(service);
+    service->listening.due_at = CLOCK_NEVER;
 }
 
 static void begin_serving(struct service *service, int64_t now)
 {
-    service->watch.phase = WATCH_SERVING;
+    struct service_watch *watch = &service->watch;
+
+    watch->phase = WATCH_SERVING;
     service_ports_begin_serving(service, now);
-    use_serving_probe(service, now);
+    notified_watch(&service->notified, now);
+    if (service->notified.stopping)
+        service_watch_be_silent(service);
+    else if (service_probe(service, PROBE_ROLE_ALIVE) != NULL)
+        use_probe(service, PROBE_ROLE_ALIVE, now);
+    else if (service_probe(service, PROBE_ROLE_READY) == NULL)
+        drop_probe(service);
+    else if (!watch->has_probe || watch->role != PROBE_ROLE_READY)
+        use_probe(service, PROBE_ROLE_READY, now);
+    /* Else the ready probe goes on in its period: it has just passed. */
+}
+
+static bool says_nothing(const struct service *service)
+{
+    return service->n_ports == 0 && !service->config->notify &&
+           service_probe(service, PROBE_ROLE_STARTUP) == NULL &&
+           service_probe(service, PROBE_ROLE_READY) == NULL;
+}
+
+/* Must it still become true that the phase waits for? */
+static bool is_open(const struct service *service, enum watch_phase phase)
+{
+    switch (phase) {
+    case WATCH_SETTLE:
+        return says_nothing(service);
+    case WATCH_STARTUP:
+        return !service->watch.is_started && service_probe(service, PROBE_ROLE_STARTUP) != NULL;
+    case WATCH_NOTIFIED:
+        return service->config->notify && !service->notified.ready;
+    case WATCH_READY:
+        return service_probe(service, PROBE_ROLE_READY) != NULL;
+    case WATCH_OFF:
+    case WATCH_PORTS:
+    case WATCH_SERVING:
+        break;
+    }
+    return false;
+}
+
+static void enter_phase(struct service *service, enum watch_phase phase, int64_t now)
+{
+    service->watch.phase = phase;
+    switch (phase) {
+    case WATCH_SETTLE:
+        service->watch.settle_at = service->facts.spawned_at + SERVICE_SETTLE_MS;
+        return;
+    case WATCH_STARTUP:
+        use_probe(service, PROBE_ROLE_STARTUP, now);
+        return;
+    case WATCH_NOTIFIED:
+        drop_probe(service);
+        service_note_problem(service, "waits for READY=1 (sd_notify)");
+        return;
+    case WATCH_READY:
+        use_probe(service, PROBE_ROLE_READY, now);
+        return;
+    case WATCH_OFF:
+    case WATCH_PORTS:
+    case WATCH_SERVING:
+        return;
+    }
 }
 
 /* Somebody else would have answered the probe, or nobody. */
 static void return_to_ports(struct service *service, int64_t now)
 {
-    use_probe(service, NULL, now);
+    drop_probe(service);
     service->watch.phase = WATCH_PORTS;
     service->listening.due_at = now;
 }
 
-/* The next thing that has to be true before it is ready. */
-static void next_phase(struct service *service, int64_t now)
+void service_watch_proceed(struct service *service, int64_t now)
 {
-    const flocks_probes *probes = service->config->probes;
+    int before = (int)service->watch.phase;
 
-    if (service->watch.phase < WATCH_STARTUP && probes != NULL && has_check(probes->startup)) {
-        service->watch.phase = WATCH_STARTUP;
-        use_probe(service, probes->startup, now);
-    } else if (service->watch.phase < WATCH_READY && probes != NULL && has_check(probes->ready)) {
-        service->watch.phase = WATCH_READY;
-        use_probe(service, probes->ready, now);
-    } else if (service->watch.phase == WATCH_OFF) {
-        service->watch.phase = WATCH_SETTLE;
-        service->watch.settle_at = service->facts.spawned_at + SERVICE_SETTLE_MS;
-    } else if (service_ports_are_own(service)) {
-        service_observe(service, SERVICE_EVENT_READY, 0, NULL);
-    } else {
-        return_to_ports(service, now);
+    for (int phase = before + 1; phase < (int)WATCH_SERVING; phase++) {
+        if (is_open(service, (enum watch_phase)phase)) {
+            enter_phase(service, (enum watch_phase)phase, now);
+            return;
+        }
     }
+    if (service_ports_are_own(service))
+        service_observe(service, SERVICE_EVENT_READY, 0, NULL);
+    else
+        return_to_ports(service, now);
+}
+
+/* ---- beginning and end ---- */
+
+/* What a flocksd before had counted goes on, if it is about the same probe. */
+static void restore_schedule(struct service *service, const struct service_watch *before)
+{
+    struct probe_schedule *schedule = &service->watch.schedule;
+
+    if (!service->watch.has_probe || !before->has_probe || before->role != service->watch.role)
+        return;
+    schedule->verdict = before->schedule.verdict;
+    schedule->failures = before->schedule.failures;
+    schedule->successes = before->schedule.successes;
+    schedule->bad_since = before->schedule.bad_since;
+    schedule->due_at = before->schedule.due_at;
+}
+
+static void begin_starting(struct service *service, int64_t now)
+{
+    const struct service_watch before = service->watch;
+
+    service->watch = (struct service_watch){.phase = WATCH_OFF,
+        .settle_at = CLOCK_NEVER,
+        .is_started = before.is_restored && before.is_started};
+    service->problem[0] = '\0';
+    if (service_ports_begin_starting(service, now))
+        service->watch.phase = WATCH_PORTS;
+    else
+        service_watch_proceed(service, now);
+    if (before.is_restored)
+        restore_schedule(service, &before);
 }
 
 void service_watch_begin(struct service *service, int64_t now)
 {
-    struct service_watch *watch = &service->watch;
+    const struct service_watch before = service->watch;
 
-    if (service->facts.state != SERVICE_STARTING) {
-        /* A recovered service is being watched already. */
-        if (watch->phase != WATCH_SERVING)
-            begin_serving(service, now);
+    if (service->facts.state == SERVICE_STARTING) {
+        begin_starting(service, now);
         return;
     }
-    *watch = (struct service_watch){
-        .phase = WATCH_OFF, .settle_at = CLOCK_NEVER, .task_due_at = CLOCK_NEVER};
-    service->problem[0] = '\0';
-    if (service_ports_begin_starting(service, now)) {
-        watch->phase = WATCH_PORTS;
-    } else {
-        next_phase(service, now);
-    }
+    /* A recovered service is being watched already. */
+    if (before.phase == WATCH_SERVING && !before.is_restored)
+        return;
+    service->watch.is_restored = false;
+    if (before.is_restored)
+        service->watch.has_probe = false;
+    begin_serving(service, now);
+    if (before.is_restored)
+        restore_schedule(service, &before);
 }
 
 void service_watch_end(struct service *service)
 {
-    cancel_probe(service);
+    drop_probe(service);
     service_ports_end(service);
     service->watch.phase = WATCH_OFF;
-    service->watch.probe = NULL;
+    service->notified.watchdog_at = CLOCK_NEVER;
+    service->notified.stopping_by = CLOCK_NEVER;
 }
 
 /* ---- another configuration ---- */
 
 void service_watch_pause(struct service *service)
 {
-    cancel_probe(service);
-    service->watch.probe = NULL;
+    service_check_cancel(service);
+    probe_schedule_void(&service->watch.schedule, clock_monotonic_ms(), 0);
 }
 
-/* A role that is no more has passed. */
-static void go_on_starting(struct service *service, const flocks_probe *probe, int64_t now)
+/* The same role in other words: what was counted stays, the next check comes as they say. */
+static void reword_probe(struct service *service, enum probe_role role, int64_t now)
 {
-    if (has_check(probe))
-        use_probe(service, probe, now);
-    else
-        next_phase(service, now);
+    struct probe_schedule *schedule = &service->watch.schedule;
+    enum probe_verdict verdict = schedule->verdict;
+    bool is_same = service->watch.has_probe && service->watch.role == role;
+
+    if (!is_same)
+        use_probe(service, role, now);
+    schedule->policy = schedule_policy(service_probe(service, role));
+    schedule->verdict = verdict;
+    if (schedule->due_at > now + schedule->policy.period_ms)
+        schedule->due_at = now + schedule->policy.period_ms;
 }
 
 static void go_on_serving(struct service *service, int64_t now)
 {
-    enum probe_verdict verdict = service->watch.schedule.verdict;
-
-    use_serving_probe(service, now);
-    if (service->watch.probe != NULL)
-        service->watch.schedule.verdict = verdict;
+    if (service->notified.stopping)
+        return;
+    if (service_probe(service, PROBE_ROLE_ALIVE) != NULL)
+        reword_probe(service, PROBE_ROLE_ALIVE, now);
+    else if (service_probe(service, PROBE_ROLE_READY) != NULL)
+        reword_probe(service, PROBE_ROLE_READY, now);
+    else
+        drop_probe(service);
     /* The grace may be over by now. */
     if (service->listening.lost_at != CLOCK_NEVER)
         service->listening.due_at = now;
@@ -193,23 +294,15 @@ static void go_on_serving(struct service *service, int64_t now)
 
 void service_watch_go_on(struct service *service, int64_t now)
 {
-    const flocks_probes *probes = service->config->probes;
+    enum watch_phase phase = service->watch.phase;
+    bool has_probe = phase == WATCH_STARTUP || phase == WATCH_READY;
 
-    switch (service->watch.phase) {
-    case WATCH_OFF:
-    case WATCH_SETTLE:
-    case WATCH_PORTS:
-        break;
-    case WATCH_STARTUP:
-        go_on_starting(service, probes != NULL ? probes->startup : NULL, now);
-        break;
-    case WATCH_READY:
-        go_on_starting(service, probes != NULL ? probes->ready : NULL, now);
-        break;
-    case WATCH_SERVING:
+    if (phase == WATCH_SERVING)
         go_on_serving(service, now);
-        break;
-    }
+    else if (has_probe && is_open(service, phase))
+        reword_probe(service, service->watch.role, now);
+    else if (has_probe || (phase == WATCH_NOTIFIED && !is_open(service, phase)))
+        service_watch_proceed(service, now);
     service_arm(service);
 }
 
@@ -217,20 +310,20 @@ void service_watch_go_on(struct service *service, int64_t now)
 
 static bool is_degraded_by_probe(const struct service *service)
 {
-    return service->watch.probe != NULL && service->watch.schedule.verdict == PROBE_VERDICT_FAILING;
+    return service->watch.has_probe && service->watch.schedule.verdict == PROBE_VERDICT_FAILING;
 }
 
 void service_watch_recover(struct service *service)
 {
     if (service->facts.state == SERVICE_DEGRADED && !is_degraded_by_probe(service) &&
-        service->listening.lost_at == CLOCK_NEVER)
+        service->listening.lost_at == CLOCK_NEVER && !service->notified.stopping)
         service_observe(service, SERVICE_EVENT_RECOVERED, 0, NULL);
 }
 
-static void probe_failing(struct service *service, const char *message)
+static void probe_failing(struct service *service, const flocks_probe *probe, const char *message)
 {
-    bool restarts = flocks_probe_failure_from((int)service->watch.probe->on_failure) ==
-                    FLOCKS_PROBE_FAILURE_RESTART;
+    bool restarts =
+        flocks_probe_failure_from((int)probe->on_failure) == FLOCKS_PROBE_FAILURE_RESTART;
 
     if (restarts)
         service_observe(
@@ -240,160 +333,56 @@ static void probe_failing(struct service *service, const char *message)
             service, SERVICE_EVENT_UNHEALTHY, FLOCKS_STATE_REASON_HEALTH_FAILED, message);
 }
 
-/* While it starts, the last failed check is the best answer to "why is it not ready". */
-static void remember_start_problem(struct service *service, const char *message)
+static void probe_passing(struct service *service, int64_t now)
 {
-    if (service->facts.state == SERVICE_STARTING)
-        (void)snprintf(service->problem, sizeof service->problem, "%s", message);
+    if (service->watch.phase == WATCH_SERVING) {
+        service_watch_recover(service);
+        return;
+    }
+    if (service->watch.role == PROBE_ROLE_STARTUP)
+        service->watch.is_started = true;
+    service_watch_proceed(service, now);
 }
 
-void service_watch_result(struct service *service, bool passed, const char *message, int64_t now)
+/* Descriptors, memory or time were short here. Once per row, or a shortage would flood the log. */
+static void tell_void(struct service *service, const char *message)
+{
+    if (!service->watch.void_told)
+        log_warn("a probe said nothing", "name=%s error=\"%s\"", service->name, message);
+    service->watch.void_told = true;
+}
+
+void service_watch_result(struct service *service, const struct probe_result *result, int64_t now)
 {
     struct service_watch *watch = &service->watch;
+    const flocks_probe *probe = present_probe(service);
     char text[SERVICE_MESSAGE_SIZE];
     bool changed;
 
-    watch->task_running = false;
-    watch->task_due_at = CLOCK_NEVER;
-    changed = probe_schedule_result(&watch->schedule, passed, now, service_random());
-    (void)snprintf(text, sizeof text, "%s: %.200s", phase_text(watch->phase), message);
-    if (!passed)
-        remember_start_problem(service, text);
-    if (changed && watch->schedule.verdict == PROBE_VERDICT_FAILING)
-        probe_failing(service, text);
-    else if (changed && watch->schedule.verdict == PROBE_VERDICT_PASSING) {
-        if (watch->phase == WATCH_SERVING)
-            service_watch_recover(service);
-        else
-            next_phase(service, now);
+    if (probe == NULL || !watch->schedule.is_running)
+        return;
+    (void)snprintf(text, sizeof text, "%s: %.200s", role_text(watch->role), result->message);
+    if (!result->passed)
+        service_note_problem(service, text);
+    if (result->is_void) {
+        probe_schedule_void(&watch->schedule, now, service_random());
+        tell_void(service, text);
+        service_arm(service);
+        return;
     }
-    service_arm(service);
-}
-
-static void on_probe_done(void *context, const struct probe_result *result)
-{
-    struct service *service = context;
-    const struct probe_result copy = *result;
-
-    probe_close(&service->watch.running);
-    service_watch_result(service, copy.passed, copy.message, clock_monotonic_ms());
-}
-
-void service_task_exited(struct service *service, const struct keeper_exit *exit)
-{
-    char message[SERVICE_MESSAGE_SIZE];
-    bool passed = WIFEXITED(exit->wait_status) && WEXITSTATUS(exit->wait_status) == 0;
-
-    if (exit->generation != service->last_task)
-        return;
-    service_task_bury(service);
-    supervisor_release_task_slot(service);
-    if (!service->watch.task_running)
-        return;
-    if (WIFSIGNALED(exit->wait_status))
-        (void)snprintf(message, sizeof message, "killed by signal %d", WTERMSIG(exit->wait_status));
+    watch->void_told = false;
+    probe_history_add(&service->history, watch->role, clock_wall_ns(), result->duration_ms,
+        result->passed, result->message);
+    changed = probe_schedule_result(&watch->schedule, result->passed, now, service_random());
+    if (changed)
+        supervisor_mark_dirty(service->owner);
     else
-        (void)snprintf(message, sizeof message, "exit code %d", WEXITSTATUS(exit->wait_status));
-    service_watch_result(service, passed, message, clock_monotonic_ms());
-}
-
-/* ---- checks ---- */
-
-static size_t http_pairs_expect(const flocks_http_check *check, struct probe_pair *out)
-{
-    size_t n = check->n_expect < CHECK_PAIRS_MAX ? check->n_expect : CHECK_PAIRS_MAX;
-
-    for (size_t i = 0; i < n; i++)
-        out[i] =
-            (struct probe_pair){.name = check->expect[i]->key, .value = check->expect[i]->value};
-    return n;
-}
-
-static size_t http_pairs_headers(const flocks_http_check *check, struct probe_pair *out)
-{
-    size_t n = check->n_headers < CHECK_PAIRS_MAX ? check->n_headers : CHECK_PAIRS_MAX;
-
-    for (size_t i = 0; i < n; i++)
-        out[i] =
-            (struct probe_pair){.name = check->headers[i]->key, .value = check->headers[i]->value};
-    return n;
-}
-
-/* Port 0 of a check: the service's own, at the address that was seen to reach it. */
-static int probe_address(
-    const struct service *service, uint32_t port, union endpoint_address *out, struct error *error)
-{
-    struct endpoint endpoint;
-    int result;
-
-    if (port == 0 && service->n_ports > 0) {
-        *out = service->address;
-        return 0;
-    }
-    if (port == 0)
-        return error_set(error, STATUS_FAILED_PRECONDITION, "the service has no port to probe");
-    result = endpoint_resolve(service->config->host, (uint16_t)port, &endpoint, error);
-    if (result == 0)
-        *out = endpoint.addresses[0];
-    return result;
-}
-
-static int start_http(struct service *service, const flocks_http_check *check,
-    struct probe_request *request, struct error *error)
-{
-    struct probe_pair expect[CHECK_PAIRS_MAX];
-    struct probe_pair headers[CHECK_PAIRS_MAX];
-    const struct probe_http http = {.path = check->path,
-        .status = check->status,
-        .expect = expect,
-        .expect_count = http_pairs_expect(check, expect),
-        .headers = headers,
-        .header_count = http_pairs_headers(check, headers)};
-    int result = probe_address(service, check->port, &request->address, error);
-
-    request->http = &http;
-    if (result == 0)
-        result = probe_start(
-            service->owner->loop, request, on_probe_done, service, &service->watch.running, error);
-    request->http = NULL;
-    return result;
-}
-
-static int start_tcp(struct service *service, const flocks_tcp_check *check,
-    struct probe_request *request, struct error *error)
-{
-    int result = probe_address(service, check->port, &request->address, error);
-
-    if (result < 0)
-        return result;
-    return probe_start(
-        service->owner->loop, request, on_probe_done, service, &service->watch.running, error);
-}
-
-static void start_probe(struct service *service, int64_t now)
-{
-    const flocks_probe *probe = service->watch.probe;
-    struct probe_request request = {.timeout_ms = service->watch.schedule.policy.timeout_ms};
-    struct error error = ERROR_INIT;
-    int result = 0;
-
-    probe_schedule_started(&service->watch.schedule, now);
-    switch (probe->check_case) {
-    case FLOCKS__V1__PROBE__CHECK_HTTP:
-        result = start_http(service, probe->http, &request, &error);
-        break;
-    case FLOCKS__V1__PROBE__CHECK_TCP:
-        result = start_tcp(service, probe->tcp, &request, &error);
-        break;
-    case FLOCKS__V1__PROBE__CHECK_EXEC:
-        service_task_start(service, probe->exec, now);
-        return;
-    case FLOCKS__V1__PROBE__CHECK__NOT_SET:
-    default:
-        return;
-    }
-    if (result < 0)
-        service_watch_result(service, false, error.text, now);
+        supervisor_mark_stale(service->owner, now);
+    if (changed && watch->schedule.verdict == PROBE_VERDICT_FAILING)
+        probe_failing(service, probe, text);
+    else if (changed && watch->schedule.verdict == PROBE_VERDICT_PASSING)
+        probe_passing(service, now);
+    service_arm(service);
 }
 
 /* ---- turns ---- */
@@ -404,71 +393,82 @@ static void poll_ports(struct service *service, int64_t now)
 
     if (service_ports_poll(service, now, message, sizeof message)) {
         service->problem[0] = '\0';
-        next_phase(service, now);
+        service_watch_proceed(service, now);
         return;
     }
-    remember_start_problem(service, message);
+    service_note_problem(service, message);
 }
 
-static bool is_probe_due(const struct service *service, int64_t now)
+/* When the present probe can be checked; CLOCK_NEVER: not now. An exec check waits until the last
+ * one is gone, but not for ever. */
+static int64_t probe_due_at(const struct service *service)
 {
     const struct service_watch *watch = &service->watch;
+    const flocks_probe *probe = present_probe(service);
+    int64_t stuck_at = service->task.ending_since + SERVICE_TASK_STUCK_MS;
 
-    return watch->probe != NULL && !watch->schedule.is_running && watch->schedule.due_at <= now;
+    if (probe == NULL || watch->schedule.is_running)
+        return CLOCK_NEVER;
+    if (probe->check_case != FLOCKS__V1__PROBE__CHECK_EXEC || service->task.state == TASK_NONE)
+        return watch->schedule.due_at;
+    return stuck_at > watch->schedule.due_at ? stuck_at : watch->schedule.due_at;
+}
+
+static void run_probe(struct service *service, int64_t now)
+{
+    const flocks_probe *probe = present_probe(service);
+    const struct probe_result stuck = {.message = "what the last check left cannot be killed"};
+
+    probe_schedule_started(&service->watch.schedule, now);
+    if (probe->check_case == FLOCKS__V1__PROBE__CHECK_EXEC && service->task.state != TASK_NONE)
+        service_watch_result(service, &stuck, now);
+    else
+        service_check_start(service, probe, now);
 }
 
 static bool is_starting_probe_due(const struct service *service, int64_t now)
 {
     return (service->watch.phase == WATCH_STARTUP || service->watch.phase == WATCH_READY) &&
-           is_probe_due(service, now);
-}
-
-static void run_probe(struct service *service, int64_t now)
-{
-    /* The last exec probe has been killed but is not gone yet. */
-    if (service->watch.probe->check_case == FLOCKS__V1__PROBE__CHECK_EXEC && service->task_alive) {
-        service->watch.schedule.due_at = now + SERVICE_PORT_POLL_MS;
-        return;
-    }
-    start_probe(service, now);
+           probe_due_at(service) <= now;
 }
 
 void service_watch_turn(struct service *service, int64_t now)
 {
     struct service_watch *watch = &service->watch;
 
+    service_task_turn(service, now);
+    if (watch->phase != WATCH_OFF)
+        service_promises_judge(service, now);
+    /* What was seen may have ended the watch, here and below. */
     if (watch->phase == WATCH_SETTLE && watch->settle_at <= now)
-        next_phase(service, now);
+        service_watch_proceed(service, now);
     else if (watch->phase == WATCH_PORTS && service->listening.due_at <= now)
         poll_ports(service, now);
-    else if (watch->phase == WATCH_SERVING &&
-             (service->listening.due_at <= now || is_probe_due(service, now)))
+    else if (watch->phase == WATCH_SERVING && !service->notified.stopping &&
+             (service->listening.due_at <= now || probe_due_at(service) <= now))
         service_ports_check(service, now);
     else if (is_starting_probe_due(service, now) && !service_ports_are_own(service))
         return_to_ports(service, now);
-    /* What was seen may have ended the watch. */
-    if (watch->task_running && watch->task_due_at <= now) {
-        service_task_kill(service);
-        service_watch_result(service, false, "no result within its timeout", now);
-    } else if (watch->phase != WATCH_OFF && is_probe_due(service, now)) {
+    if (watch->phase != WATCH_OFF && probe_due_at(service) <= now)
         run_probe(service, now);
-    }
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
 }
 
 int64_t service_watch_due_at(const struct service *service)
 {
     const struct service_watch *watch = &service->watch;
-    int64_t due_at = CLOCK_NEVER;
+    int64_t due_at = service_task_due_at(service);
 
     if (watch->phase == WATCH_OFF)
-        return CLOCK_NEVER;
+        return due_at;
     if (watch->phase == WATCH_SETTLE)
-        due_at = watch->settle_at;
+        due_at = earlier(due_at, watch->settle_at);
     else if (watch->phase == WATCH_PORTS || watch->phase == WATCH_SERVING)
-        due_at = service->listening.due_at;
-    if (watch->task_running && watch->task_due_at < due_at)
-        due_at = watch->task_due_at;
-    if (watch->probe != NULL && !watch->schedule.is_running && watch->schedule.due_at < due_at)
-        due_at = watch->schedule.due_at;
-    return due_at;
+        due_at = earlier(due_at, service->listening.due_at);
+    due_at = earlier(due_at, service_promises_due_at(service));
+    return earlier(due_at, probe_due_at(service));
 }

@@ -139,6 +139,23 @@ static int environment_read_file(
     return environment_parse(environment, path, text, text_len, error);
 }
 
+/* As sd_notify(3) and sd_watchdog_enabled(3) want it. */
+static bool environment_set_notify(
+    struct environment *environment, const struct spawn_plan_request *request)
+{
+    const char *usec;
+
+    if (request->notify_path == NULL)
+        return true;
+    if (!environment_set(environment, "NOTIFY_SOCKET", request->notify_path))
+        return false;
+    if (request->watchdog_ms <= 0)
+        return true;
+    usec = arena_printf(environment->arena, "%lld", (long long)request->watchdog_ms * 1000);
+    return usec != NULL && environment_set(environment, "WATCHDOG_USEC", usec) &&
+           environment_put(environment, KEEPER_WATCHDOG_PID_TEXT);
+}
+
 static int build_environment(const struct spawn_plan_request *request, struct arena *arena,
     struct keeper_spawn *out, struct error *error)
 {
@@ -160,7 +177,8 @@ static int build_environment(const struct spawn_plan_request *request, struct ar
     }
     if (!environment_set(&environment, "FLOCKS_ROOT", request->root) ||
         !environment_set(&environment, "FLOCKS_SERVICE", request->name) ||
-        !environment_set(&environment, "FLOCKS_INVOCATION_ID", request->invocation_text))
+        !environment_set(&environment, "FLOCKS_INVOCATION_ID", request->invocation_text) ||
+        !environment_set_notify(&environment, request))
         return no_memory(error);
     environment.items[environment.n] = NULL;
     out->environment = environment.items;

@@ -33,11 +33,16 @@ struct spawn_plan_request {
     uint8_t invocation[KEEPER_INVOCATION_BYTES];
     const char *invocation_text; /* the same, hexadecimal: FLOCKS_INVOCATION_ID */
     uint64_t mark;
+    /* NOTIFY_SOCKET; NULL: it has none. */
+    const char *notify_path;
+    /* WATCHDOG_USEC and WATCHDOG_PID; 0: neither. */
+    int64_t watchdog_ms;
 };
 
 /* Later ones win: inherited, environment_files in their order, `environment`, then FLOCKS_ROOT,
- * FLOCKS_SERVICE and FLOCKS_INVOCATION_ID. Arrays lie in the arena. Negative: an environment file
- * is missing (unless its name ends in "?"), unreadable or mistaken. */
+ * FLOCKS_SERVICE, FLOCKS_INVOCATION_ID and what sd_notify(3) needs. Arrays lie in the arena.
+ * Negative: an environment file is missing (unless its name ends in "?"), unreadable or mistaken.
+ */
 NODISCARD int spawn_plan_build(const struct spawn_plan_request *request, struct arena *arena,
     struct keeper_spawn *out, struct error *error);
 

@@ -5,6 +5,7 @@
 
 #include "flocks/state/v1/state.names.h"
 
+#include "server/supervise/state_watch.h"
 #include "server/supervise/supervisor_private.h"
 
 static state_snapshot *unpack(const struct state_store *store, struct error *error)
@@ -193,6 +194,7 @@ static void load_service(struct service *service, const state_service *message)
     service->last_task = message->last_task + 1;
     load_signalled(&service->signalled, message->signalled, message->n_signalled);
     load_exits(service, message);
+    state_load_watch(service, message);
 }
 
 static void load_step(struct operation_step *step, const state_step *message)

@@ -8,6 +8,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/log.h"
+#include "server/supervise/state_watch.h"
 #include "server/supervise/supervisor_private.h"
 
 enum {
@@ -16,7 +17,7 @@ enum {
 };
 
 /* How much of the past is written: less when a slot would overflow. */
-enum snapshot_extent { SNAPSHOT_WHOLE, SNAPSHOT_WITHOUT_HISTORY };
+enum snapshot_extent { SNAPSHOT_WHOLE, SNAPSHOT_WITHOUT_PROBES, SNAPSHOT_WITHOUT_HISTORY };
 
 /* ---- saving ---- */
 
@@ -126,8 +127,11 @@ static state_service *save_service(
     message->retiring = service->is_retiring;
     message->task_slot = service->task_slot != SERVICE_NO_SLOT ? service->task_slot + 1 : 0;
     save_config(service, message, arena);
+    state_save_watch(service, message, arena);
     message->signalled = save_signalled(&service->signalled, &message->n_signalled, arena);
     if (extent == SNAPSHOT_WHOLE)
+        state_save_probes(service, message, arena);
+    if (extent <= SNAPSHOT_WITHOUT_PROBES)
         save_exits(service, message, arena);
     return message;
 }
@@ -238,6 +242,7 @@ static uint64_t service_key(const struct service *service, enum snapshot_extent 
     key = state_checksum(&service->facts, sizeof service->facts, key);
     key = state_checksum(service->invocation, sizeof service->invocation, key);
     key = state_checksum(&service->exits[0], sizeof service->exits[0], key);
+    key = state_watch_key(service, key);
     if (service->signalled.n > 0)
         key = state_checksum(
             service->signalled.items, service->signalled.n * sizeof *service->signalled.items, key);
@@ -286,7 +291,7 @@ static void write_operations(
     {
         struct operation *operation = CONTAINER_OF(link, struct operation, link);
 
-        if (extent == SNAPSHOT_WHOLE || !operation_has_ended(operation))
+        if (extent <= SNAPSHOT_WITHOUT_PROBES || !operation_has_ended(operation))
             write_operation(writer, operation);
     }
 }
@@ -327,6 +332,7 @@ static bool save_extent(struct supervisor *supervisor, enum snapshot_extent exte
 void state_save(struct supervisor *supervisor)
 {
     bool saved = save_extent(supervisor, SNAPSHOT_WHOLE) ||
+                 save_extent(supervisor, SNAPSHOT_WITHOUT_PROBES) ||
                  save_extent(supervisor, SNAPSHOT_WITHOUT_HISTORY);
 
     if (!saved && !supervisor->is_store_full)

@@ -239,6 +239,7 @@ static flocks_service_status *fill_service(
     if (shown_pid(facts) != 0)
         status->invocation_id = arena_strdup(arena, service->identity.invocation);
     status->listener = flocks_listener_state_from((int)service->listening.state);
+    status->notified_status = arena_strdup(arena, service->notified.status);
     status->log_bytes_lost = loss.lost_bytes;
     if (step != NULL)
         status->operation_id = arena_strdup(arena, step->operation->id);

@@ -20,6 +20,12 @@ size_t supervisor_count(const struct supervisor *supervisor)
     return supervisor->n_services;
 }
 
+void supervisor_mark_stale(struct supervisor *supervisor, int64_t now)
+{
+    if (now - supervisor->saved_at >= SUPERVISOR_STALE_MS)
+        supervisor_mark_dirty(supervisor);
+}
+
 /* ---- the loop ---- */
 
 /* Spawns that wait for the state to be written: one that was asked for and not written would be a
@@ -55,6 +61,7 @@ void supervisor_save(struct supervisor *supervisor)
     supervisor_ports_update(supervisor);
     while (supervisor->is_dirty && has_something_to_keep(supervisor)) {
         supervisor->is_dirty = false;
+        supervisor->saved_at = clock_monotonic_ms();
         state_save(supervisor);
         if (!launch_services(supervisor))
             keeper_link_acknowledge(supervisor->link, supervisor->exits_done);
@@ -177,6 +184,9 @@ static void set_basics(struct supervisor *supervisor, const struct supervisor_se
     (void)snprintf(supervisor->root, sizeof supervisor->root, "%s", setup->paths->root);
     (void)snprintf(supervisor->run, sizeof supervisor->run, "%s", setup->paths->run);
     (void)snprintf(supervisor->logs, sizeof supervisor->logs, "%s", setup->paths->logs);
+    supervisor->notify_fd = setup->notify_fd;
+    (void)snprintf(
+        supervisor->notify_path, sizeof supervisor->notify_path, "%s", setup->paths->notify);
     list_init(&supervisor->spawns);
     list_init(&supervisor->launches);
     leases_init(&supervisor->leases);
@@ -344,6 +354,7 @@ void supervisor_close(struct supervisor *supervisor, void (*closed)(void *data),
     supervisor->closed_data = data;
     detach_spawns(supervisor);
     supervisor_drop_waits(supervisor);
+    supervisor_hear_end(supervisor);
     for (uint32_t i = 0; i < supervisor->n_services; i++) {
         service_watch_end(supervisor->services[i]);
         supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->services[i]->timer);

@@ -84,7 +84,7 @@ static const struct keeper_child *find_child(
     return NULL;
 }
 
-/* A probe of the flocksd before, with what it started: nobody waits for its result. */
+/* An exec check whose service is no more. */
 static void kill_probe(struct supervisor *supervisor, const struct keeper_child *child)
 {
     struct process_identity identity = {
@@ -94,8 +94,7 @@ static void kill_probe(struct supervisor *supervisor, const struct keeper_child 
     log_info("earlier probe killed", "pid=%d slot=%u", (int)child->pid, (unsigned)child->slot);
     (void)!keeper_link_signal(supervisor->link, child->slot, child->generation, SIGKILL,
         KEEPER_SCOPE_GROUP, NULL, NULL, NULL);
-    for (size_t i = 0; i < KEEPER_INVOCATION_BYTES; i++)
-        (void)snprintf(identity.invocation + 2 * i, 3, "%02x", (unsigned)child->invocation[i]);
+    service_note_invocation(&identity, child->invocation);
     sweeper_bury(supervisor->sweeper, &identity, "an earlier probe");
 }
 
@@ -117,14 +116,29 @@ static void reconcile_service(
         service_resume(service, NULL);
 }
 
-static void reconcile(
+/* Exec checks of the flocksd before, with what they started: nobody waits for their results. */
+static void end_checks(
     struct supervisor *supervisor, const struct keeper_child *children, size_t n_children)
 {
     for (size_t i = 0; i < n_children; i++) {
-        if (supervisor_at(supervisor, children[i].slot) == NULL && !children[i].exited)
+        struct service *owner = supervisor_task_owner(supervisor, children[i].slot);
+
+        if (supervisor_at(supervisor, children[i].slot) != NULL)
+            continue;
+        if (owner != NULL)
+            service_task_adopt(owner, &children[i]);
+        else if (!children[i].exited)
             kill_probe(supervisor, &children[i]);
     }
+    for (uint32_t i = 0; i < supervisor->n_services; i++)
+        service_task_adopt(supervisor->services[i], NULL);
+}
+
+static void reconcile(
+    struct supervisor *supervisor, const struct keeper_child *children, size_t n_children)
+{
     supervisor->is_reconciled = true;
+    end_checks(supervisor, children, n_children);
     supervisor_daemon_changed(supervisor);
     for (uint32_t i = 0; i < supervisor->n_services; i++)
         reconcile_service(supervisor->services[i], children, n_children);
@@ -132,6 +146,7 @@ static void reconcile(
         service_arm(supervisor->services[i]);
         supervisor_advance(supervisor->services[i]);
     }
+    supervisor_hear_begin(supervisor);
 }
 
 static void on_listed(void *data, int result, const struct keeper_child *children,

@@ -12,6 +12,9 @@
 #include "server/supervise/supervisor.h"
 
 enum {
+    /* What is only told to people (results of probes, watchdogs in time) is written with the next
+     * change that matters, or at once when nothing was written for so long. */
+    SUPERVISOR_STALE_MS = 1000,
     /* A start waits this long for a foreign process to leave the port, or for a dependency that
      * cannot become ready, before its operation says so. The service goes on waiting. */
     SUPERVISOR_BLOCKED_PATIENCE_MS = 3000
@@ -42,6 +45,7 @@ struct supervisor {
 
     struct state_store *store;
     bool is_dirty;
+    int64_t saved_at;
     bool is_store_full; /* said once */
     /* flocks.v1.GetConfigResponse; each service has its own part unpacked. */
     uint8_t *packed_config;
@@ -62,6 +66,9 @@ struct supervisor {
     struct list spawns;   /* of spawn_call: answers of the keeper that are awaited */
 
     struct supervisor_ports ports;
+    int notify_fd; /* borrowed; -1: none */
+    char notify_path[PATH_MAX];
+    struct hearing *hearing; /* supervisor_notify.c; NULL: not yet, or nobody is heard */
     struct process_scan *scan;
     struct sweeper *sweeper;
     int64_t looks_since_ns; /* of the window in which quick looks are counted */
@@ -97,6 +104,8 @@ struct spawn_call {
 
 /* The state must be written before the loop sleeps. */
 void supervisor_mark_dirty(struct supervisor *supervisor);
+/* ... or something that may be lost for a moment: SUPERVISOR_STALE_MS. */
+void supervisor_mark_stale(struct supervisor *supervisor, int64_t now);
 /* Writes it now, if it has changed, and then does what had to wait for that. */
 void supervisor_save(struct supervisor *supervisor);
 /* A service came to rest in a new state, or its operation may go on. */
@@ -225,6 +234,12 @@ void supervisor_ports_update(struct supervisor *supervisor);
 void supervisor_ports_look(struct supervisor *supervisor);
 /* Goes on with the search for foreign holders, if one is under way. */
 void supervisor_ports_search(struct supervisor *supervisor);
+/* supervisor_notify.c */
+/* Once the services are known to be what they are. */
+void supervisor_hear_begin(struct supervisor *supervisor);
+void supervisor_hear_end(struct supervisor *supervisor);
+/* Hears what waits in the socket, as much as one turn may. True: there may be more. */
+bool supervisor_hear(struct supervisor *supervisor);
 
 /* state_save.c and state_load.c: the state message <-> the supervisor. */
 void state_save(struct supervisor *supervisor);
