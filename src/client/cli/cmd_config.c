@@ -6,6 +6,7 @@
 #include "flocks/v1/supervisor.info.h"
 
 #include "client/cli/cli.h"
+#include "client/cli/config_change.h"
 #include "client/cli/config_view.h"
 #include "client/cli/daemon.h"
 #include "client/cli/instance.h"
@@ -131,31 +132,67 @@ static enum outcome run_validate(const struct cli *cli)
     return outcome;
 }
 
+/* NULL: none was named. */
+static const char *named_file(const struct cli *cli)
+{
+    return cli->options.n_operands > 1 ? cli->options.operands[1] : NULL;
+}
+
+static enum outcome run_plan(const struct cli *cli)
+{
+    return config_plan(cli, named_file(cli));
+}
+
+static enum outcome run_apply(const struct cli *cli)
+{
+    return config_apply(cli, named_file(cli));
+}
+
+/* What stands behind `config`; the first is what `config` alone means. */
+static const struct verb {
+    const char *name;
+    size_t n_operands_max; /* itself among them */
+    enum outcome (*run)(const struct cli *cli);
+} verbs[] = {
+    {"show", 1, run_show},
+    {"validate", 2, run_validate},
+    {"plan", 2, run_plan},
+    {"apply", 2, run_apply},
+};
+
 static enum outcome run_config(const struct cli *cli)
 {
     const struct options *options = &cli->options;
     struct error error = ERROR_INIT;
-    const char *verb = options->n_operands > 0 ? options->operands[0] : "show";
-    if (strcmp(verb, "show") == 0 && options->n_operands <= 1)
-        return run_show(cli);
-    if (strcmp(verb, "validate") == 0 && options->n_operands <= 2)
-        return run_validate(cli);
-    error_set(&error, STATUS_INVALID_ARGUMENT, "config takes `show`, or `validate` and a file");
+    if (options->n_operands == 0)
+        return verbs[0].run(cli);
+    for (size_t i = 0; i < ARRAY_LENGTH(verbs); i++)
+        if (strcmp(options->operands[0], verbs[i].name) == 0 &&
+            options->n_operands <= verbs[i].n_operands_max)
+            return verbs[i].run(cli);
+    error_set(&error, STATUS_INVALID_ARGUMENT,
+        "config takes `show`, or `validate`, `plan` or `apply` and a file");
     error_set_hint(&error, "see `flocks config --help`");
     return report_error(cli, &error);
 }
 
-static const enum option_id config_options_accepted[] = {OPTION_ORIGINS, OPTION_END};
+static const enum option_id config_options_accepted[] = {
+    OPTION_ORIGINS, OPTION_EXIT_CODE, OPTION_PLAN, OPTION_YES, OPTION_END};
 
 const struct command command_config = {
     .name = "config",
-    .summary = "show the effective configuration, or check a file",
-    .operands = "[show | validate [FILE]]",
+    .summary = "show, check or change the configuration",
+    .operands = "[show | validate [FILE] | plan [FILE] | apply [FILE]]",
     .details = "show (the default): every value that is in force, with its origin: of the running "
                "daemon, or of what\n"
                "would be started. validate: looks for mistakes and names all of them with file, "
                "line, column and\n"
-               "remedy; changes nothing. Secret values are shown as ***.",
+               "remedy, without a daemon. plan: what applying FILE (none: the file that the daemon "
+               "reads) changes in\n"
+               "the running daemon, and which services that restarts, starts or stops. apply: does "
+               "that, after it\n"
+               "has asked; a plan that something has overtaken is refused. Secret values are shown "
+               "as ***.",
     .options = config_options_accepted,
     .run = run_config,
 };

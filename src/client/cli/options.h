@@ -56,6 +56,9 @@ enum option_kind {
     X(AFTER, "after", 0, TEXT, "TOKEN", "go on behind this event (its `token` in --json)")         \
     X(SNAPSHOT, "snapshot", 0, FLAG, NULL, "begin with the state of every service")                \
     X(WATCH, "watch", 'w', FLAG, NULL, "go on, and show every change, until Ctrl-C")               \
+    X(EXIT_CODE, "exit-code", 0, FLAG, NULL, "plan: exit with 1 when something differs")           \
+    X(PLAN, "plan", 0, TEXT, "HASH", "apply: only the plan that was looked at")                    \
+    X(YES, "yes", 'y', FLAG, NULL, "apply: do not ask")                                            \
     X(ORIGINS, "origins", 0, SWITCH, NULL, "say where each value comes from (the default)")
 
 enum option_id {
