@@ -160,6 +160,7 @@ void notified_begin(struct notified *notified, int64_t watchdog_ms)
 
 void notified_watch(struct notified *notified, int64_t now)
 {
+    notified->is_serving = true;
     if (notified->watchdog_ms > 0 && notified->watchdog_at == CLOCK_NEVER)
         notified->watchdog_at = clock_add_ms(now, notified->watchdog_ms);
 }
@@ -167,7 +168,6 @@ void notified_watch(struct notified *notified, int64_t now)
 static void apply_watchdog(
     struct notified *notified, const struct notify_message *message, int64_t now)
 {
-    bool is_watched = notified->watchdog_at != CLOCK_NEVER;
     bool changes = message->watchdog_ms != NOTIFY_NOT_SAID;
 
     if (changes)
@@ -177,7 +177,7 @@ static void apply_watchdog(
         notified->watchdog_at = now;
     else if (notified->watchdog_ms == 0)
         notified->watchdog_at = CLOCK_NEVER;
-    else if (is_watched && (message->watchdog || changes))
+    else if (notified->is_serving && (message->watchdog || changes))
         notified->watchdog_at = clock_add_ms(now, notified->watchdog_ms);
 }
 

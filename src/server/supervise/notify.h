@@ -54,6 +54,7 @@ struct notified {
     bool main_pid_told; /* its MAINPID= was refused in the log */
     char status[NOTIFY_STATUS_SIZE];
     int error_number;
+    bool is_serving; /* notified_watch */
     /* It must send WATCHDOG=1 this often; 0: it need not. */
     int64_t watchdog_ms;
     /* ... or this is when it is late; CLOCK_NEVER: not watched (yet). */

@@ -209,8 +209,14 @@ static void test_watchdog_is_begun_by_the_service(void **state)
     (void)state;
     notified_begin(&notified, 0);
     (void)said(&notified, "READY=1\nWATCHDOG_USEC=1000000", 0);
+    assert_true(notified_due_at(&notified) == CLOCK_NEVER);
     notified_watch(&notified, 100);
     assert_int_equal(notified_due_at(&notified), 1100);
+    /* Also by one that serves already. */
+    notified_begin(&notified, 0);
+    notified_watch(&notified, 100);
+    (void)said(&notified, "WATCHDOG_USEC=1000000", 500);
+    assert_int_equal(notified_due_at(&notified), 1500);
 }
 
 static void test_watchdog_trigger_is_due_at_once(void **state)
