@@ -55,7 +55,7 @@ def test_later_method_is_unimplemented_with_a_typed_reason(running, stubs):
     _, supervisor, types = stubs
     with Wire(socket_of(running), stubs) as wire:
         with pytest.raises(Failure) as failure:
-            wire.call("ExplainService", supervisor.ExplainServiceRequest(service="one"))
+            next(wire.items("ReadLogs", supervisor.ReadLogsRequest(services=["one"])))
     assert failure.value.code == 12
     assert failure.value.detail.reason == types.ERROR_REASON_NOT_IMPLEMENTED
     assert failure.value.detail.hint

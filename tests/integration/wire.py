@@ -18,7 +18,8 @@ FILES = (
     "flocks/ttrpc/v1/ttrpc.proto",
 )
 HEADER = struct.Struct(">IIBB")
-REQUEST, RESPONSE = 1, 2
+REQUEST, RESPONSE, DATA = 1, 2, 3
+REMOTE_CLOSED, NO_DATA = 0x01, 0x04
 
 
 def compile_stubs(directory):
@@ -56,7 +57,7 @@ class Wire:
     def __exit__(self, *_):
         self.socket.close()
 
-    def frame(self, method, request, timeout=0.0, service="flocks.v1.SupervisorService"):
+    def frame(self, method, request, timeout=0.0, service="flocks.v1.SupervisorService", flags=0):
         """One request frame and its stream."""
         envelope = self.ttrpc.Request(
             service=service,
@@ -65,7 +66,7 @@ class Wire:
             timeout_nano=int(timeout * 1e9),
         ).SerializeToString()
         stream, self.next_stream = self.next_stream, self.next_stream + 2
-        return stream, HEADER.pack(len(envelope), stream, REQUEST, 0) + envelope
+        return stream, HEADER.pack(len(envelope), stream, REQUEST, flags) + envelope
 
     def exactly(self, count):
         data = b""
@@ -98,3 +99,26 @@ class Wire:
         answered, response = self.response()
         assert answered == stream
         return self.decode(response, getattr(self.supervisor, f"{method}Response"))
+
+    def open(self, method, request, **options):
+        """Begins a server stream and answers its number."""
+        stream, frame = self.frame(method, request, flags=REMOTE_CLOSED, **options)
+        self.socket.sendall(frame)
+        return stream
+
+    def item(self, method):
+        """The next message of the only stream of this connection; None at its end; raises Failure."""
+        length, _, kind, flags = HEADER.unpack(self.exactly(HEADER.size))
+        data = self.exactly(length)
+        if kind == RESPONSE:
+            return self.decode(self.ttrpc.Response.FromString(data), getattr(self.supervisor, f"{method}Response"))
+        assert kind == DATA
+        if flags & NO_DATA:
+            return None
+        return getattr(self.supervisor, f"{method}Response").FromString(data)
+
+    def items(self, method, request, **options):
+        """Every message of one server stream."""
+        self.open(method, request, **options)
+        while (item := self.item(method)) is not None:
+            yield item

@@ -10,6 +10,8 @@
 
 struct api {
     struct waiting_room room;
+    struct watching watching;
+    struct explaining explaining;
     struct supervisor_service supervisor;
     struct hooks hooks;
     struct rpc_service services[API_SERVICES];
@@ -27,7 +29,17 @@ int api_new(uv_loop_t *loop, struct supervisor *supervisor, struct api **out, st
         free(api);
         return result;
     }
-    api->supervisor = (struct supervisor_service){.supervisor = supervisor, .room = &api->room};
+    result = explaining_open(&api->explaining, loop, supervisor, error);
+    if (result < 0) {
+        waiting_room_close(&api->room);
+        free(api);
+        return result;
+    }
+    watching_open(&api->watching, supervisor);
+    api->supervisor = (struct supervisor_service){.supervisor = supervisor,
+        .room = &api->room,
+        .watching = &api->watching,
+        .explaining = &api->explaining};
     api->services[0] = supervisor_service_open(&api->supervisor);
     api->services[1] = upgrade_service_open();
     *out = api;
@@ -53,6 +65,8 @@ void api_close(struct api *api)
 {
     if (!api)
         return;
+    watching_close(&api->watching);
+    explaining_close(&api->explaining);
     waiting_room_close(&api->room);
     free(api);
 }

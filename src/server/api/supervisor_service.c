@@ -143,7 +143,51 @@ static void get_operation(
             .answer = answer_get_operation});
 }
 
+static void watch_events(
+    void *self, struct flocks_watch_events_call *call, const flocks_watch_events_request *request)
+{
+    const struct supervisor_service *service = self;
+
+    watching_events(service->watching, call, request);
+}
+
+static void watch_operation(void *self, struct flocks_watch_operation_call *call,
+    const flocks_watch_operation_request *request)
+{
+    const struct supervisor_service *service = self;
+
+    watching_operation(service->watching, call, request);
+}
+
+static void explain_service(void *self, struct flocks_explain_service_call *call,
+    const flocks_explain_service_request *request)
+{
+    const struct supervisor_service *service = self;
+
+    explaining_service(service->explaining, call, request);
+}
+
 /* ---- changing ---- */
+
+static void cancel_operation(void *self, struct flocks_cancel_operation_call *call,
+    const flocks_cancel_operation_request *request)
+{
+    const struct supervisor_service *service = self;
+    flocks_cancel_operation_response response = FLOCKS_CANCEL_OPERATION_RESPONSE_INIT;
+    struct error error = ERROR_INIT;
+    struct arena arena;
+    int result = supervisor_cancel_operation(service->supervisor, request->operation_id, &error);
+
+    arena_init(&arena, API_ANSWER_BYTES);
+    if (result == 0)
+        result = supervisor_get_operation(
+            service->supervisor, request->operation_id, &arena, &response.operation, NULL, &error);
+    if (result < 0)
+        api_fail(flocks_cancel_operation_base(call), &error, NULL);
+    else
+        flocks_cancel_operation_reply(call, &response);
+    arena_deinit(&arena);
+}
 
 static void reply_start(struct rpc_call *call, flocks_operation *operation)
 {
@@ -242,6 +286,10 @@ static const struct flocks_supervisor_handlers handlers = {
     .stop_services = stop_services,
     .restart_services = restart_services,
     .get_operation = get_operation,
+    .watch_events = watch_events,
+    .watch_operation = watch_operation,
+    .cancel_operation = cancel_operation,
+    .explain_service = explain_service,
     .get_config = get_config,
     .shutdown = shutdown_daemon,
 };

@@ -3,12 +3,16 @@
 #define FLOCKS_API_SUPERVISOR_SERVICE_H
 
 #include "crpc/crpc.h"
+#include "server/api/explaining.h"
 #include "server/api/waiting.h"
+#include "server/api/watching.h"
 
 /* `self` of every handler. Embedded; the members are borrowed. */
 struct supervisor_service {
     struct supervisor *supervisor;
     struct waiting_room *room;
+    struct watching *watching;
+    struct explaining *explaining;
 };
 
 /* The service to serve. RPCs whose issue comes later have no handler: the server answers

@@ -17,18 +17,16 @@ struct explain_facts {
     enum service_state state;
     uint32_t reason; /* flocks.v1.StateReason */
     const char *service;
-    const char *log_path;
     /* Of PORT_HELD; pid 0: not visible to us. */
     int32_t holder_pid;
     uint32_t port;
-    /* Of LEASE_HELD. */
+    /* Of the lease that holds it. */
     const char *lease_owner;
     /* The first one that it waits for. */
     const char *waits_for;
 };
 
-/* One sentence of what to do about it; "" only for a service that is as it was asked to be. Cut at
- * the size. */
+/* What to do about it, or what will happen by itself; "" only for a service that is HEALTHY. */
 void explain_hint(const struct explain_facts *facts, char out[EXPLAIN_HINT_SIZE]);
 
 #endif

@@ -70,6 +70,7 @@ static void operation_free(struct operations *operations, struct operation *oper
     list_remove(&operation->link);
     operations->count--;
     packed_clear(&operation->packed);
+    free(operation->joined_ids);
     free(operation->steps);
     free(operation);
 }
@@ -93,13 +94,39 @@ void operation_touch(struct operation *operation)
     operation->is_changed = true;
 }
 
+void operation_remember_request(struct operation *operation, const char *request_id)
+{
+    if (request_id[0] == '\0')
+        return;
+    if (operation->joined_ids == NULL)
+        operation->joined_ids = calloc(OPERATION_JOINED_IDS_MAX, sizeof *operation->joined_ids);
+    if (operation->joined_ids == NULL)
+        return;
+    if (operation->n_joined_ids == OPERATION_JOINED_IDS_MAX)
+        memmove(operation->joined_ids, operation->joined_ids + 1,
+            --operation->n_joined_ids * sizeof *operation->joined_ids);
+    (void)snprintf(operation->joined_ids[operation->n_joined_ids++], sizeof *operation->joined_ids,
+        "%s", request_id);
+}
+
+static bool has_request(const struct operation *operation, const char *request_id)
+{
+    if (strcmp(operation->request_id, request_id) == 0)
+        return true;
+    for (size_t i = 0; i < operation->n_joined_ids; i++) {
+        if (strcmp(operation->joined_ids[i], request_id) == 0)
+            return true;
+    }
+    return false;
+}
+
 static struct operation *find_request(const struct operations *operations, const char *request_id)
 {
     LIST_FOR_EACH(link, &operations->all)
     {
         struct operation *operation = CONTAINER_OF(link, struct operation, link);
 
-        if (strcmp(operation->request_id, request_id) == 0)
+        if (has_request(operation, request_id))
             return operation;
     }
     return NULL;
@@ -210,20 +237,39 @@ static bool preempts(enum flocks_operation_kind kind, const struct operation_ste
     return other == FLOCKS_OPERATION_KIND_RESTART && (ends || applies);
 }
 
-static const char *kind_text(enum flocks_operation_kind kind)
+const char *operation_kind_text(enum flocks_operation_kind kind)
 {
-    if (kind == FLOCKS_OPERATION_KIND_SHUTDOWN)
+    switch (kind) {
+    case FLOCKS_OPERATION_KIND_START:
+        return "start";
+    case FLOCKS_OPERATION_KIND_STOP:
+        return "stop";
+    case FLOCKS_OPERATION_KIND_RESTART:
+        return "restart";
+    case FLOCKS_OPERATION_KIND_APPLY_CONFIG:
+        return "change of configuration";
+    case FLOCKS_OPERATION_KIND_SHUTDOWN:
         return "shutdown";
-    if (kind == FLOCKS_OPERATION_KIND_APPLY_CONFIG)
-        return "a changed configuration";
-    return kind == FLOCKS_OPERATION_KIND_STOP ? "stop" : "restart";
+    case FLOCKS_OPERATION_KIND_COMMIT_UPGRADE:
+        return "commit of an upgrade";
+    case FLOCKS_OPERATION_KIND_ROLL_BACK:
+        return "roll-back";
+    case FLOCKS_OPERATION_KIND_UPDATE:
+        return "update";
+    case FLOCKS_OPERATION_KIND_REPLACE_DAEMON:
+        return "replacement of the daemon";
+    case FLOCKS_OPERATION_KIND_UNSPECIFIED:
+        break;
+    }
+    return "operation";
 }
 
 static void preempt(struct list *queue, const struct operation *by, int64_t now)
 {
     char message[OPERATION_MESSAGE_SIZE];
 
-    (void)snprintf(message, sizeof message, "pre-empted by %s %s", kind_text(by->kind), by->id);
+    (void)snprintf(
+        message, sizeof message, "pre-empted by %s %s", operation_kind_text(by->kind), by->id);
     LIST_FOR_EACH_SAFE(link, queue)
     {
         struct operation_step *step = CONTAINER_OF(link, struct operation_step, queue_link);
@@ -231,7 +277,8 @@ static void preempt(struct list *queue, const struct operation *by, int64_t now)
             .reason = by->kind == FLOCKS_OPERATION_KIND_SHUTDOWN ? FLOCKS_STATE_REASON_SHUTDOWN
                                                                  : FLOCKS_STATE_REASON_REQUESTED,
             .message = message,
-            .to_generation = step->from_generation};
+            .to_generation = step->from_generation,
+            .preempted = true};
 
         if (preempts(by->kind, step))
             operation_end_step(step, &outcome, now, by->began_wall_ns);
@@ -297,8 +344,11 @@ int operations_begin(struct operations *operations, const struct operation_reque
                 "request id \"%s\" belongs to another kind of operation, %s", request->request_id,
                 found->id);
     }
-    if (found == NULL)
+    if (found == NULL) {
         found = find_identical(operations, request);
+        if (found != NULL)
+            operation_remember_request(found, request->request_id);
+    }
     if (found != NULL) {
         found->joined++;
         operation_touch(found);
@@ -340,6 +390,23 @@ struct operation_step *operation_find_step(const struct operation *operation, ui
             high = middle;
     }
     return NULL;
+}
+
+const struct operation *operations_last_of(
+    const struct operations *operations, uint32_t slot, const char *service)
+{
+    const struct operation *last = NULL;
+
+    LIST_FOR_EACH(link, &operations->all)
+    {
+        const struct operation *operation = CONTAINER_OF(link, struct operation, link);
+        const struct operation_step *step = operation_find_step(operation, slot);
+
+        /* The slot may have been another's then. */
+        if (step != NULL && strcmp(step->service, service) == 0)
+            last = operation;
+    }
+    return last;
 }
 
 /* FAILED outweighs DEADLINE_EXCEEDED outweighs CANCELLED outweighs SUCCEEDED. */
@@ -385,6 +452,7 @@ void operation_end_step(
     step->state = outcome->state;
     step->reason = outcome->reason;
     step->to_generation = outcome->to_generation;
+    step->preempted = outcome->preempted;
     (void)snprintf(step->message, sizeof step->message, "%s", outcome->message);
     operation->n_ended++;
     if (operation_has_ended(operation))
@@ -392,14 +460,43 @@ void operation_end_step(
     operation_touch(operation);
 }
 
-struct operation *operations_take_changed(struct operations *operations)
+/* When its change may be told of. */
+static int64_t told_at(const struct operation *operation)
+{
+    if (!operation->is_changed)
+        return CLOCK_NEVER;
+    return operation_has_ended(operation) ? 0 : operation->tell_at;
+}
+
+struct operation *operations_take_changed(struct operations *operations, int64_t now)
 {
     LIST_FOR_EACH(link, &operations->all)
     {
         struct operation *operation = CONTAINER_OF(link, struct operation, link);
 
-        if (operation->is_changed) {
+        if (told_at(operation) <= now) {
             operation->is_changed = false;
+            return operation;
+        }
+    }
+    return NULL;
+}
+
+void operation_told(struct operation *operation, size_t len, int64_t now)
+{
+    operation->told_revision = operation->revision;
+    operation->tell_at = clock_add_ms(now, (int64_t)(len / OPERATION_TOLD_BYTES_PER_MS));
+    operation->is_told = true;
+}
+
+struct operation *operations_take_told(struct operations *operations)
+{
+    LIST_FOR_EACH(link, &operations->all)
+    {
+        struct operation *operation = CONTAINER_OF(link, struct operation, link);
+
+        if (operation->is_told) {
+            operation->is_told = false;
             return operation;
         }
     }
@@ -431,10 +528,13 @@ int64_t operations_due_at(const struct operations *operations)
 
     LIST_FOR_EACH(link, &operations->all)
     {
-        int64_t at = operation_due_at(CONTAINER_OF(link, struct operation, link));
+        const struct operation *operation = CONTAINER_OF(link, struct operation, link);
+        int64_t at = operation_due_at(operation);
 
         if (at < due)
             due = at;
+        if (told_at(operation) < due)
+            due = told_at(operation);
     }
     return due;
 }

@@ -22,6 +22,13 @@ enum {
     SIGNALLED_MAX = 256,
     OPERATION_REQUEST_ID_SIZE = 64,
     OPERATION_SERVICE_SIZE = 64,
+    /* Callers that joined whose request_id is remembered, besides the first one's; of more the
+     * latest, who may still repeat their requests. */
+    OPERATION_JOINED_IDS_MAX = 64,
+    /* Watchers hear of progress when so many bytes could have been told of it per millisecond since
+     * the last time: one operation on a thousand services must not push everything else out of the
+     * ring. Its beginning and its end are told at once. */
+    OPERATION_TOLD_BYTES_PER_MS = 64,
     OPERATION_MESSAGE_SIZE = 256,
     OPERATION_EXECUTABLE_SIZE = 256
 };
@@ -58,8 +65,10 @@ struct operation_step {
     char message[OPERATION_MESSAGE_SIZE];
     uint32_t from_generation;
     uint32_t to_generation;
-    bool issued;   /* the service has been told */
-    bool launched; /* a generation of it has been asked for: too late to join a restart */
+    bool issued;     /* the service has been told */
+    bool launched;   /* a generation of it has been asked for: too late to join a restart */
+    bool was_wanted; /* when it was told */
+    bool preempted;  /* another operation ended it before its time */
     int64_t issued_at;
     struct signalled_list signalled;
 };
@@ -68,6 +77,8 @@ struct operation {
     struct list link; /* in operations.all, oldest first */
     char id[SUPERVISOR_OPERATION_ID_SIZE];
     char request_id[OPERATION_REQUEST_ID_SIZE];
+    char (*joined_ids)[OPERATION_REQUEST_ID_SIZE]; /* oldest first */
+    size_t n_joined_ids;
     enum flocks_operation_kind kind;
     enum flocks_operation_state state;
     bool skip_prepare;
@@ -79,9 +90,12 @@ struct operation {
     int32_t requester_pid;
     uint32_t requester_uid;
     uint32_t joined;
-    uint32_t revision; /* grows with each change */
-    bool is_changed;   /* since operations_take_changed; its waiters are to be told */
-    struct list waits; /* of supervisor_wait */
+    uint32_t revision;      /* grows with each change */
+    bool is_changed;        /* since operations_take_changed */
+    uint32_t told_revision; /* that watchers and waiters have been told */
+    int64_t tell_at;        /* not before, unless it has ended */
+    bool is_told;           /* since operations_take_told: its waiters are to hear */
+    struct list waits;      /* of supervisor_wait */
     size_t n_steps;
     size_t n_ended;
     struct operation_step *steps;
@@ -131,6 +145,11 @@ NODISCARD int operations_begin(struct operations *operations,
 
 /* NULL: unknown, or forgotten. */
 struct operation *operations_find(const struct operations *operations, const char *id);
+/* The one that began last and has a part for this service; NULL: none is remembered. */
+const struct operation *operations_last_of(
+    const struct operations *operations, uint32_t slot, const char *service);
+/* "start", "shutdown", ... */
+const char *operation_kind_text(enum flocks_operation_kind kind);
 /* The step that a service is at; NULL: none. */
 struct operation_step *operations_active_step(const struct operations *operations, uint32_t slot);
 /* The step of an operation for one service; NULL: not part of it. */
@@ -143,6 +162,7 @@ struct step_outcome {
     uint32_t reason;
     const char *message;
     uint32_t to_generation;
+    bool preempted;
 };
 /* Takes the step out of its queue; with the last one the operation has ended, as its worst step
  * did. */
@@ -151,8 +171,14 @@ void operation_end_step(
 /* Progress that people may see. */
 void operation_touch(struct operation *operation);
 
-/* The first changed operation, whose mark is taken away; NULL: none. */
-struct operation *operations_take_changed(struct operations *operations);
+/* An operation that has changed and may be told of now, whose mark is taken away; NULL: none.
+ * Whoever takes it says by operation_told how many bytes that took. */
+struct operation *operations_take_changed(struct operations *operations, int64_t now);
+void operation_told(struct operation *operation, size_t len, int64_t now);
+/* One that was told of, whose waiters have not heard; NULL: none. */
+struct operation *operations_take_told(struct operations *operations);
+/* A caller that joined it and may repeat its request; "" is not remembered. */
+void operation_remember_request(struct operation *operation, const char *request_id);
 /* An operation whose deadline has passed; NULL: none. */
 struct operation *operations_find_overdue(const struct operations *operations, int64_t now);
 /* When operations_find_overdue or operations_forget has work next; CLOCK_NEVER: not. */

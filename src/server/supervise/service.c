@@ -17,7 +17,7 @@ SERVICE_STATES(SAME_STATE)
 
 /* ---- what stands in the way of a start ---- */
 
-static bool is_ready(const struct service *service)
+bool service_is_ready(const struct service *service)
 {
     return service->facts.state == SERVICE_HEALTHY || service->facts.state == SERVICE_DEGRADED ||
            service->facts.state == SERVICE_COMPLETED;
@@ -55,7 +55,7 @@ static const struct service *first_not_ready(const struct service *service)
     for (size_t i = 0; i < service->n_after; i++) {
         const struct service *other = supervisor_at(service->owner, service->after[i]);
 
-        if (!is_ready(other))
+        if (!service_is_ready(other))
             return other;
     }
     return NULL;

@@ -29,8 +29,8 @@
 #include "server/supervise/sweeper.h"
 
 enum {
-    /* Last exits remembered; older ones are forgotten. */
-    SERVICE_EXITS_MAX = 8,
+    /* Last exits remembered (the schema's max_items); older ones are forgotten. */
+    SERVICE_EXITS_MAX = 16,
     /* How often a starting service's ports are looked at: nothing tells of a listener that appears.
      */
     SERVICE_PORT_POLL_MS = 20,
@@ -131,6 +131,14 @@ struct service_listening {
     unsigned n_alarms;    /* ... of which so many were acted on */
 };
 
+/* What watchers have been told of it (supervisor_events.c). */
+struct service_news {
+    struct list link;         /* in supervisor.news.services: there may be more to tell */
+    uint64_t key;             /* of the status that was told last */
+    enum service_state state; /* in it */
+    bool has_exit;            /* exits[0] has not been told */
+};
+
 struct service {
     struct supervisor *owner;
     char *name;
@@ -175,6 +183,7 @@ struct service {
     enum service_state told_state; /* last one logged */
     bool is_advancing;
     struct packed packed; /* state_save.c's */
+    struct service_news news;
 };
 
 /* A service nobody has asked anything of. Takes the contents of `spec`, also on failure (memory).
@@ -192,6 +201,8 @@ void service_take_next(struct service *service);
 /* Applies one event and does what comes of it, other services' business included (dependents,
  * operations). */
 void service_feed(struct service *service, const struct service_input *input);
+/* What waits for it may start. */
+bool service_is_ready(const struct service *service);
 /* A request by an operation; `reason` of flocks.v1.StateReason. */
 void service_ask(
     struct service *service, enum service_event event, uint32_t reason, bool skip_prepare);

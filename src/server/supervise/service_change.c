@@ -46,6 +46,8 @@ int service_init(struct service *service, struct supervisor *owner, uint32_t slo
     list_init(&service->launch);
     service_end_init(service);
     service_task_init(service);
+    list_init(&service->news.link);
+    service->news.state = SERVICE_STOPPED;
     take_spec(service, spec);
     return service->name != NULL ? 0 : error_set_errno(error, ENOMEM, "make service %s", name);
 }
@@ -58,6 +60,7 @@ void service_deinit(struct service *service)
     signalled_clear(&service->signalled);
     probe_history_clear(&service->history);
     packed_clear(&service->packed);
+    list_remove(&service->news.link);
     service_spec_deinit(&service->next);
     free_spec(service);
     free(service->name);

@@ -18,6 +18,7 @@ void service_note_exit(struct service *service, const struct service_exit *exit)
     service->exits[0] = *exit;
     if (service->n_exits < SERVICE_EXITS_MAX)
         service->n_exits++;
+    service->news.has_exit = true;
 }
 
 /* ---- spawning ---- */

@@ -194,6 +194,9 @@ static void load_service(struct service *service, const state_service *message)
     service->last_task = message->last_task + 1;
     load_signalled(&service->signalled, message->signalled, message->n_signalled);
     load_exits(service, message);
+    service->news.key = message->told_key;
+    if (message->told_state > 0 && message->told_state < SERVICE_STATE_END)
+        service->news.state = (enum service_state)message->told_state;
     state_load_watch(service, message);
 }
 
@@ -209,6 +212,8 @@ static void load_step(struct operation_step *step, const state_step *message)
     step->to_generation = message->to_generation;
     step->issued = message->issued;
     step->launched = message->launched;
+    step->preempted = message->preempted;
+    step->was_wanted = message->was_wanted;
     step->issued_at = message->issued_at_ms;
     load_signalled(&step->signalled, message->signalled, message->n_signalled);
 }
@@ -218,6 +223,12 @@ static bool has_ended(const state_step *step)
     enum flocks_operation_state state = flocks_operation_state_from((int)step->state);
 
     return state != FLOCKS_OPERATION_STATE_QUEUED && state != FLOCKS_OPERATION_STATE_RUNNING;
+}
+
+static void load_request_ids(struct operation *operation, const state_operation *message)
+{
+    for (size_t i = 0; i < message->n_joined_request_ids; i++)
+        operation_remember_request(operation, message->joined_request_ids[i]);
 }
 
 /* What has not ended belongs to a service; what has may be of one that is gone. */
@@ -254,6 +265,9 @@ static int load_operation(
     operation->requester_uid = message->requester_uid;
     operation->joined = message->joined;
     operation->revision = message->revision;
+    operation->told_revision = message->told_revision;
+    operation->is_changed = message->told_revision != message->revision;
+    load_request_ids(operation, message);
     operation->skip_prepare = message->skip_prepare;
     for (size_t i = 0; i < message->n_steps; i++) {
         load_step(&operation->steps[i], message->steps[i]);
@@ -286,6 +300,7 @@ static int load(struct supervisor *supervisor, const state_snapshot *snapshot,
     int result = supervisor_keep_config(supervisor, config, error);
 
     supervisor->exits_done = snapshot->exits_done;
+    supervisor->news.kept = snapshot->events_kept;
     supervisor->started_wall_ns = snapshot->started_wall_ns;
     supervisor->is_leaving = snapshot->leaving;
     supervisor->config_changed = snapshot->config_changed;

@@ -153,9 +153,22 @@ static state_step *save_step(const struct operation_step *step, struct arena *ar
     message->to_generation = step->to_generation;
     message->issued = step->issued;
     message->launched = step->launched;
+    message->preempted = step->preempted;
+    message->was_wanted = step->was_wanted;
     message->issued_at_ms = step->issued_at;
     message->signalled = save_signalled(&step->signalled, &message->n_signalled, arena);
     return message;
+}
+
+static const char **save_request_ids(
+    const struct operation *operation, size_t *out_n, struct arena *arena)
+{
+    const char **ids = arena_calloc(arena, OPERATION_JOINED_IDS_MAX, sizeof *ids);
+
+    *out_n = ids != NULL ? operation->n_joined_ids : 0;
+    for (size_t i = 0; i < *out_n; i++)
+        ids[i] = operation->joined_ids[i];
+    return ids;
 }
 
 static state_operation *save_operation(const struct operation *operation, struct arena *arena)
@@ -178,6 +191,9 @@ static state_operation *save_operation(const struct operation *operation, struct
     message->requester_uid = operation->requester_uid;
     message->joined = operation->joined;
     message->revision = operation->revision;
+    message->told_revision = operation->told_revision;
+    message->joined_request_ids =
+        save_request_ids(operation, &message->n_joined_request_ids, arena);
     message->skip_prepare = operation->skip_prepare;
     message->steps = arena_calloc(arena, operation->n_steps + 1, sizeof(state_step *));
     for (size_t i = 0; message->steps != NULL && i < operation->n_steps; i++) {
@@ -240,6 +256,8 @@ static uint64_t service_key(const struct service *service, enum snapshot_extent 
     uint64_t key = state_checksum(numbers, sizeof numbers, 0);
 
     key = state_checksum(&service->facts, sizeof service->facts, key);
+    key = state_checksum(&service->news.key, sizeof service->news.key, key);
+    key = state_checksum(&service->news.state, sizeof service->news.state, key);
     key = state_checksum(service->invocation, sizeof service->invocation, key);
     key = state_checksum(&service->exits[0], sizeof service->exits[0], key);
     key = state_watch_key(service, key);
@@ -303,6 +321,7 @@ static void write_basics(struct writer *writer, const struct supervisor *supervi
     snapshot.config.data = supervisor->packed_config;
     snapshot.config.len = supervisor->packed_config_len;
     snapshot.exits_done = supervisor->exits_done;
+    snapshot.events_kept = events_last(supervisor->news.ring);
     snapshot.takeovers = supervisor->takeovers;
     snapshot.started_wall_ns = supervisor->started_wall_ns;
     snapshot.leaving = supervisor->is_leaving;

@@ -1,15 +1,15 @@
-/* What people and programs are told: messages made of facts, all memory from an arena. */
+#include "server/supervise/status.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/wait.h>
 
 #include "common/base/api_revision.h"
-#include "server/supervise/supervisor_private.h"
 
 /* ---- values ---- */
 
-static Google__Protobuf__Timestamp *make_timestamp(struct arena *arena, int64_t wall_ns)
+Google__Protobuf__Timestamp *status_timestamp(struct arena *arena, int64_t wall_ns)
 {
     Google__Protobuf__Timestamp *timestamp = arena_alloc(arena, sizeof *timestamp);
 
@@ -21,10 +21,22 @@ static Google__Protobuf__Timestamp *make_timestamp(struct arena *arena, int64_t 
     return timestamp;
 }
 
+Google__Protobuf__Duration *status_duration(struct arena *arena, int64_t ms)
+{
+    Google__Protobuf__Duration *duration = arena_alloc(arena, sizeof *duration);
+
+    if (duration == NULL)
+        return NULL;
+    *duration = (Google__Protobuf__Duration)GOOGLE__PROTOBUF__DURATION__INIT;
+    duration->seconds = ms / 1000;
+    duration->nanos = (int32_t)(ms % 1000) * 1000000;
+    return duration;
+}
+
 /* A monotonic time in the future as people read clocks. */
 static Google__Protobuf__Timestamp *make_future(struct arena *arena, int64_t at)
 {
-    return make_timestamp(arena, clock_wall_ns() + (at - clock_monotonic_ms()) * 1000000);
+    return status_timestamp(arena, clock_wall_ns() + (at - clock_monotonic_ms()) * 1000000);
 }
 
 static int no_memory(struct error *error)
@@ -94,14 +106,73 @@ static const char *describe_step(
 static void fill_operation_times(
     const struct operation *operation, struct arena *arena, flocks_operation *out)
 {
-    out->began_at = make_timestamp(arena, operation->began_wall_ns);
+    out->began_at = status_timestamp(arena, operation->began_wall_ns);
     if (operation_has_ended(operation))
-        out->ended_at = make_timestamp(arena, operation->ended_wall_ns);
+        out->ended_at = status_timestamp(arena, operation->ended_wall_ns);
     if (operation->deadline_at != CLOCK_NEVER)
-        out->deadline = make_timestamp(arena, operation->deadline_wall_ns);
+        out->deadline = status_timestamp(arena, operation->deadline_wall_ns);
 }
 
-static flocks_operation *fill_operation(
+static enum flocks_error_reason error_reason(const struct operation_step *step)
+{
+    if (step->preempted)
+        return FLOCKS_ERROR_REASON_PREEMPTED;
+    if (step->state != FLOCKS_OPERATION_STATE_FAILED)
+        return FLOCKS_ERROR_REASON_UNSPECIFIED;
+    if (step->reason == FLOCKS_STATE_REASON_PORT_HELD)
+        return FLOCKS_ERROR_REASON_PORT_HELD;
+    if (step->reason == FLOCKS_STATE_REASON_START_TIMEOUT)
+        return FLOCKS_ERROR_REASON_START_TIMEOUT;
+    if (step->reason == FLOCKS_STATE_REASON_LEASE_HELD)
+        return FLOCKS_ERROR_REASON_LEASE_HELD;
+    return FLOCKS_ERROR_REASON_SERVICE_FAILED;
+}
+
+/* The step that made the operation end as it did. */
+static const struct operation_step *deciding_step(const struct operation *operation)
+{
+    for (size_t i = 0; i < operation->n_steps; i++) {
+        if (operation->steps[i].state == operation->state)
+            return &operation->steps[i];
+    }
+    return NULL;
+}
+
+static const char *error_hint(
+    const struct operation *operation, const struct operation_step *step, struct arena *arena)
+{
+    if (step->preempted)
+        return "somebody asked for something else meanwhile: ask again when that has ended";
+    if (operation->state == FLOCKS_OPERATION_STATE_DEADLINE_EXCEEDED)
+        return "what it began goes on: `flocks status` shows how";
+    if (operation->state == FLOCKS_OPERATION_STATE_FAILED)
+        return arena_printf(arena, "`flocks why %s` explains it", step->service);
+    return "";
+}
+
+static flocks_error_detail *error_of_operation(
+    const struct operation *operation, struct arena *arena)
+{
+    const struct operation_step *step = deciding_step(operation);
+    flocks_error_detail *detail;
+
+    if (!operation_has_ended(operation) || operation->state == FLOCKS_OPERATION_STATE_SUCCEEDED ||
+        step == NULL)
+        return NULL;
+    detail = arena_alloc(arena, sizeof *detail);
+    if (detail == NULL)
+        return NULL;
+    *detail = (flocks_error_detail)FLOCKS_ERROR_DETAIL_INIT;
+    detail->reason = error_reason(step);
+    detail->service = arena_strdup(arena, step->service);
+    detail->attempted =
+        arena_printf(arena, "%s of %s", operation_kind_text(operation->kind), step->service);
+    detail->hint = error_hint(operation, step, arena);
+    detail->operation_id = arena_strdup(arena, operation->id);
+    return detail;
+}
+
+flocks_operation *status_of_operation(
     const struct supervisor *supervisor, const struct operation *operation, struct arena *arena)
 {
     flocks_operation *out = arena_alloc(arena, sizeof *out);
@@ -119,6 +190,7 @@ static flocks_operation *fill_operation(
     out->steps_total = (uint32_t)operation->n_steps;
     out->step = describe_step(supervisor, operation, arena);
     fill_operation_times(operation, arena, out);
+    out->error = error_of_operation(operation, arena);
     out->outcomes = arena_calloc(arena, operation->n_steps + 1, sizeof(flocks_service_outcome *));
     for (size_t i = 0; out->outcomes != NULL && i < operation->n_steps; i++) {
         out->outcomes[i] = fill_outcome(&operation->steps[i], arena);
@@ -141,12 +213,48 @@ int supervisor_get_operation(struct supervisor *supervisor, const char *id, stru
             error->reason = FLOCKS_ERROR_REASON_UNKNOWN_OPERATION;
         return result;
     }
-    *out = fill_operation(supervisor, operation, arena);
+    *out = status_of_operation(supervisor, operation, arena);
     if (*out == NULL || arena_is_exhausted(arena))
         return no_memory(error);
     if (out_revision != NULL)
         *out_revision = operation->revision;
     return 0;
+}
+
+/* ---- ends ---- */
+
+static void fill_outcome_of_exit(
+    const struct service_exit *exit, flocks_exit_record *record, struct arena *arena)
+{
+    if (exit->error != 0) {
+        record->outcome_case = FLOCKS_EXIT_RECORD_OUTCOME_EXEC_ERROR;
+        record->exec_error = arena_strdup(arena, error_errno_name(exit->error));
+    } else if (WIFSIGNALED(exit->wait_status)) {
+        const char *name = sigabbrev_np(WTERMSIG(exit->wait_status));
+
+        record->outcome_case = FLOCKS_EXIT_RECORD_OUTCOME_SIGNAL;
+        record->signal = name != NULL ? arena_printf(arena, "SIG%s", name)
+                                      : arena_printf(arena, "SIG%d", WTERMSIG(exit->wait_status));
+        record->core_dumped = WCOREDUMP(exit->wait_status);
+    } else {
+        record->outcome_case = FLOCKS_EXIT_RECORD_OUTCOME_EXIT_CODE;
+        record->exit_code = WEXITSTATUS(exit->wait_status);
+    }
+}
+
+flocks_exit_record *status_of_exit(const struct service_exit *exit, struct arena *arena)
+{
+    flocks_exit_record *record = arena_alloc(arena, sizeof *record);
+
+    if (record == NULL)
+        return NULL;
+    *record = (flocks_exit_record)FLOCKS_EXIT_RECORD_INIT;
+    record->generation = exit->generation;
+    record->ended_at = status_timestamp(arena, exit->ended_wall_ns);
+    record->lived = status_duration(arena, exit->lived_ms);
+    record->cause = flocks_state_reason_from((int)exit->reason);
+    fill_outcome_of_exit(exit, record, arena);
+    return record;
 }
 
 /* ---- status ---- */
@@ -158,20 +266,20 @@ static enum flocks_daemon_state daemon_state(const struct supervisor *supervisor
     return supervisor->is_reconciled ? FLOCKS_DAEMON_STATE_RUNNING : FLOCKS_DAEMON_STATE_STARTING;
 }
 
-static flocks_daemon_status *fill_daemon(const struct supervisor *supervisor, struct arena *arena)
+flocks_daemon_status *status_of_daemon(const struct supervisor *supervisor, struct arena *arena)
 {
     flocks_daemon_status *daemon = arena_alloc(arena, sizeof *daemon);
 
     if (daemon == NULL)
         return NULL;
     *daemon = (flocks_daemon_status)FLOCKS_DAEMON_STATUS_INIT;
-    daemon->pid = (int32_t)getpid();
+    daemon->pid = supervisor->pid;
     daemon->keeper_pid = supervisor->keeper_pid;
     daemon->state = daemon_state(supervisor);
     daemon->version = FLOCKS_VERSION;
     daemon->keeper_version = arena_strdup(arena, supervisor->keeper_version);
     daemon->api_revision = FLOCKS_API_REVISION;
-    daemon->started_at = make_timestamp(arena, supervisor->started_wall_ns);
+    daemon->started_at = status_timestamp(arena, supervisor->started_wall_ns);
     daemon->config_digest = supervisor->config_digest;
     daemon->config_changed = supervisor->config_changed;
     daemon->root = arena_strdup(arena, supervisor->root);
@@ -189,8 +297,7 @@ static const char *last_error(const struct service *service)
 
 static bool waits_for_a_time(const struct service_facts *facts)
 {
-    return (facts->state == SERVICE_BACKOFF || facts->state == SERVICE_FAILED ||
-               facts->state == SERVICE_WAITING) &&
+    return (facts->state == SERVICE_BACKOFF || facts->state == SERVICE_FAILED) &&
            facts->due_at != CLOCK_NEVER;
 }
 
@@ -209,7 +316,7 @@ static const char *log_path(
     return arena_strdup(arena, path);
 }
 
-static flocks_service_status *fill_service(
+flocks_service_status *status_of_service(
     const struct supervisor *supervisor, const struct service *service, struct arena *arena)
 {
     const struct service_facts *facts = &service->facts;
@@ -233,7 +340,7 @@ static flocks_service_status *fill_service(
     status->last_error = arena_strdup(arena, last_error(service));
     status->log_path = log_path(supervisor, service, arena);
     status->wanted = facts->wanted;
-    status->since = make_timestamp(arena, service->since_wall_ns);
+    status->since = status_timestamp(arena, service->since_wall_ns);
     if (waits_for_a_time(facts))
         status->retry_at = make_future(arena, facts->due_at);
     if (shown_pid(facts) != 0)
@@ -241,6 +348,7 @@ static flocks_service_status *fill_service(
     status->listener = flocks_listener_state_from((int)service->listening.state);
     status->notified_status = arena_strdup(arena, service->notified.status);
     status->log_bytes_lost = loss.lost_bytes;
+    status->listener = (enum flocks_listener_state)service->listening.state;
     if (step != NULL)
         status->operation_id = arena_strdup(arena, step->operation->id);
     return status;
@@ -270,15 +378,19 @@ int supervisor_get_status(struct supervisor *supervisor, const char *const *name
 {
     const struct service **services = NULL;
     size_t n = 0;
-    int result = choose_services(supervisor, names, n_names, arena, &services, &n, error);
+    int result;
+
+    supervisor_settle_events(supervisor);
+    result = choose_services(supervisor, names, n_names, arena, &services, &n, error);
 
     if (result < 0)
         return result;
     *out = (flocks_get_status_response)FLOCKS_GET_STATUS_RESPONSE_INIT;
-    out->daemon = fill_daemon(supervisor, arena);
+    out->daemon = status_of_daemon(supervisor, arena);
+    out->event_token = supervisor_event_token(supervisor, arena);
     out->services = arena_calloc(arena, n + 1, sizeof(flocks_service_status *));
     for (size_t i = 0; out->services != NULL && i < n; i++) {
-        out->services[i] = fill_service(supervisor, services[i], arena);
+        out->services[i] = status_of_service(supervisor, services[i], arena);
         if (out->services[i] == NULL)
             break;
         out->n_services++;

@@ -33,6 +33,9 @@ enum {
     SUPERVISOR_OPERATION_TIMEOUT_MAX_MS = 60 * 60 * 1000,
     /* Callers waiting for operations; more are refused with RESOURCE_EXHAUSTED. */
     SUPERVISOR_WAITS_MAX = 1024,
+    /* Watchers of events; more are refused with RESOURCE_EXHAUSTED. Each holds a place in the ring
+       and the names that it asked for. */
+    SUPERVISOR_WATCHES_MAX = 1024,
     /* Bytes of an operation id with its NUL. */
     SUPERVISOR_OPERATION_ID_SIZE = 33
 };
@@ -48,7 +51,8 @@ struct supervisor_setup {
     const struct paths *paths;
     /* The keeper's memfd; not used after the call. */
     int state_fd;
-    /* Datagrams of sd_notify(3), bound at paths->notify; borrowed until supervisor_close. -1: none. */
+    /* Datagrams of sd_notify(3), bound at paths->notify; borrowed until supervisor_close. -1: none.
+     */
     int notify_fd;
     /* As the keeper said Hello. */
     int32_t keeper_pid;
@@ -133,6 +137,40 @@ NODISCARD int supervisor_wait(struct supervisor *supervisor, const char *id,
 /* `done` will not be called. NULL is accepted. */
 void supervisor_wait_cancel(struct supervisor_wait *wait);
 
+/* Ends an operation early: steps that have not ended are CANCELLED, what is done is not undone. A
+ * service that nobody had asked for before and that has not been launched is stopped again, its
+ * prepare step ended; a launched one, and one that was wanted before, goes on. One that has ended
+ * is left as it is. NOT_FOUND (UNKNOWN_OPERATION). FAILED_PRECONDITION: its kind cannot be
+ * cancelled. */
+NODISCARD int supervisor_cancel_operation(
+    struct supervisor *supervisor, const char *id, struct error *error);
+
+/* ---- watching ---- */
+
+struct supervisor_watch;
+
+struct supervisor_watching {
+    const char *after; /* token of the last item seen; "" or NULL: begin with a snapshot */
+    const char *const *services; /* none: all. Borrowed until the watch is closed */
+    size_t n_services;
+    /* There may be an item. Called from anywhere; asks for nothing and closes nothing. */
+    void (*wake)(void *data);
+    void *data;
+};
+
+/* A place among the events. NOT_FOUND (UNKNOWN_SERVICE); INVALID_ARGUMENT: `after` is no token;
+ * RESOURCE_EXHAUSTED (LIMIT_REACHED). */
+NODISCARD int supervisor_watch(struct supervisor *supervisor,
+    const struct supervisor_watching *watching, struct supervisor_watch **out, struct error *error);
+/* supervisor_watch_next: no item; `wake` will be called. */
+#define SUPERVISOR_NOTHING 1
+/* The next item: a gap, a snapshot or an event. All memory is the arena's.
+ * RESOURCE_EXHAUSTED: the arena's cap. */
+NODISCARD int supervisor_watch_next(struct supervisor_watch *watch, struct arena *arena,
+    flocks_watch_events_response *out, struct error *error);
+/* May outlive the supervisor. NULL is accepted. */
+void supervisor_watch_close(struct supervisor_watch *watch);
+
 /* ---- looking ---- */
 
 /* Services there are. */
@@ -143,6 +181,15 @@ size_t supervisor_count(const struct supervisor *supervisor);
  * cap. */
 NODISCARD int supervisor_get_status(struct supervisor *supervisor, const char *const *names,
     size_t n_names, struct arena *arena, flocks_get_status_response *out, struct error *error);
+
+/* Path of the service's log. False: there is no such service. */
+bool supervisor_find_log(
+    const struct supervisor *supervisor, const char *name, char *out, size_t out_size);
+
+/* Everything that explains why a service is in its state, but the last lines of its output. All
+ * memory is the arena's. NOT_FOUND (UNKNOWN_SERVICE); RESOURCE_EXHAUSTED: the arena's cap. */
+NODISCARD int supervisor_explain(struct supervisor *supervisor, const char *name,
+    struct arena *arena, flocks_explain_service_response *out, struct error *error);
 
 /* The effective configuration with origins and digest, secrets included: mask before it leaves. All
  * memory is the arena's. RESOURCE_EXHAUSTED: the arena's cap. */

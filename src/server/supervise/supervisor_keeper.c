@@ -143,6 +143,7 @@ static void reconcile(
     for (uint32_t i = 0; i < supervisor->n_services; i++)
         reconcile_service(supervisor->services[i], children, n_children);
     for (uint32_t i = 0; i < supervisor->n_services; i++) {
+        supervisor_status_changed(supervisor->services[i]);
         service_arm(supervisor->services[i]);
         supervisor_advance(supervisor->services[i]);
     }

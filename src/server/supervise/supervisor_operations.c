@@ -25,7 +25,7 @@ static bool ends_services(enum flocks_operation_kind kind)
     return kind == FLOCKS_OPERATION_KIND_STOP || kind == FLOCKS_OPERATION_KIND_SHUTDOWN;
 }
 
-static bool has_step_ended(const struct operation_step *step)
+bool supervisor_step_has_ended(const struct operation_step *step)
 {
     return step->state != FLOCKS_OPERATION_STATE_QUEUED &&
            step->state != FLOCKS_OPERATION_STATE_RUNNING;
@@ -41,8 +41,8 @@ static bool is_ending(const struct operation_step *step)
 /* The run that the step is to end is over: a new configuration has been taken then. */
 static bool is_run_over(const struct service *service, const struct operation_step *step)
 {
-    return has_step_ended(step) || (step->impact == FLOCKS_CONFIG_IMPACT_RESTART && step->issued &&
-                                       service->next.config == NULL);
+    return supervisor_step_has_ended(step) || (step->impact == FLOCKS_CONFIG_IMPACT_RESTART &&
+                                                  step->issued && service->next.config == NULL);
 }
 
 /* What waits for a service is stopped before it, if both are to stop. */
@@ -82,7 +82,7 @@ static void abandon_preparation(struct service *service, const struct operation_
         service_ask(service, SERVICE_EVENT_STOP, FLOCKS_STATE_REASON_REQUESTED, false);
 }
 
-static void issue(struct service *service, struct operation_step *step)
+void supervisor_issue(struct service *service, struct operation_step *step)
 {
     const struct operation *operation = step->operation;
     uint32_t reason = operation->kind == FLOCKS_OPERATION_KIND_SHUTDOWN
@@ -93,6 +93,7 @@ static void issue(struct service *service, struct operation_step *step)
     step->state = FLOCKS_OPERATION_STATE_RUNNING;
     step->issued_at = clock_monotonic_ms();
     step->from_generation = service->facts.generation;
+    step->was_wanted = service->facts.wanted;
     operation_touch(step->operation);
     abandon_preparation(service, step);
     service_ask(service, event_of(step), reason, operation->skip_prepare);
@@ -160,15 +161,21 @@ static bool has_survivors(const struct service *service)
            service->problem[0] != '\0';
 }
 
-static void end_step(
-    struct service *service, struct operation_step *step, enum flocks_operation_state state)
+/* More for whoever waits than the machine's own words. */
+static const char *message_of(const struct service *service, enum flocks_operation_state state)
+{
+    if (state == FLOCKS_OPERATION_STATE_SUCCEEDED)
+        return "";
+    return has_survivors(service) ? service->problem : service->facts.message;
+}
+
+void supervisor_end_step(struct service *service, struct operation_step *step,
+    enum flocks_operation_state state, const char *message)
 {
     struct operation *operation = step->operation;
     const struct step_outcome outcome = {.state = state,
         .reason = service->facts.reason,
-        .message = state == FLOCKS_OPERATION_STATE_SUCCEEDED
-                       ? ""
-                       : (has_survivors(service) ? service->problem : service->facts.message),
+        .message = message != NULL ? message : message_of(service, state),
         .to_generation = service->facts.generation};
 
     /* What was signalled belongs to whoever asked for the end. */
@@ -192,7 +199,7 @@ static bool advance_once(struct service *service)
     if (!step->issued) {
         if (!may_issue(service, step))
             return false;
-        issue(service, step);
+        supervisor_issue(service, step);
     }
     if (!step->launched && service->facts.generation != step->from_generation) {
         step->launched = true;
@@ -201,7 +208,7 @@ static bool advance_once(struct service *service)
     state = judge(service, step);
     if (state == FLOCKS_OPERATION_STATE_UNSPECIFIED)
         return false;
-    end_step(service, step, state);
+    supervisor_end_step(service, step, state, NULL);
     return true;
 }
 
@@ -472,10 +479,10 @@ static bool is_satisfied(const struct operation *operation, const struct supervi
 {
     if (operation_has_ended(operation))
         return true;
-    return wait->what == SUPERVISOR_WAIT_CHANGE && operation->revision > wait->seen_revision;
+    return wait->what == SUPERVISOR_WAIT_CHANGE && operation->told_revision > wait->seen_revision;
 }
 
-static int refuse_unknown_operation(const char *id, struct error *error)
+int supervisor_refuse_unknown_operation(const char *id, struct error *error)
 {
     int result = refuse(error, STATUS_NOT_FOUND, FLOCKS_ERROR_REASON_UNKNOWN_OPERATION, "",
         "no such operation, or it ended more than an hour ago");
@@ -497,7 +504,7 @@ int supervisor_wait(struct supervisor *supervisor, const char *id, enum supervis
     struct supervisor_wait *wait;
 
     if (operation == NULL)
-        return refuse_unknown_operation(id, error);
+        return supervisor_refuse_unknown_operation(id, error);
     if (is_satisfied(operation, &wanted))
         return SUPERVISOR_ALREADY;
     if (supervisor->n_waits >= SUPERVISOR_WAITS_MAX)
@@ -566,15 +573,16 @@ static void expire(struct supervisor *supervisor, struct operation *operation)
         struct operation_step *step = &operation->steps[i];
         struct service *service = supervisor_at(supervisor, step->slot);
 
-        if (has_step_ended(step))
+        if (supervisor_step_has_ended(step))
             continue;
         if (!step->issued && (ends_services(operation->kind) ||
                                  operation->kind == FLOCKS_OPERATION_KIND_APPLY_CONFIG))
-            issue(service, step);
-        if (!has_step_ended(step))
-            end_step(service, step,
+            supervisor_issue(service, step);
+        if (!supervisor_step_has_ended(step))
+            supervisor_end_step(service, step,
                 has_survivors(service) ? FLOCKS_OPERATION_STATE_FAILED
-                                       : FLOCKS_OPERATION_STATE_DEADLINE_EXCEEDED);
+                                       : FLOCKS_OPERATION_STATE_DEADLINE_EXCEEDED,
+                NULL);
     }
     for (size_t i = 0; i < operation->n_steps; i++)
         supervisor_advance(supervisor_at(supervisor, operation->steps[i].slot));
@@ -592,7 +600,7 @@ static void arm_operations(struct supervisor *supervisor)
     int64_t due_at = operations_due_at(&supervisor->operations);
     int64_t now = clock_monotonic_ms();
 
-    if (due_at == CLOCK_NEVER) {
+    if (due_at == CLOCK_NEVER || !supervisor->is_reconciled) {
         (void)uv_timer_stop(&supervisor->operations_timer);
         return;
     }
@@ -610,6 +618,8 @@ void supervisor_expire_operations(struct supervisor *supervisor)
     while ((operation = operations_find_overdue(&supervisor->operations, now)) != NULL)
         expire(supervisor, operation);
     operations_forget(&supervisor->operations, now);
+    if (operations_due_at(&supervisor->operations) <= now)
+        supervisor_mark_dirty(supervisor);
 }
 
 void supervisor_tell_waiters(struct supervisor *supervisor)
@@ -617,7 +627,7 @@ void supervisor_tell_waiters(struct supervisor *supervisor)
     struct operation *operation;
 
     while (!supervisor->is_closing &&
-           (operation = operations_take_changed(&supervisor->operations)) != NULL)
+           (operation = operations_take_told(&supervisor->operations)) != NULL)
         tell_waiters(supervisor, operation);
     if (supervisor->is_closing)
         return;

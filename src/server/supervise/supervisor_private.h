@@ -3,6 +3,7 @@
 #define FLOCKS_SUPERVISE_SUPERVISOR_PRIVATE_H
 
 #include "common/config/config.h"
+#include "server/supervise/events.h"
 #include "server/supervise/leases.h"
 #include "server/supervise/holder_search.h"
 #include "server/supervise/operations.h"
@@ -29,6 +30,18 @@ struct supervisor_ports {
     bool has_poll;
     uv_poll_t poll;
     uv_timer_t search; /* slices of the search for holders */
+};
+
+/* What watchers are still to be told, and who they are (supervisor_events.c). */
+struct supervisor_news {
+    struct events *ring;
+    uint64_t kept;        /* number of the last event that the state read at the start knows of */
+    struct list services; /* of service.news.link */
+    struct list leases;   /* of lease_news */
+    struct list watches;  /* of supervisor_watch */
+    size_t n_watches;
+    bool has_daemon;  /* its status is another */
+    bool begins_anew; /* services came or went */
 };
 
 struct supervisor {
@@ -61,6 +74,7 @@ struct supervisor {
     uint32_t run_floor;           /* highest run of services and exec probes that are gone */
     struct operations operations;
     size_t n_waits;
+    struct supervisor_news news;
     struct leases leases;
     struct list launches; /* services whose spawn waits for the state to be written */
     struct list spawns;   /* of spawn_call: answers of the keeper that are awaited */
@@ -82,6 +96,7 @@ struct supervisor {
     uint64_t exits_done;
     int64_t started_wall_ns;
     uint32_t takeovers;
+    int32_t pid; /* ours */
     int32_t keeper_pid;
     char keeper_version[32];
     bool is_fresh;      /* began from a configuration, not from the state */
@@ -126,6 +141,14 @@ NODISCARD int supervisor_queue_operation(struct supervisor *supervisor,
 void supervisor_run_operation(struct supervisor *supervisor, struct operation *operation);
 /* Of the supervisor's own; it is freed when the last one is closed. */
 void supervisor_close_handle(struct supervisor *supervisor, uv_handle_t *handle);
+/* Tells the service what the step wants of it. */
+void supervisor_issue(struct service *service, struct operation_step *step);
+bool supervisor_step_has_ended(const struct operation_step *step);
+/* `message` for people; NULL: what the service says of itself. */
+void supervisor_end_step(struct service *service, struct operation_step *step,
+    enum flocks_operation_state state, const char *message);
+/* -STATUS_NOT_FOUND, UNKNOWN_OPERATION. */
+int supervisor_refuse_unknown_operation(const char *id, struct error *error);
 /* Nothing runs any more, or nobody can say so: main is told, once. */
 void supervisor_end(struct supervisor *supervisor);
 /* <logs>/<name>.log */
@@ -214,6 +237,27 @@ void supervisor_status_changed(struct service *service);
 void supervisor_lease_changed(struct supervisor *supervisor, const flocks_lease *lease);
 /* The daemon's own status. */
 void supervisor_daemon_changed(struct supervisor *supervisor);
+/* Services came or went: every watcher begins anew, with a snapshot. */
+void supervisor_services_changed(struct supervisor *supervisor);
+/* The ring in the state's memory, once it is known what the state knows of it (news.kept). */
+NODISCARD int supervisor_open_events(struct supervisor *supervisor, struct error *error);
+void supervisor_close_events(struct supervisor *supervisor);
+/* Marks become events: before the state is written ... */
+void supervisor_write_events(struct supervisor *supervisor);
+/* ... and are told: after it. */
+void supervisor_tell_events(struct supervisor *supervisor);
+/* There are marks of services, leases or the daemon. */
+bool supervisor_has_news(const struct supervisor *supervisor);
+/* Before somebody is shown how everything is: what has changed in this turn shall be told by the
+ * events before that, not by those behind. Asks nothing of the keeper, unlike supervisor_save,
+ * which the turn's end does all the same. */
+void supervisor_settle_events(struct supervisor *supervisor);
+/* Of the newest one that was told; the arena's. */
+const char *supervisor_event_token(const struct supervisor *supervisor, struct arena *arena);
+/* Watchers have something to ask for. */
+void supervisor_wake_watches(struct supervisor *supervisor);
+/* Nobody calls them any more: memory that is still theirs is the watchers'. */
+void supervisor_drop_watches(struct supervisor *supervisor);
 
 /* supervisor_leases.c */
 /* ABORTED (LEASE_HELD, subject, lease_id) if one of the services is under a lease that is not over:

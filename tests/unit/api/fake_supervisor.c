@@ -1,5 +1,7 @@
 #include "fake_supervisor.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "flocks/v1/config.names.h"
@@ -136,5 +138,83 @@ int supervisor_get_config(const struct supervisor *supervisor, struct arena *are
     response.config = &config;
     response.digest = "d1";
     *out = &response;
+    return 0;
+}
+
+int supervisor_cancel_operation(struct supervisor *supervisor, const char *id, struct error *error)
+{
+    if (strcmp(id, FAKE_OPERATION_ID) != 0) {
+        error->reason = FLOCKS_ERROR_REASON_UNKNOWN_OPERATION;
+        return error_set(error, STATUS_NOT_FOUND, "there is no operation %s", id);
+    }
+    supervisor->cancelled++;
+    supervisor->state = FLOCKS_OPERATION_STATE_CANCELLED;
+    return 0;
+}
+
+/* One watcher: the snapshot is item 1, then come as many events as fake_supervisor_say was called.
+ */
+struct supervisor_watch {
+    struct supervisor *supervisor;
+    uint32_t said;
+};
+
+int supervisor_watch(struct supervisor *supervisor, const struct supervisor_watching *watching,
+    struct supervisor_watch **out, struct error *error)
+{
+    for (size_t i = 0; i < watching->n_services; i++) {
+        if (!is_known(watching->services[i]))
+            return unknown_service(watching->services[i], error);
+    }
+    *out = calloc(1, sizeof(**out));
+    (*out)->supervisor = supervisor;
+    supervisor->watches++;
+    supervisor->wake = watching->wake;
+    supervisor->wake_data = watching->data;
+    return 0;
+}
+
+int supervisor_watch_next(struct supervisor_watch *watch, struct arena *arena,
+    flocks_watch_events_response *out, struct error *error)
+{
+    (void)error;
+    if (watch->said > watch->supervisor->items)
+        return SUPERVISOR_NOTHING;
+    *out = (flocks_watch_events_response)FLOCKS_WATCH_EVENTS_RESPONSE_INIT;
+    out->token = arena_printf(arena, "t-%u", (unsigned)watch->said++);
+    return 0;
+}
+
+void supervisor_watch_close(struct supervisor_watch *watch)
+{
+    if (!watch)
+        return;
+    watch->supervisor->watches--;
+    free(watch);
+}
+
+void fake_supervisor_say(struct supervisor *supervisor)
+{
+    supervisor->items++;
+    supervisor->wake(supervisor->wake_data);
+}
+
+bool supervisor_find_log(
+    const struct supervisor *supervisor, const char *name, char *out, size_t out_size)
+{
+    if (!is_known(name) || !supervisor->log_path)
+        return false;
+    (void)snprintf(out, out_size, "%s", supervisor->log_path);
+    return true;
+}
+
+int supervisor_explain(struct supervisor *supervisor, const char *name, struct arena *arena,
+    flocks_explain_service_response *out, struct error *error)
+{
+    (void)supervisor;
+    if (!is_known(name))
+        return unknown_service(name, error);
+    *out = (flocks_explain_service_response)FLOCKS_EXPLAIN_SERVICE_RESPONSE_INIT;
+    out->hint = arena_strdup(arena, "a hint");
     return 0;
 }

@@ -20,9 +20,20 @@ struct supervisor {
     void (*done)(void *data);
     void *data;
     int waits_cancelled;
+    /* Operations cancelled; what there is to say to watchers, and who they are. */
+    int cancelled;
+    uint32_t items;
+    int watches;
+    void (*wake)(void *data);
+    void *wake_data;
+    /* Of the only service. */
+    const char *log_path;
 };
 
 /* The operation changes: revision and state; whoever waits for that is told. */
 void fake_supervisor_change(struct supervisor *supervisor, enum flocks_operation_state state);
+
+/* One more item for a watcher. */
+void fake_supervisor_say(struct supervisor *supervisor);
 
 #endif

@@ -371,19 +371,17 @@ static void test_too_long_text_is_refused_before_the_handler(void **state)
     caller_close(&caller);
 }
 
-/* A stream, a unary method and a whole service whose issues come later. */
+/* A stream and a whole service whose issues come later. */
 static void test_method_of_later_says_so_with_a_typed_detail(void **state)
 {
-    flocks_watch_events_request watch = FLOCKS_WATCH_EVENTS_REQUEST_INIT;
-    flocks_explain_service_request explain = FLOCKS_EXPLAIN_SERVICE_REQUEST_INIT;
+    flocks_read_logs_request logs = FLOCKS_READ_LOGS_REQUEST_INIT;
     flocks_begin_upgrade_request begin = FLOCKS_BEGIN_UPGRADE_REQUEST_INIT;
     const struct {
         const struct rpc_method *method;
         const ProtobufCMessage *request;
     } rows[] = {
-        {method_of(FLOCKS_SUPERVISOR_EXPLAIN_SERVICE), &explain.base},
         {&flocks_upgrade_methods[FLOCKS_UPGRADE_BEGIN_UPGRADE], &begin.base},
-        {method_of(FLOCKS_SUPERVISOR_WATCH_EVENTS), &watch.base},
+        {method_of(FLOCKS_SUPERVISOR_READ_LOGS), &logs.base},
     };
     struct caller caller;
 

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 /* cmocka wants the standard headers above first. */
 #include <cmocka.h>
@@ -201,6 +202,8 @@ static void test_operations_are_forgotten_after_an_hour(void **state)
 
     memcpy(id, stop->id, sizeof id);
     end(&stop->steps[0], FLOCKS_OPERATION_STATE_SUCCEEDED);
+    assert_int_equal(operations_due_at(operations), 0); /* its end is told at once */
+    assert_ptr_equal(operations_take_changed(operations, 0), stop);
     assert_int_equal(operations_due_at(operations), 2000 + SUPERVISOR_OPERATION_KEPT_MS);
     operations_forget(operations, 2000 + SUPERVISOR_OPERATION_KEPT_MS - 1);
     assert_non_null(operations_find(operations, id));
@@ -216,6 +219,7 @@ static void test_operations_overdue_is_found(void **state)
 
     request.timeout_ms = 500;
     assert_int_equal(operations_begin(operations, &request, &operation, NULL), 0);
+    assert_ptr_equal(operations_take_changed(operations, 0), operation);
     assert_int_equal(operations_due_at(operations), 1500);
     assert_null(operations_find_overdue(operations, 1499));
     assert_ptr_equal(operations_find_overdue(operations, 1500), operation);
@@ -226,10 +230,81 @@ static void test_operations_changes_are_told_once(void **state)
     struct operations *operations = *state;
     struct operation *operation = begin(operations, FLOCKS_OPERATION_KIND_START, all, 1);
 
-    assert_ptr_equal(operations_take_changed(operations), operation);
-    assert_null(operations_take_changed(operations));
+    assert_ptr_equal(operations_take_changed(operations, 0), operation);
+    assert_null(operations_take_changed(operations, 0));
     operation_touch(operation);
-    assert_ptr_equal(operations_take_changed(operations), operation);
+    assert_ptr_equal(operations_take_changed(operations, 0), operation);
+}
+
+/* However many services it has: a thousand of them must not fill the ring of events. */
+static void test_operations_progress_is_told_at_a_bounded_rate_and_the_end_at_once(void **state)
+{
+    struct operations *operations = *state;
+    struct operation *operation = begin(operations, FLOCKS_OPERATION_KIND_START, all, 1);
+
+    assert_ptr_equal(operations_take_changed(operations, 1000), operation);
+    operation_told(operation, 10 * OPERATION_TOLD_BYTES_PER_MS, 1000);
+    assert_ptr_equal(operations_take_told(operations), operation);
+    assert_null(operations_take_told(operations));
+    operation_touch(operation);
+    assert_null(operations_take_changed(operations, 1009));
+    assert_int_equal(operations_due_at(operations), 1010);
+    assert_ptr_equal(operations_take_changed(operations, 1010), operation);
+    operation_told(operation, 1000000, 1010);
+    end(&operation->steps[0], FLOCKS_OPERATION_STATE_SUCCEEDED);
+    assert_ptr_equal(operations_take_changed(operations, 1011), operation);
+}
+
+/* A caller that joined, lost its connection and asks again must not begin a second restart. */
+static void test_operations_request_id_of_a_caller_that_joined_is_remembered(void **state)
+{
+    struct operations *operations = *state;
+    struct operation_request request = request_of(FLOCKS_OPERATION_KIND_RESTART, all, 1);
+    struct operation *first = NULL;
+    struct operation *found = NULL;
+
+    request.request_id = "first";
+    assert_int_equal(operations_begin(operations, &request, &first, NULL), 0);
+    request.request_id = "second";
+    assert_int_equal(operations_begin(operations, &request, &found, NULL), OPERATIONS_JOINED);
+    end(&first->steps[0], FLOCKS_OPERATION_STATE_SUCCEEDED);
+    assert_int_equal(operations_begin(operations, &request, &found, NULL), OPERATIONS_JOINED);
+    assert_ptr_equal(found, first);
+    assert_int_equal(first->n_joined_ids, 1);
+    request.request_id = "third";
+    assert_int_equal(operations_begin(operations, &request, &found, NULL), 0);
+    assert_ptr_not_equal(found, first);
+}
+
+static void test_operations_remember_64_request_ids_of_callers_that_joined(void **state)
+{
+    struct operations *operations = *state;
+    struct operation_request request = request_of(FLOCKS_OPERATION_KIND_START, all, 1);
+    struct operation *first = begin(operations, FLOCKS_OPERATION_KIND_START, all, 1);
+    struct operation *found = NULL;
+    char ids[OPERATION_JOINED_IDS_MAX + 1][OPERATION_REQUEST_ID_SIZE];
+
+    for (size_t i = 0; i <= OPERATION_JOINED_IDS_MAX; i++) {
+        (void)snprintf(ids[i], sizeof ids[i], "caller-%zu", i);
+        request.request_id = ids[i];
+        assert_int_equal(operations_begin(operations, &request, &found, NULL), OPERATIONS_JOINED);
+    }
+    assert_int_equal(first->n_joined_ids, OPERATION_JOINED_IDS_MAX);
+    end(&first->steps[0], FLOCKS_OPERATION_STATE_SUCCEEDED);
+    request.request_id = ids[1];
+    assert_int_equal(operations_begin(operations, &request, &found, NULL), OPERATIONS_JOINED);
+    request.request_id = ids[0];
+    assert_int_equal(operations_begin(operations, &request, &found, NULL), 0);
+}
+
+static void test_operations_preempted_step_says_so(void **state)
+{
+    struct operations *operations = *state;
+    struct operation *start = begin(operations, FLOCKS_OPERATION_KIND_START, all, 1);
+
+    (void)begin(operations, FLOCKS_OPERATION_KIND_STOP, all, 1);
+    assert_int_equal(start->state, FLOCKS_OPERATION_STATE_CANCELLED);
+    assert_true(start->steps[0].preempted);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -250,6 +325,10 @@ int main(void)
         TEST(test_operations_are_forgotten_after_an_hour),
         TEST(test_operations_overdue_is_found),
         TEST(test_operations_changes_are_told_once),
+        TEST(test_operations_progress_is_told_at_a_bounded_rate_and_the_end_at_once),
+        TEST(test_operations_request_id_of_a_caller_that_joined_is_remembered),
+        TEST(test_operations_remember_64_request_ids_of_callers_that_joined),
+        TEST(test_operations_preempted_step_says_so),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
