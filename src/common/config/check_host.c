@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/config/account.h"
 #include "common/config/draft.h"
 #include "common/config/environment.h"
 #include "common/config/executable.h"
@@ -94,9 +95,26 @@ static void check_environment_file(const struct check *check, size_t index)
         "create it, or write '?' behind the name if it may be missing");
 }
 
+static void check_account(const struct check *check)
+{
+    const flocks_limits_config *limits = check->service->limits;
+    struct account account;
+    struct error error = ERROR_INIT;
+    if (!account_is_wanted(limits))
+        return;
+    const char *rest = limits->user[0] != '\0' ? "limits.user" : "limits.group";
+    if (geteuid() != 0)
+        mistake_set_hint(check->draft->mistakes,
+            refuse(check, rest, "only root may run a service as another user or group"),
+            "start as root, or leave user and group out");
+    else if (account_resolve(limits->user, limits->group, &account, &error) < 0)
+        (void)refuse(check, rest, error.text);
+}
+
 static void check_one(const struct check *check)
 {
     const flocks_service_config *service = check->service;
+    check_account(check);
     for (size_t i = 0; i < service->n_environment_files; i++)
         check_environment_file(check, i);
     if (!check_directory(check))

@@ -38,6 +38,8 @@ enum {
     KEEPER_NAME_MAX = 63,
     /* Resource limits of one spawn, the mark not counted. */
     KEEPER_LIMITS_MAX = 16,
+    /* Supplementary groups of one child. */
+    KEEPER_GROUPS_MAX = 64,
     /* Further descriptors given to one child. */
     KEEPER_CHILD_DESCRIPTORS_MAX = 16,
     /* A call that the keeper answers at once is still waiting after this, twice: the keeper hangs.
@@ -218,6 +220,12 @@ struct keeper_spawn {
     bool change_user;
     uid_t uid;
     gid_t gid;
+    /* Supplementary ones; none: `gid` is the only group. */
+    const gid_t *groups;
+    size_t n_groups;
+    /* Directory of the control group (v2) that it begins in. */
+    bool has_cgroup;
+    int cgroup_fd;
     const struct keeper_limit *limits;
     size_t n_limits;
     /* Become 3, 4, ... of the child. */
@@ -236,7 +244,8 @@ struct keeper_spawn {
     X(USER, 6, "change its user")                                                                  \
     X(DIRECTORY, 7, "enter its directory")                                                         \
     X(ARGUMENTS, 8, "read its arguments")                                                          \
-    X(EXEC, 9, "execute it")
+    X(EXEC, 9, "execute it")                                                                       \
+    X(CGROUP, 10, "join its control group")
 
 enum keeper_step {
 #define KEEPER_STEP_ENTRY(name, number, text) KEEPER_STEP_##name = (number),

@@ -11,7 +11,7 @@
 #include "server/keeper/link_internal.h"
 #include "server/keeper/packet.h"
 
-_Static_assert(KEEPER_CHILD_DESCRIPTORS_MAX + 1 <= (int)PACKET_DESCRIPTORS_MAX, "one packet");
+_Static_assert(KEEPER_CHILD_DESCRIPTORS_MAX + 2 <= (int)PACKET_DESCRIPTORS_MAX, "one packet");
 _Static_assert(sizeof(((keeper_spawn_request *)0)->limits) / sizeof(keeper_resource_limit) ==
                    KEEPER_LIMITS_MAX,
     "limits of a spawn");
@@ -240,12 +240,18 @@ static int describe_spawn(
         .change_user = spawn->change_user,
         .uid = spawn->uid,
         .gid = spawn->gid,
+        .in_cgroup = spawn->has_cgroup,
         .limits_count = (pb_size_t)spawn->n_limits,
     };
     memcpy(out->invocation, spawn->invocation, sizeof out->invocation);
     if (spawn->n_limits > KEEPER_LIMITS_MAX || spawn->n_descriptors > KEEPER_CHILD_DESCRIPTORS_MAX)
         return error_set(
             error, STATUS_INVALID_ARGUMENT, "too many limits or descriptors for %s", spawn->name);
+    if (spawn->n_groups > KEEPER_GROUPS_MAX)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "more than %d groups for %s",
+            (int)KEEPER_GROUPS_MAX, spawn->name);
+    for (size_t i = 0; i < spawn->n_groups; i++)
+        out->groups[out->groups_count++] = spawn->groups[i];
     for (size_t i = 0; i < spawn->n_limits; i++)
         out->limits[i] = (keeper_resource_limit){
             .resource = (uint32_t)spawn->limits[i].resource,
@@ -303,10 +309,13 @@ int keeper_link_spawn(struct keeper_link *link, const struct keeper_spawn *spawn
     if (call == NULL)
         return -(int)error->code;
     call->done.spawned = done;
-    int fds[KEEPER_CHILD_DESCRIPTORS_MAX + 1] = {texts_fd};
+    int fds[KEEPER_CHILD_DESCRIPTORS_MAX + 2] = {texts_fd};
+    size_t n_fds = 1;
+    if (spawn->has_cgroup)
+        fds[n_fds++] = spawn->cgroup_fd;
     for (size_t i = 0; i < spawn->n_descriptors; i++)
-        fds[i + 1] = spawn->descriptors[i];
-    return begin(link, "Spawn", &request, fds, spawn->n_descriptors + 1, call, error);
+        fds[n_fds++] = spawn->descriptors[i];
+    return begin(link, "Spawn", &request, fds, n_fds, call, error);
 }
 
 /* ---- list ---- */

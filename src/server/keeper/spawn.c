@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/base/fd.h"
@@ -166,8 +168,10 @@ static int set_user(const struct spawn_plan *plan)
 {
     if (!plan->change_user)
         return 0;
-    /* No user database here: it would need a heap. The primary group is the only one. */
-    if (setgroups(1, &plan->gid) != 0 || setresgid(plan->gid, plan->gid, plan->gid) != 0)
+    /* No user database here: it would need a heap. */
+    bool has_groups = plan->n_groups > 0;
+    if (setgroups(has_groups ? plan->n_groups : 1, has_groups ? plan->groups : &plan->gid) != 0 ||
+        setresgid(plan->gid, plan->gid, plan->gid) != 0)
         return -1;
     return setresuid(plan->uid, plan->uid, plan->uid);
 }
@@ -190,8 +194,17 @@ static void note(const struct spawn_plan *plan)
     inventory_put(plan->inventory, plan->place, &record);
 }
 
+/* Nothing to do where it was born into it. Before exec nobody else can be left behind. */
+static int join_cgroup(int cgroup_fd)
+{
+    if (cgroup_fd < 0)
+        return 0;
+    CLEANUP(fd_close) int fd = openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    return fd >= 0 && write(fd, "0", 1) == 1 ? 0 : -1;
+}
+
 /* Answers the step that failed, with errno. */
-static enum keeper_step become(const struct spawn_plan *plan, int *report_fd)
+static enum keeper_step become(const struct spawn_plan *plan, bool is_in_cgroup, int *report_fd)
 {
     struct texts texts;
     spawn_reset_signals();
@@ -199,6 +212,8 @@ static enum keeper_step become(const struct spawn_plan *plan, int *report_fd)
     note(plan);
     if (setsid() < 0)
         return KEEPER_STEP_SESSION;
+    if (!is_in_cgroup && join_cgroup(plan->cgroup_fd) != 0)
+        return KEEPER_STEP_CGROUP;
     if (map_texts(plan, &texts) != 0)
         return KEEPER_STEP_ARGUMENTS;
     if (place_descriptors(plan, report_fd) != 0)
@@ -219,15 +234,32 @@ static enum keeper_step become(const struct spawn_plan *plan, int *report_fd)
     return KEEPER_STEP_EXEC;
 }
 
+/* As fork(2). Born into the control group, a child need not move there, which would wait for a
+ * grace period of the whole machine. No library has this call; nobody but this thread is here to be
+ * confused by a child made behind its back. -1: not on this kernel, or not into this group. */
+static pid_t fork_into(int cgroup_fd)
+{
+    struct clone_args arguments = {
+        .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (unsigned)cgroup_fd};
+    if (cgroup_fd < 0)
+        return -1;
+    return (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+}
+
 pid_t spawn_child(const struct spawn_plan *plan, int *out_report_fd)
 {
     int report[2];
     if (pipe2(report, O_CLOEXEC | O_NONBLOCK) != 0)
         return -1;
-    pid_t pid = fork();
+    bool is_in_cgroup = true;
+    pid_t pid = fork_into(plan->cgroup_fd);
+    if (pid < 0) {
+        is_in_cgroup = false;
+        pid = fork();
+    }
     if (pid == 0) {
         struct spawn_failure failure;
-        failure.step = (int32_t)become(plan, &report[1]);
+        failure.step = (int32_t)become(plan, is_in_cgroup, &report[1]);
         failure.system_error = errno;
         /* Fits into an empty pipe; nobody is left to be told if it does not. */
         ssize_t written = write(report[1], &failure, sizeof failure);

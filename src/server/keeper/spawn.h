@@ -44,6 +44,11 @@ struct spawn_plan {
     bool change_user;
     uid_t uid;
     gid_t gid;
+    /* None: `gid` is the only one. */
+    const gid_t *groups;
+    size_t n_groups;
+    /* Directory of the control group that the child begins in; -1: the keeper's. */
+    int cgroup_fd;
 };
 
 /* What a child that cannot be set up writes into the report pipe. */

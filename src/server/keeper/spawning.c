@@ -20,15 +20,22 @@ static void copy_limits(
         };
 }
 
+/* Descriptors that are not the child's: the texts, and its control group. */
+static size_t count_taken(const keeper_spawn_request *request)
+{
+    return request->in_cgroup ? 2 : 1;
+}
+
 static enum rpc_code check(
     struct keeper *keeper, const keeper_spawn_request *request, size_t *out_texts_len)
 {
     struct link *link = &keeper->link;
+    size_t n_taken = count_taken(request);
     link->message = "malformed spawn";
     if (request->slot >= KEEPER_SLOTS || request->slot == KEEPER_SLOT_DAEMON ||
         request->output_slot >= KEEPER_SLOTS || request->generation == 0 ||
-        request->n_arguments == 0 || link->n_fds == 0 ||
-        link->n_fds - 1 > KEEPER_CHILD_DESCRIPTORS_MAX)
+        request->n_arguments == 0 || link->n_fds < n_taken ||
+        link->n_fds - n_taken > KEEPER_CHILD_DESCRIPTORS_MAX)
         return RPC_INVALID_ARGUMENT;
     size_t n_texts = (size_t)request->n_arguments + request->n_environment;
     if (!spawn_texts_are_valid(link->fds[0], n_texts, out_texts_len))
@@ -44,12 +51,16 @@ static pid_t start(struct keeper *keeper, const keeper_spawn_request *request, s
     size_t texts_len, int *out_report_fd)
 {
     struct keeper_limit limits[KEEPER_LIMITS_MAX];
+    gid_t groups[KEEPER_GROUPS_MAX];
+    size_t n_taken = count_taken(request);
     struct inventory_record record = {
         .slot = request->slot,
         .generation = request->generation,
         .rttime_mark = request->rttime_mark,
     };
     copy_limits(request, limits);
+    for (size_t i = 0; i < request->groups_count; i++)
+        groups[i] = request->groups[i];
     memcpy(record.invocation, request->invocation, sizeof record.invocation);
     memcpy(record.name, request->name, strnlen(request->name, sizeof record.name - 1));
     struct spawn_plan plan = {
@@ -64,8 +75,8 @@ static pid_t start(struct keeper *keeper, const keeper_spawn_request *request, s
         .n_arguments = request->n_arguments,
         .n_environment = request->n_environment,
         .output_fd = outputs_pipe(&keeper->outputs, request->output_slot),
-        .descriptors = keeper->link.fds + 1,
-        .n_descriptors = keeper->link.n_fds - 1,
+        .descriptors = keeper->link.fds + n_taken,
+        .n_descriptors = keeper->link.n_fds - n_taken,
         .limits = limits,
         .n_limits = request->limits_count,
         .rttime_mark = request->rttime_mark,
@@ -76,6 +87,9 @@ static pid_t start(struct keeper *keeper, const keeper_spawn_request *request, s
         .change_user = request->change_user,
         .uid = request->uid,
         .gid = request->gid,
+        .groups = groups,
+        .n_groups = request->groups_count,
+        .cgroup_fd = request->in_cgroup ? keeper->link.fds[1] : -1,
     };
     return spawn_child(&plan, out_report_fd);
 }

@@ -5,7 +5,10 @@
 #include <sys/resource.h>
 
 #include "common/base/fd.h"
+#include "common/config/account.h"
 #include "common/config/environment_file.h"
+
+_Static_assert((int)ACCOUNT_GROUPS_MAX <= (int)KEEPER_GROUPS_MAX, "the keeper takes them all");
 
 /* A growing list of "NAME=value" in which later names replace earlier ones. */
 struct environment {
@@ -156,17 +159,50 @@ static bool environment_set_notify(
            environment_put(environment, KEEPER_WATCHDOG_PID_TEXT);
 }
 
+/* As whom, and what the environment says of that. The configuration has the last word. */
+static int build_account(const flocks_limits_config *config, struct arena *arena,
+    struct environment *environment, struct keeper_spawn *out, struct error *error)
+{
+    struct account *account;
+    int result;
+
+    if (!account_is_wanted(config))
+        return 0;
+    account = arena_calloc(arena, 1, sizeof *account);
+    if (account == NULL)
+        return no_memory(error);
+    result = account_resolve(config->user, config->group, account, error);
+    if (result < 0)
+        return result;
+    out->change_user = true;
+    out->uid = account->uid;
+    out->gid = account->gid;
+    out->groups = account->groups;
+    out->n_groups = account->n_groups;
+    if (account->name[0] == '\0')
+        return 0;
+    if (!environment_set(environment, "USER", account->name) ||
+        !environment_set(environment, "LOGNAME", account->name) ||
+        !environment_set(environment, "HOME", account->home) ||
+        !environment_set(environment, "SHELL", account->shell))
+        return no_memory(error);
+    return 0;
+}
+
 static int build_environment(const struct spawn_plan_request *request, struct arena *arena,
     struct keeper_spawn *out, struct error *error)
 {
     const flocks_service_config *config = request->config;
     struct environment environment = {.arena = arena};
+    int result;
 
     if (!environment_inherit(&environment, request->inherited))
         return no_memory(error);
+    result = build_account(config->limits, arena, &environment, out, error);
+    if (result < 0)
+        return result;
     for (size_t i = 0; i < config->n_environment_files; i++) {
-        int result = environment_read_file(&environment, config->environment_files[i], error);
-
+        result = environment_read_file(&environment, config->environment_files[i], error);
         if (result < 0)
             return result;
     }
@@ -188,23 +224,34 @@ static int build_environment(const struct spawn_plan_request *request, struct ar
 static int build_limits(const flocks_limits_config *config, struct arena *arena,
     struct keeper_spawn *out, struct error *error)
 {
+    const struct {
+        int resource;
+        uint64_t value;
+    } wanted[] = {
+        {RLIMIT_NOFILE, config != NULL ? config->open_files : 0},
+        {RLIMIT_AS, config != NULL ? config->memory : 0},
+        {RLIMIT_NPROC, config != NULL ? config->processes : 0},
+        {RLIMIT_FSIZE, config != NULL ? config->file_size : 0},
+        {RLIMIT_STACK, config != NULL ? config->stack : 0},
+        {RLIMIT_CORE, config != NULL ? config->core : 0},
+    };
     struct keeper_limit *limits;
 
     out->umask = 022;
     if (config == NULL)
         return 0;
-    limits = arena_calloc(arena, 2, sizeof *limits);
+    limits = arena_calloc(arena, ARRAY_LENGTH(wanted), sizeof *limits);
     if (limits == NULL)
         return no_memory(error);
     out->umask = (mode_t)config->umask;
     out->nice = config->nice;
     out->limits = limits;
-    if (config->open_files > 0)
-        limits[out->n_limits++] = (struct keeper_limit){
-            .resource = RLIMIT_NOFILE, .soft = config->open_files, .hard = config->open_files};
-    if (config->memory > 0)
-        limits[out->n_limits++] = (struct keeper_limit){
-            .resource = RLIMIT_AS, .soft = config->memory, .hard = config->memory};
+    out->oom_score_adj = config->oom_score_adj;
+    for (size_t i = 0; i < ARRAY_LENGTH(wanted); i++) {
+        if (wanted[i].value > 0)
+            limits[out->n_limits++] = (struct keeper_limit){
+                .resource = wanted[i].resource, .soft = wanted[i].value, .hard = wanted[i].value};
+    }
     return 0;
 }
 
