@@ -1,4 +1,4 @@
-/* flock(2) on run/flocksd.lock. */
+/* flock(2) on run/flocksd.lock, and the inventory for whom that tells too little. */
 #include "client/cli/instance.h"
 
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include "client/cli/process.h"
 #include "common/base/clock.h"
 #include "common/base/fd.h"
+#include "common/inventory/inventory.h"
 
 enum {
     PID_TEXT_MAX = 32,
@@ -45,7 +46,6 @@ static pid_t read_pid(int fd)
 
 static int look_at(int fd, const struct paths *paths, struct instance *out, struct error *error)
 {
-    *out = (struct instance){.lives = false};
     if (flock(fd, LOCK_SH | LOCK_NB) == 0)
         return 0;
     if (errno != EWOULDBLOCK)
@@ -55,12 +55,40 @@ static int look_at(int fd, const struct paths *paths, struct instance *out, stru
     return 0;
 }
 
+/* The lock file may have been deleted under an instance that lives: then the inventory knows. */
+static void look_at_owners(const struct paths *paths, struct instance *out)
+{
+    int32_t pids[INVENTORY_OWNERS];
+    uint64_t ticks[INVENTORY_OWNERS];
+    inventory_read_owners(paths->run, pids, ticks);
+    out->lives = pids[INVENTORY_KEEPER] != 0 || pids[INVENTORY_SERVER] != 0;
+    out->keeper_pid = pids[INVENTORY_KEEPER];
+}
+
 int instance_look(const struct paths *paths, struct instance *out, struct error *error)
 {
     CLEANUP(fd_close) int fd = -1;
     *out = (struct instance){.lives = false};
     int result = open_lock(paths, &fd, error);
-    return result <= 0 ? result : look_at(fd, paths, out, error);
+    if (result < 0)
+        return result;
+    if (result > 0)
+        result = look_at(fd, paths, out, error);
+    if (result == 0 && !out->lives)
+        look_at_owners(paths, out);
+    return result;
+}
+
+int instance_hold(const struct paths *paths, int *out_fd, struct error *error)
+{
+    CLEANUP(fd_close) int fd = open(paths->lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return error_set_errno(error, errno, "open lock file %s", paths->lock);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK ? INSTANCE_LIVES
+                                    : error_set_errno(error, errno, "lock %s", paths->lock);
+    *out_fd = fd_take(&fd);
+    return 0;
 }
 
 int instance_wait_gone(const struct paths *paths, int64_t deadline_at, struct error *error)
@@ -86,8 +114,8 @@ static bool is_keeper(const struct process *process, int64_t written_at_s)
            started_at_s <= written_at_s + CLOCK_SLACK_S;
 }
 
-/* 0: read and verified; PROCESS_GONE; or negative. */
-static int read_keeper(const struct paths *paths, struct process *out, struct error *error)
+/* By the lock file alone: 0: read and verified; PROCESS_GONE; or negative. */
+static int read_locker(const struct paths *paths, struct process *out, struct error *error)
 {
     CLEANUP(fd_close) int fd = -1;
     struct stat file;
@@ -104,18 +132,67 @@ static int read_keeper(const struct paths *paths, struct process *out, struct er
     return result;
 }
 
+/* Whom to end: the keeper, or without one the flocksd that is about to be it, or hangs. 0,
+ * PROCESS_GONE or negative. */
+static int read_owner(const struct paths *paths, struct process *out,
+    enum inventory_owner *out_what, struct error *error)
+{
+    int32_t pids[INVENTORY_OWNERS];
+    uint64_t ticks[INVENTORY_OWNERS];
+    inventory_read_owners(paths->run, pids, ticks);
+    *out_what = pids[INVENTORY_KEEPER] != 0 ? INVENTORY_KEEPER : INVENTORY_SERVER;
+    if (pids[*out_what] == 0) {
+        *out_what = INVENTORY_KEEPER;
+        return read_locker(paths, out, error);
+    }
+    int result = process_read(pids[*out_what], out, error);
+    return result == 0 && out->start_ticks != ticks[*out_what] ? PROCESS_GONE : result;
+}
+
+/* One whose keeper has gone becomes the keeper as soon as it can, and goes on with the shutdown;
+ * one that does not is killed. */
+static int end_server(const struct paths *paths, const struct process *server, struct error *error)
+{
+    int64_t end_at = clock_add_ms(clock_monotonic_ms(), INSTANCE_SERVER_MS);
+    int result = process_ask(server, error);
+    while (result == 0 && clock_monotonic_ms() < end_at) {
+        struct process owner;
+        enum inventory_owner what = INVENTORY_SERVER;
+        result = read_owner(paths, &owner, &what, error);
+        if (result != 0 || what == INVENTORY_KEEPER)
+            return result < 0 ? result : 0;
+        poll(NULL, 0, INSTANCE_POLL_MS);
+    }
+    return result == 0 ? process_end(server, false, 0, error) : result;
+}
+
+static int end_owner(const struct paths *paths, struct error *error)
+{
+    struct process owner;
+    enum inventory_owner what = INVENTORY_KEEPER;
+    int result = read_owner(paths, &owner, &what, error);
+    if (result == 0 && what == INVENTORY_SERVER)
+        result = end_server(paths, &owner, error);
+    else if (result == 0)
+        result = process_end(&owner, false, INSTANCE_TERMINATE_MS, error);
+    return result < 0 ? error_add_context(error, result, "end an instance that does not answer")
+                      : 0;
+}
+
 int instance_end(const struct paths *paths, struct error *error)
 {
-    struct process keeper;
-    int result = read_keeper(paths, &keeper, error);
-    if (result == 0)
-        result = process_end(&keeper, false, INSTANCE_TERMINATE_MS, error);
-    if (result < 0)
-        return error_add_context(error, result, "end an instance that does not answer");
-    result =
-        instance_wait_gone(paths, clock_add_ms(clock_monotonic_ms(), INSTANCE_TERMINATE_MS), error);
-    if (result == INSTANCE_LIVES)
-        return error_set(error, STATUS_DEADLINE_EXCEEDED,
-            "the keeper has ended, but somebody still holds lock %s", paths->lock);
-    return result;
+    int64_t end_at = clock_add_ms(clock_monotonic_ms(), INSTANCE_TERMINATE_MS);
+    for (;;) {
+        int result = end_owner(paths, error);
+        if (result < 0)
+            return result;
+        result =
+            instance_wait_gone(paths, clock_add_ms(clock_monotonic_ms(), INSTANCE_GONE_MS), error);
+        if (result != INSTANCE_LIVES)
+            return result;
+        /* A keeper that was killed has an heir. */
+        if (clock_monotonic_ms() >= end_at)
+            return error_set(error, STATUS_DEADLINE_EXCEEDED,
+                "the keeper has ended, but somebody still holds lock %s", paths->lock);
+    }
 }

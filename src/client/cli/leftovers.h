@@ -3,6 +3,7 @@
 #ifndef FLOCKS_CLI_LEFTOVERS_H
 #define FLOCKS_CLI_LEFTOVERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "client/cli/process.h"
@@ -10,9 +11,9 @@
 #include "common/base/paths.h"
 
 enum {
-    /* SIGTERM to SIGKILL, each. */
-    LEFTOVERS_GRACE_MS = 5000,
-    LEFTOVERS_NAME_MAX = 64
+    LEFTOVERS_NAME_MAX = 64,
+    /* Longest sentence of flocksd. */
+    LEFTOVERS_TEXT_MAX = 1024
 };
 
 struct leftover {
@@ -23,7 +24,14 @@ struct leftover {
 /* All that still run, verified by boot, pid and start time. `*out` is the caller's (free). */
 NODISCARD int leftovers_find(
     const struct paths *paths, struct leftover **out, size_t *out_n, struct error *error);
-/* Ends them, group by group. Answers how many could not be; leftovers_find tells which. */
-size_t leftovers_end(const struct leftover *items, size_t n);
+/* True: an instance was killed here, and nobody has cleared up after it. Only while the lock is
+ * free.
+ */
+bool leftovers_are_possible(const struct paths *paths);
+/* Has flocksd end them all, with what only mark or invocation tell of, and removes the dead
+ * instance's sockets; holds the lock meanwhile. *out_any: something ran. 0 as well when somebody
+ * starts at this moment, who does the same. -STATUS_INTERNAL names what cannot be ended.
+ */
+NODISCARD int leftovers_end(const struct paths *paths, bool *out_any, struct error *error);
 
 #endif

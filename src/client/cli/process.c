@@ -170,6 +170,13 @@ static int ask_to_end(const struct process *process, int pidfd, bool to_group, s
     return result == 0 ? send_signal(process, pidfd, to_group, SIGCONT, error) : result;
 }
 
+int process_ask(const struct process *process, struct error *error)
+{
+    CLEANUP(fd_close) int pidfd = -1;
+    int result = process_open(process, &pidfd, error);
+    return result == 0 ? ask_to_end(process, pidfd, false, error) : result;
+}
+
 static bool is_living_member(pid_t pid, pid_t group)
 {
     struct process member;

@@ -41,6 +41,9 @@ NODISCARD int process_open(const struct process *process, int *out_pidfd, struct
 /* True when the process of `pidfd` ended before `deadline_at` (monotonic ms). */
 NODISCARD bool process_wait(int pidfd, int64_t deadline_at);
 
+/* SIGTERM and SIGCONT, no more. 0, PROCESS_GONE or negative. */
+NODISCARD int process_ask(const struct process *process, struct error *error);
+
 /* SIGTERM (and SIGCONT), `grace_ms`, SIGKILL; to the process's group when `with_group` and it leads
  * one, and it is not ours. Answers when the process has ended: 0, also if it already had.
  * -STATUS_PERMISSION_DENIED; -STATUS_DEADLINE_EXCEEDED when it outlives SIGKILL by PROCESS_KILL_MS.

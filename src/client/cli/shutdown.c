@@ -84,33 +84,25 @@ static int wait_gone(const struct cli *cli, struct error *error)
     return instance_end(&cli->paths, error);
 }
 
-static int name_survivors(const struct leftover *items, size_t n, struct error *error)
-{
-    error_set(error, STATUS_INTERNAL, "%zu process%s left: %s, pid %d (%s)%s", n,
-        n == 1 ? " is" : "es are", items[0].service, (int)items[0].process.pid,
-        items[0].process.executable, n > 1 ? ", ..." : "");
-    error_set_hint(error, "`flocks status` names all of them");
-    return -STATUS_INTERNAL;
-}
-
 /* What outlived its keeper is ended; what outlives that is named. */
 static int end_leftovers(const struct cli *cli, struct shutdown_outcome *out, struct error *error)
 {
     struct leftover *items = NULL;
     size_t n = 0;
+    bool any = false;
+    if (!leftovers_are_possible(&cli->paths))
+        return 0;
+    /* Those that can be named; flocksd finds more. */
     int result = leftovers_find(&cli->paths, &items, &n, error);
-    if (result == 0 && n > 0) {
-        out->was_running = true;
-        for (size_t i = 0; cli->notes && i < n; i++)
-            fprintf(cli->notes, "flocks: ending %s, pid %d, left by an earlier flocks\n",
-                items[i].service, (int)items[i].process.pid);
-        leftovers_end(items, n);
-        free(items);
-        result = leftovers_find(&cli->paths, &items, &n, error);
-    }
-    if (result == 0 && n > 0)
-        result = name_survivors(items, n, error);
+    for (size_t i = 0; cli->notes && i < n; i++)
+        fprintf(cli->notes, "flocks: ending %s, pid %d, left by an earlier flocks\n",
+            items[i].service, (int)items[i].process.pid);
     free(items);
+    if (result == 0)
+        result = leftovers_end(&cli->paths, &any, error);
+    out->was_running = out->was_running || n > 0 || any;
+    if (result < 0)
+        error_set_hint(error, "`flocks status` names what is left");
     return result;
 }
 

@@ -291,15 +291,24 @@ static int prepare_fallback(const struct paths *paths, bool *out_repaired, struc
     }
 }
 
-void paths_remove_fallback(const struct paths *paths)
+static void remove_fallback(const struct paths *paths)
 {
     char directory[PATH_MAX];
-    if (!paths->socket_is_fallback && !paths->notify_is_fallback)
-        return;
     fallback_path(paths, "", directory);
     (void)rmdir(directory);
     *strrchr(directory, '/') = '\0';
     (void)rmdir(directory);
+}
+
+void paths_unlink_sockets(const struct paths *paths)
+{
+    char link[PATH_MAX];
+    if (paths->socket_is_fallback && join(link, paths->run, SOCKET_NAME, NULL) == 0)
+        (void)unlink(link);
+    (void)unlink(paths->socket);
+    (void)unlink(paths->notify);
+    if (paths->socket_is_fallback || paths->notify_is_fallback)
+        remove_fallback(paths);
 }
 
 int paths_prepare(const struct paths *paths, bool *out_repaired, struct error *error)

@@ -37,10 +37,11 @@ NODISCARD int paths_resolve(
  * is repaired (chmod 0700), and *out_repaired says so. Not ours (owner): refused. */
 NODISCARD int paths_prepare(const struct paths *paths, bool *out_repaired, struct error *error);
 
-/* Removes the fallbacks' directories if nothing is in them any more. What paths_prepare has made
- * for somebody who has not yet bound a socket there may go with them: whoever holds the lock
- * prepares again. */
-void paths_remove_fallback(const struct paths *paths);
+/* Removes the sockets' names, and what long paths of them need: the link, and the fallbacks'
+ * directories if nothing is in them any more. What paths_prepare has made for somebody who has not
+ * yet bound a socket there may go with them: whoever holds the lock prepares again. Only for
+ * whoever holds the lock. */
+void paths_unlink_sockets(const struct paths *paths);
 
 /* Directory of the running program, from /proc/self/exe. */
 NODISCARD int paths_program_directory(char out[PATH_MAX], struct error *error);

@@ -96,6 +96,10 @@ NODISCARD int inventory_read(const char *run, enum inventory_scope scope,
  * else 0. The second witness beside the lock, which may have been deleted. No heap. */
 void inventory_read_owners(
     const char *run, int32_t out_pids[INVENTORY_OWNERS], uint64_t out_ticks[INVENTORY_OWNERS]);
+/* The last keeper's file becomes that of an earlier one. Only for whoever holds the lock. */
+NODISCARD int inventory_set_aside(const char *run, struct error *error);
+/* Some keeper was killed: its file is there. Meaningless while an instance lives. */
+NODISCARD bool inventory_is_left(const char *run);
 /* Deletes the files of earlier keepers: what they name has been dealt with. */
 void inventory_forget_earlier(const char *run);
 

@@ -104,6 +104,19 @@ int inventory_read(const char *run, enum inventory_scope scope, struct inventory
     return result;
 }
 
+bool inventory_is_left(const char *run)
+{
+    bool is_left = false;
+    CLEANUP(close_directory) DIR *directory = opendir(run);
+    if (directory == NULL)
+        return false;
+    const struct dirent *found;
+    /* A stream of our own. NOLINTNEXTLINE(concurrency-mt-unsafe) */
+    while (!is_left && (found = readdir(directory)) != NULL)
+        is_left = is_earlier(found->d_name) || strcmp(found->d_name, INVENTORY_FILE_NAME) == 0;
+    return is_left;
+}
+
 void inventory_forget_earlier(const char *run)
 {
     CLEANUP(close_directory) DIR *directory = opendir(run);

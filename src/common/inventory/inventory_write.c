@@ -143,6 +143,13 @@ static int make_file(const char *path, int *out_fd, struct inventory **out, stru
     return 0;
 }
 
+int inventory_set_aside(const char *run, struct error *error)
+{
+    char path[PATH_MAX];
+    int result = inventory_path(run, "", path, error);
+    return result == 0 ? move_earlier(path, error) : result;
+}
+
 int inventory_create(const char *run, struct inventory **out, int *out_fd, struct error *error)
 {
     char path[PATH_MAX];

@@ -10,10 +10,12 @@
 #include "common/base/log.h"
 #include "common/base/paths.h"
 #include "common/config/config.h"
+#include "common/inventory/inventory.h"
 #include "server/api/api.h"
 #include "server/daemon/configuration.h"
 #include "server/daemon/succession.h"
 #include "server/keeper/link.h"
+#include "server/supervise/leftovers.h"
 #include "server/supervise/supervisor.h"
 #include "server/transport/transport.h"
 
@@ -333,6 +335,24 @@ static enum daemon_exit serve(struct daemon *daemon, const struct options *optio
     log_beginning(daemon);
     (void)uv_run(&daemon->loop, UV_RUN_DEFAULT);
     return DAEMON_EXIT_DONE;
+}
+
+enum daemon_exit daemon_end_leftovers(const struct options *options)
+{
+    struct paths paths;
+    struct error error = ERROR_INIT;
+    size_t n_signalled = 0;
+    int result = paths_resolve(options->root, options->config, &paths, &error);
+
+    if (result == 0)
+        result = inventory_set_aside(paths.run, &error);
+    if (result == 0)
+        result = leftovers_end(paths.run, &n_signalled, &error);
+    if (result < 0) {
+        (void)printf("%s\n", error.text);
+        return DAEMON_EXIT_FAILED;
+    }
+    return n_signalled > 0 ? DAEMON_EXIT_ENDED : DAEMON_EXIT_DONE;
 }
 
 enum daemon_exit daemon_run(const struct options *options)

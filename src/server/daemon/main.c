@@ -23,9 +23,11 @@ int main(int argc, char **argv)
     struct options options;
     struct error error = ERROR_INIT;
 
-    char **heirloom = options_bequeath(argv);
+    /* For the life of the process. */
+    static char **heirloom;
 
     (void)argc;
+    heirloom = options_bequeath(argv);
     if (!heirloom) {
         (void)fprintf(stderr, "flocksd: no memory for the command line\n");
         return DAEMON_EXIT_FAILED;
@@ -50,5 +52,7 @@ int main(int argc, char **argv)
     log_open(STDERR_FILENO, "flocksd", options.log_level);
     give_memory_back();
     options.heirloom = heirloom;
+    if (options.ends_leftovers)
+        return (int)daemon_end_leftovers(&options);
     return (int)daemon_run(&options);
 }

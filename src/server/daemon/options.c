@@ -98,6 +98,7 @@ static bool take_flag(const struct argument *argument, struct options *out)
     } flags[] = {
         {"skip-webui-build", &out->skip_webui_build},
         {"no-services", &out->starts_nothing},
+        {"end-leftovers", &out->ends_leftovers},
         {"version", &out->wants_version},
         {"help", &out->wants_help},
     };
@@ -171,7 +172,7 @@ int options_parse(char **argv, struct options *out, struct error *error)
             return used;
         at += used;
     }
-    if (out->keeper_fd >= 0 || out->wants_version || out->wants_help)
+    if (out->keeper_fd >= 0 || out->ends_leftovers || out->wants_version || out->wants_help)
         return 0;
     result = error_set(
         error, STATUS_INVALID_ARGUMENT, "flocksd is started by flocks-keeper (no --keeper-fd)");

@@ -23,6 +23,7 @@ struct options {
     int keeper_fd;
     bool skip_webui_build;
     bool starts_nothing; /* --no-services: whoever started us asks for some by name */
+    bool ends_leftovers; /* --end-leftovers: nothing is served; see daemon_end_leftovers */
     bool wants_version;
     bool wants_help;
     enum log_level log_level;

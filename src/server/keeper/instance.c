@@ -257,17 +257,6 @@ int instance_restore(const struct paths *paths, struct instance_files *files, st
     return result;
 }
 
-void instance_unlink_sockets(const struct paths *paths)
-{
-    char path[PATH_MAX + 16];
-    link_path(paths, path);
-    if (paths->socket_is_fallback)
-        (void)unlink(path);
-    (void)unlink(paths->socket);
-    (void)unlink(paths->notify);
-    paths_remove_fallback(paths);
-}
-
 void instance_tell(int *fd, const char *word, const char *text)
 {
     if (*fd < 0)

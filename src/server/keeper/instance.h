@@ -50,9 +50,6 @@ NODISCARD int instance_restore(
 /* Our pid into the lock file. */
 NODISCARD int instance_sign(const struct paths *paths, int lock_fd, struct error *error);
 
-/* Removes the sockets' names, and the link and the directory that a long root needs. */
-void instance_unlink_sockets(const struct paths *paths);
-
 /* Writes `word`, a space and `text` if there is one, and a newline to *fd; closes it. Nothing when
  * it is -1: the word is given once. Never blocks for a pipe that has room for a line. */
 void instance_tell(int *fd, const char *word, const char *text);

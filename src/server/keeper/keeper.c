@@ -195,7 +195,7 @@ static void run_timers(struct keeper *keeper)
 
 static void clean_up(struct keeper *keeper)
 {
-    instance_unlink_sockets(&keeper->paths);
+    paths_unlink_sockets(&keeper->paths);
     /* Whoever could not be killed is for the next start. */
     if (keeper->children.n_processes == 0)
         inventory_remove(keeper->paths.run);

@@ -48,8 +48,6 @@ enum {
     /* Capture of the keeper before us was killed, and ends when its last write to the disk has:
      * time that it has. Then the new one begins, and the lock of each file keeps them apart. */
     KEEPER_CAPTOR_END_MS = 2 * 1000,
-    /* A deleted file of the instance could not be made again: tried this often. */
-    KEEPER_RESTORE_MS = 5 * 1000,
 
     /* flocksd died before it was ready: run again after this, doubled each time up to the second.
      */
