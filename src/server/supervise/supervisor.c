@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/log.h"
 #include "common/schema/message.h"
@@ -53,6 +54,20 @@ static bool has_something_to_keep(const struct supervisor *supervisor)
     return !supervisor->is_fresh || supervisor->is_reconciled;
 }
 
+static void save_once(struct supervisor *supervisor)
+{
+    supervisor->saved_at = clock_monotonic_ms();
+    supervisor_write_events(supervisor);
+    state_save(supervisor);
+    supervisor_tell_events(supervisor);
+}
+
+void supervisor_settle_events(struct supervisor *supervisor)
+{
+    if (has_something_to_keep(supervisor) && supervisor_has_news(supervisor))
+        save_once(supervisor);
+}
+
 /* A spawn that fails at once changes the state again, and after a few asks for the next one only
  * when some time has passed: this ends. While the keeper spawns it is left alone: the answer will
  * change the state again, and acknowledges what led to the spawn, too. */
@@ -61,8 +76,7 @@ void supervisor_save(struct supervisor *supervisor)
     supervisor_ports_update(supervisor);
     while (supervisor->is_dirty && has_something_to_keep(supervisor)) {
         supervisor->is_dirty = false;
-        supervisor->saved_at = clock_monotonic_ms();
-        state_save(supervisor);
+        save_once(supervisor);
         if (!launch_services(supervisor))
             keeper_link_acknowledge(supervisor->link, supervisor->exits_done);
     }
@@ -153,6 +167,7 @@ static void supervisor_free(struct supervisor *supervisor)
     for (uint32_t i = 0; i < supervisor->n_services; i++)
         supervisor_free_service(supervisor->services[i]);
     leases_deinit(&supervisor->leases);
+    supervisor_close_events(supervisor);
     if (supervisor->operations.queues != NULL)
         operations_deinit(&supervisor->operations);
     state_store_close(supervisor->store);
@@ -189,6 +204,11 @@ static void set_basics(struct supervisor *supervisor, const struct supervisor_se
         supervisor->notify_path, sizeof supervisor->notify_path, "%s", setup->paths->notify);
     list_init(&supervisor->spawns);
     list_init(&supervisor->launches);
+    list_init(&supervisor->news.services);
+    list_init(&supervisor->news.leases);
+    list_init(&supervisor->news.watches);
+    supervisor->news.kept = EVENTS_KEPT_NONE;
+    supervisor->pid = (int32_t)getpid();
     leases_init(&supervisor->leases);
 }
 
@@ -212,8 +232,9 @@ static int make_contents(
         result = operations_init(&supervisor->operations, SUPERVISOR_SERVICES_MAX, instance, error);
     if (result < 0)
         return result;
-    return setup->config != NULL ? make_fresh(supervisor, setup->config, error)
-                                 : state_load(supervisor, error);
+    result = setup->config != NULL ? make_fresh(supervisor, setup->config, error)
+                                   : state_load(supervisor, error);
+    return result == 0 ? supervisor_open_events(supervisor, error) : result;
 }
 
 void supervisor_open_service(struct service *service)
@@ -343,18 +364,26 @@ static void detach_spawns(struct supervisor *supervisor)
     }
 }
 
+/* The next flocksd tells what this one has written. */
+static void save_last(struct supervisor *supervisor)
+{
+    supervisor_write_events(supervisor);
+    state_save(supervisor);
+}
+
 void supervisor_close(struct supervisor *supervisor, void (*closed)(void *data), void *data)
 {
     if (supervisor == NULL || supervisor->is_closing)
         return;
     if (supervisor->is_dirty && has_something_to_keep(supervisor))
-        state_save(supervisor);
+        save_last(supervisor);
     supervisor->is_closing = true;
     supervisor->closed = closed;
     supervisor->closed_data = data;
     detach_spawns(supervisor);
     supervisor_drop_waits(supervisor);
     supervisor_hear_end(supervisor);
+    supervisor_drop_watches(supervisor);
     for (uint32_t i = 0; i < supervisor->n_services; i++) {
         service_watch_end(supervisor->services[i]);
         supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->services[i]->timer);
