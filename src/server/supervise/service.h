@@ -314,6 +314,8 @@ bool service_ports_poll(struct service *service, int64_t now, char *out_message,
 void service_ports_begin_serving(struct service *service, int64_t now);
 /* Looks at them, whether due or not; may feed events. */
 void service_ports_check(struct service *service, int64_t now);
+/* Does the end of a listener mean anything now? Not once it has said that it stops. */
+bool service_ports_are_watched(const struct service *service);
 /* The kernel says that something on a port of it is gone. */
 void service_ports_alarm(struct service *service, int64_t now);
 /* Whoever holds its port may have been found. */

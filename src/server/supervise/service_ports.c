@@ -401,6 +401,12 @@ void service_ports_check(struct service *service, int64_t now)
 
 /* ---- news ---- */
 
+bool service_ports_are_watched(const struct service *service)
+{
+    return service->n_ports > 0 && service->watch.phase == WATCH_SERVING &&
+           !service->notified.stopping;
+}
+
 /* Sockets on its port that come and go without end, by whomever, must not keep us busy. */
 static bool may_look_now(struct service_listening *listening, int64_t now)
 {
@@ -418,7 +424,7 @@ void service_ports_alarm(struct service *service, int64_t now)
     bool is_held = service->facts.state == SERVICE_WAITING &&
                    service->facts.reason == FLOCKS_STATE_REASON_PORT_HELD;
 
-    if (!is_held && service->watch.phase != WATCH_SERVING)
+    if (!is_held && !service_ports_are_watched(service))
         return;
     if (may_look_now(listening, now)) {
         if (is_held)

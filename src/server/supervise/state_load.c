@@ -190,6 +190,8 @@ static void load_service(struct service *service, const state_service *message)
         service->identity.mark = message->mark;
         service_identify(service);
     }
+    if (message->listener_lost_at_ms != 0)
+        service->listening.lost_at = message->listener_lost_at_ms;
     /* The last one may not have been written. */
     service->last_task = message->last_task + 1;
     load_signalled(&service->signalled, message->signalled, message->n_signalled);

@@ -123,6 +123,8 @@ static state_service *save_service(
         message->invocation.len = sizeof service->invocation;
         message->mark = service->identity.mark;
     }
+    if (service->listening.lost_at != CLOCK_NEVER)
+        message->listener_lost_at_ms = service->listening.lost_at;
     message->last_task = service->last_task;
     message->retiring = service->is_retiring;
     message->task_slot = service->task_slot != SERVICE_NO_SLOT ? service->task_slot + 1 : 0;
@@ -252,7 +254,8 @@ static uint64_t service_key(const struct service *service, enum snapshot_extent 
 {
     const uint64_t numbers[] = {(uint64_t)extent, (uint64_t)service->since_wall_ns,
         service->identity.mark, service->signalled.n, service->last_task, service->n_exits,
-        service->task_slot, service->is_retiring, service->config_revision};
+        service->task_slot, service->is_retiring, service->config_revision,
+        (uint64_t)service->listening.lost_at};
     uint64_t key = state_checksum(numbers, sizeof numbers, 0);
 
     key = state_checksum(&service->facts, sizeof service->facts, key);

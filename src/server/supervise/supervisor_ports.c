@@ -120,7 +120,7 @@ void supervisor_ports_look(struct supervisor *supervisor)
     for (uint32_t slot = 0; slot < SUPERVISOR_SERVICES_MAX; slot++) {
         struct service *service = supervisor_at(supervisor, slot);
 
-        if (service != NULL && service->n_ports > 0 && service->watch.phase == WATCH_SERVING) {
+        if (service != NULL && service_ports_are_watched(service)) {
             service->listening.due_at = clock_monotonic_ms();
             service_arm(service);
         }

@@ -24,13 +24,18 @@ void fake_link_open(struct fake_keeper *keeper, struct keeper_link *out)
 
 /* ---- what a test does ---- */
 
+static uint64_t start_ticks(const struct fake_keeper *keeper)
+{
+    return keeper->start_ticks != 0 ? keeper->start_ticks : UINT64_MAX;
+}
+
 static struct keeper_child listed_child(const struct fake_keeper *keeper, uint32_t slot)
 {
     const struct fake_child *child = &keeper->children[slot];
     struct keeper_child listed = {.slot = slot,
         .generation = child->generation,
         .pid = child->pid,
-        .start_ticks = UINT64_MAX,
+        .start_ticks = start_ticks(keeper),
         .rttime_mark = child->mark};
 
     memcpy(listed.invocation, child->invocation, sizeof listed.invocation);
@@ -56,8 +61,8 @@ void fake_link_answer_spawns(struct keeper_link *link)
 
     link->n_spawning = 0;
     for (unsigned i = 0; i < n; i++) {
-        struct keeper_spawned spawned = {
-            .pid = link->keeper->children[link->spawning[i].slot].pid, .start_ticks = UINT64_MAX};
+        struct keeper_spawned spawned = {.pid = link->keeper->children[link->spawning[i].slot].pid,
+            .start_ticks = start_ticks(link->keeper)};
 
         if (link->refuses != 0) {
             link->keeper->children[link->spawning[i].slot].alive = false;

@@ -26,6 +26,7 @@ struct fake_keeper {
     uint64_t sequence;
     uint64_t acknowledged;
     int32_t next_pid;
+    uint64_t start_ticks; /* of all its children; 0: of no process that there is */
     uint64_t strays;
     uint64_t strays_per_look; /* reaped between one question and the next */
     /* Not 0: the next spawn leaves a copy of this memory as it was then, in state_copy_fd. */
