@@ -131,6 +131,8 @@ static state_service *save_service(
     save_config(service, message, arena);
     state_save_watch(service, message, arena);
     message->signalled = save_signalled(&service->signalled, &message->n_signalled, arena);
+    message->told_key = service->news.key;
+    message->told_state = (uint32_t)service->news.state;
     if (extent == SNAPSHOT_WHOLE)
         state_save_probes(service, message, arena);
     if (extent <= SNAPSHOT_WITHOUT_PROBES)
