@@ -197,10 +197,10 @@ int port_events_fd(const struct port_events *events)
 /* ---- messages ---- */
 
 /* Only the kernel's word counts; the rest is skipped. */
-static bool take_port(const struct port_events *events, const struct sockaddr_nl *sender,
-    size_t len, uint16_t *out_port)
+static bool take_port(
+    struct port_events *events, const struct sockaddr_nl *sender, size_t len, uint16_t *out_port)
 {
-    const struct nlmsghdr *header = (const void *)events->message;
+    struct nlmsghdr *header = (void *)events->message;
     const struct inet_diag_msg *gone = NLMSG_DATA(header);
 
     if (sender->nl_pid != 0 || len < NLMSG_LENGTH(sizeof *gone) ||

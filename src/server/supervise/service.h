@@ -143,6 +143,7 @@ struct service {
     struct supervisor *owner;
     char *name;
     uint32_t slot;
+    uint32_t config_revision; /* grows with each change of what follows */
     /* What it is made of (service_spec.h). While a run lasts these are of that run, but for what
      * has no effect on it. */
     flocks_service_config *config;
@@ -153,17 +154,14 @@ struct service {
     size_t n_after;
     size_t n_dependents;      /* services that have its slot in their `after` */
     struct service_spec next; /* takes the place of all that when no run is left; empty: nothing */
-    bool is_retiring;         /* no configuration has it any more: gone when it is STOPPED */
-    uint32_t config_revision; /* grows with each change of what stands above */
     struct service_facts facts;
     int64_t since_wall_ns;
 
     struct list launch; /* in supervisor.launches: its spawn waits for the state to be written */
     struct process_identity identity; /* of the present run; leader.pid 0: not known yet */
     uint8_t invocation[KEEPER_INVOCATION_BYTES];
-    struct sweep sweep;              /* looks for what is left of it (service_end.c) */
-    bool strays_told;                /* what is outside its group has had the stop signal */
-    struct signalled_list signalled; /* of the present or last ending */
+    struct sweep sweep;                           /* looks for what is left of it (service_end.c) */
+    struct signalled_list signalled;              /* of the present or last ending */
     struct service_exit exits[SERVICE_EXITS_MAX]; /* newest first */
     size_t n_exits;
 
@@ -182,6 +180,8 @@ struct service {
     unsigned depth;                /* of service_feed */
     enum service_state told_state; /* last one logged */
     bool is_advancing;
+    bool is_retiring;     /* no configuration has it any more: gone when it is STOPPED */
+    bool strays_told;     /* what is outside its group has had the stop signal */
     struct packed packed; /* state_save.c's */
     struct service_news news;
 };

@@ -4,8 +4,8 @@
 
 #include "common/config/config.h"
 #include "server/supervise/events.h"
-#include "server/supervise/leases.h"
 #include "server/supervise/holder_search.h"
+#include "server/supervise/leases.h"
 #include "server/supervise/operations.h"
 #include "server/supervise/port_events.h"
 #include "server/supervise/service.h"
@@ -57,8 +57,8 @@ struct supervisor {
     void *closed_data;
 
     struct state_store *store;
-    bool is_dirty;
     int64_t saved_at;
+    bool is_dirty;
     bool is_store_full; /* said once */
     /* flocks.v1.GetConfigResponse; each service has its own part unpacked. */
     uint8_t *packed_config;
@@ -69,9 +69,9 @@ struct supervisor {
     struct service *
         *services; /* in the order of their names; each lives where it is until it ends */
     uint32_t n_services;
+    uint32_t run_floor;           /* highest run of services and exec probes that are gone */
     struct service **slots;       /* by the keeper's slot; NULL: free */
     struct service **task_owners; /* that have exec probes, by KEEPER_SLOT_DAEMON - 1 - slot */
-    uint32_t run_floor;           /* highest run of services and exec probes that are gone */
     struct operations operations;
     size_t n_waits;
     struct supervisor_news news;
@@ -87,7 +87,6 @@ struct supervisor {
     struct sweeper *sweeper;
     int64_t looks_since_ns; /* of the window in which quick looks are counted */
     int64_t looks_spent_ns;
-    bool are_strays_reaped; /* in this turn of the loop */
     struct process_sessions *sessions;
 
     uv_prepare_t prepare;
@@ -105,7 +104,8 @@ struct supervisor {
     bool is_leaving;    /* a shutdown was asked for */
     bool has_ended;
     bool is_closing;
-    bool is_lost;     /* the keeper is gone */
+    bool is_lost;           /* the keeper is gone */
+    bool are_strays_reaped; /* in this turn of the loop */
     bool has_changes; /* a service took its next configuration: others may have waited for that */
 };
 
