@@ -13,6 +13,7 @@ struct api {
     struct watching watching;
     struct explaining explaining;
     struct supervisor_service supervisor;
+    struct upgrade_service upgrade;
     struct hooks hooks;
     struct rpc_service services[API_SERVICES];
 };
@@ -41,7 +42,7 @@ int api_new(uv_loop_t *loop, struct supervisor *supervisor, struct api **out, st
         .watching = &api->watching,
         .explaining = &api->explaining};
     api->services[0] = supervisor_service_open(&api->supervisor);
-    api->services[1] = upgrade_service_open();
+    api->services[1] = upgrade_service_open(&api->upgrade, supervisor, &api->room);
     *out = api;
     return 0;
 }
@@ -67,6 +68,7 @@ void api_close(struct api *api)
         return;
     watching_close(&api->watching);
     explaining_close(&api->explaining);
+    upgrade_service_close(&api->upgrade);
     waiting_room_close(&api->room);
     free(api);
 }

@@ -5,6 +5,9 @@
 
 #include "flocks/v1/types.names.h"
 
+#include "server/api/api.h"
+#include "server/supervise/supervisor_leases.h"
+
 /* Static asserts tie the fixed texts to the schema's promise (max_bytes of ErrorDetail). */
 enum { ATTEMPTED_SIZE = 256, HINT_SIZE = 256 };
 _Static_assert((int)ERROR_HINT_MAX <= (int)HINT_SIZE, "ErrorDetail.hint holds every hint");
@@ -16,7 +19,8 @@ static const char *method_name(const struct rpc_call *call)
     return method ? method->name : "call";
 }
 
-void api_fail(struct rpc_call *call, const struct error *error, const char *operation_id)
+static void fail(
+    struct rpc_call *call, const struct error *error, const char *operation_id, flocks_lease *lease)
 {
     flocks_error_detail detail = FLOCKS_ERROR_DETAIL_INIT;
     char attempted[ATTEMPTED_SIZE];
@@ -32,5 +36,26 @@ void api_fail(struct rpc_call *call, const struct error *error, const char *oper
         detail.operation_id = operation_id;
     if (error->system_error != 0)
         detail.system_error = error_errno_name(error->system_error);
+    detail.lease = lease;
     rpc_call_fail(call, (enum rpc_code)error->code, &detail.base, "%s", error->text);
+}
+
+void api_fail(struct rpc_call *call, const struct error *error, const char *operation_id)
+{
+    fail(call, error, operation_id, NULL);
+}
+
+void api_fail_for_lease(struct supervisor *supervisor, struct rpc_call *call,
+    const struct error *error, const char *operation_id)
+{
+    flocks_lease *lease = NULL;
+    struct arena arena;
+
+    arena_init(&arena, API_ANSWER_BYTES);
+    /* Forgotten meanwhile, or too large: the error is told without it. */
+    if (error->lease_id[0] &&
+        supervisor_get_lease(supervisor, error->lease_id, &arena, &lease, NULL) < 0)
+        lease = NULL;
+    fail(call, error, operation_id, lease);
+    arena_deinit(&arena);
 }

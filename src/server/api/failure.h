@@ -10,4 +10,10 @@
  * call. */
 void api_fail(struct rpc_call *call, const struct error *error, const char *operation_id);
 
+struct supervisor;
+
+/* The same, with the lease that the error is about, as it is now. */
+void api_fail_for_lease(struct supervisor *supervisor, struct rpc_call *call,
+    const struct error *error, const char *operation_id);
+
 #endif

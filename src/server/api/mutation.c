@@ -20,20 +20,6 @@ int mutation_timeout_ms(
     return 0;
 }
 
-/* Leases are not given yet, so whoever names one holds one that has ended (docs/protocol.md,
- * leases). */
-static int refuse_lease(const char *lease_id, struct error *error)
-{
-    int result;
-
-    if (!lease_id[0])
-        return 0;
-    result = error_set(error, STATUS_ABORTED, "there is no lease %s", lease_id);
-    error->reason = FLOCKS_ERROR_REASON_LEASE_ENDED;
-    error_set_hint(error, "ask again without a lease");
-    return result;
-}
-
 static void reply_now(struct supervisor *supervisor, struct rpc_call *call, const char *id,
     const struct mutation_kind *kind)
 {
@@ -74,14 +60,12 @@ static int begin(struct supervisor *supervisor, struct rpc_call *call,
         .services = mutation->services,
         .n_services = mutation->n_services,
         .request_id = mutation->request_id,
+        .lease_id = mutation->lease_id,
         .skip_prepare = mutation->skip_prepare,
         .requester_pid = peer->pid,
         .requester_uid = peer->uid,
     };
-    int result = refuse_lease(mutation->lease_id, error);
-
-    if (result == 0)
-        result = mutation_timeout_ms(mutation->timeout, &request.timeout_ms, error);
+    int result = mutation_timeout_ms(mutation->timeout, &request.timeout_ms, error);
     if (result == 0)
         result = supervisor_begin(supervisor, &request, out_id, error);
     return result;
@@ -94,7 +78,7 @@ void mutation_run(struct waiting_room *room, struct rpc_call *call,
     struct error error = ERROR_INIT;
 
     if (begin(room->supervisor, call, kind, mutation, id, &error) < 0) {
-        api_fail(call, &error, NULL);
+        api_fail_for_lease(room->supervisor, call, &error, NULL);
         return;
     }
     if (!mutation->wait) {

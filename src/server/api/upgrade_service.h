@@ -1,11 +1,25 @@
-/* flocks.v1.UpgradeService. */
+/* flocks.v1.UpgradeService: leases. */
 #ifndef FLOCKS_API_UPGRADE_SERVICE_H
 #define FLOCKS_API_UPGRADE_SERVICE_H
 
+#include "common/base/list.h"
 #include "crpc/crpc.h"
 
-/* The service to serve. No method of it has a handler yet: the server answers UNIMPLEMENTED, with a
- * detail. */
-struct rpc_service upgrade_service_open(void);
+struct supervisor;
+struct waiting_room;
+
+/* Embedded in struct api. */
+struct upgrade_service {
+    struct supervisor *supervisor;
+    struct waiting_room *room;
+    struct list beginnings; /* calls whose lease is being written */
+};
+
+/* The service to serve; both pointers are borrowed. StartUpdate, ReportUpgrade, WatchUpgrade and
+ * ReplaceDaemon have no handler yet: UNIMPLEMENTED, with a detail. */
+struct rpc_service upgrade_service_open(
+    struct upgrade_service *self, struct supervisor *supervisor, struct waiting_room *room);
+/* Answers every waiting call with UNAVAILABLE (reason SHUTTING_DOWN). */
+void upgrade_service_close(struct upgrade_service *self);
 
 #endif

@@ -41,7 +41,7 @@ struct waiting_for {
     enum supervisor_wait_for what;
     uint32_t seen_revision;
     waiting_answer_fn answer;
-    /* Given to `answer`; static. */
+    /* Given to `answer`; static, or memory of the call. */
     const void *context;
 };
 /* Sees to the call's answer: from inside this call when it is ready so already, or when it cannot

@@ -191,6 +191,7 @@ static int begin_afresh(struct daemon *daemon, const struct options *options,
     const struct supervisor_request start = {
         .kind = FLOCKS_OPERATION_KIND_START,
         .skip_prepare = options->skip_webui_build,
+        .is_first = true,
         .requester_pid = (int32_t)getpid(),
         .requester_uid = (uint32_t)geteuid(),
     };

@@ -256,6 +256,7 @@ struct lease *lease_new(struct leases *leases, size_t n_services)
     lease->n_services = n_services;
     lease->facts.phase = LEASE_OPENING;
     lease->facts.due_at = CLOCK_NEVER;
+    list_init(&lease->waits);
     list_append(&leases->all, &lease->link);
     return lease;
 }
@@ -273,7 +274,7 @@ void lease_free(struct lease *lease)
 {
     if (lease == NULL)
         return;
-    assert(lease->watch == NULL);
+    assert(lease->watch == NULL && list_is_empty(&lease->waits));
     list_remove(&lease->link);
     for (size_t i = 0; i < lease->n_services; i++) {
         assert(lease->services[i].probe == NULL);
@@ -323,6 +324,8 @@ void lease_sort_services(struct lease *lease)
 {
     if (lease->n_services > 0)
         qsort(lease->services, lease->n_services, sizeof *lease->services, compare_services);
+    for (size_t i = 0; i < lease->n_services; i++)
+        lease->services[i].lease = lease;
 }
 
 struct leased_service *lease_find_service(const struct lease *lease, const char *name)
@@ -478,7 +481,7 @@ void leases_forget(struct leases *leases)
 
         if (ended <= LEASES_ENDED_MAX)
             return;
-        if (lease_holds(lease))
+        if (lease_holds(lease) || !list_is_empty(&lease->waits))
             continue;
         lease_free(lease);
         ended--;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/base/attributes.h"
+#include "common/base/error.h"
 #include "common/base/list.h"
 #include "server/supervise/lease_table.h"
 #include "server/supervise/service_table.h"
@@ -93,9 +94,11 @@ struct lease_step lease_machine_resume(const struct lease_facts *facts, int64_t 
 enum lease_verdict { LEASE_PENDING, LEASE_PASSED, LEASE_FAILED };
 
 struct probe;
+struct lease;
 
 /* Sorted by name in the lease. */
 struct leased_service {
+    struct lease *lease;
     char name[LEASE_NAME_SIZE];
     bool wanted;              /* when the lease began, less what a person has stopped since */
     bool released;            /* ROLLBACK_FAILED: a person has decided about it */
@@ -105,7 +108,8 @@ struct leased_service {
     /* COMMITTING, not kept: the question for the version. */
     struct probe *probe;
     int64_t ask_at;
-    bool told; /* ... and it was the expected one */
+    bool told;         /* ... and it was the expected one */
+    char problem[128]; /* why it has not told */
 };
 
 /* What a gate sees of one service. */
@@ -134,6 +138,9 @@ struct lease_undo {
     char *target;
 };
 
+/* What a disk has to do for a lease (lease_work.c); one thing at a time for all of them. */
+enum lease_work { LEASE_WORK_NONE, LEASE_WORK_OPEN, LEASE_WORK_SEAL, LEASE_WORK_UNDO };
+
 struct lease {
     struct list link; /* in leases.all, oldest first */
     char id[LEASE_ID_SIZE];
@@ -154,7 +161,15 @@ struct lease {
     size_t n_services;
     struct lease_undo undo[LEASE_UNDO_MAX];
     size_t n_undo;
-    void *watch; /* of the owner's process (supervisor_leases.c) */
+    /* Not kept; supervisor_leases.c's. */
+    void *supervisor;
+    struct list waits;       /* callers whose Begin is not answered yet */
+    struct error refusal;    /* DROPPED: what they are told */
+    enum lease_work work;    /* asked for and not begun */
+    void *watch;             /* of the owner's process (lease_owner.c) */
+    bool is_orphan;          /* ... which is gone */
+    bool has_operation;      /* operation_id is of the present phase */
+    const char *failed_name; /* service that failed the gate, of `services`; NULL: none */
 };
 
 struct leases {

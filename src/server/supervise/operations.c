@@ -148,7 +148,8 @@ static bool may_be_joined(
     const struct operation *operation, const struct operation_request *request)
 {
     if (operation->kind != request->kind || operation->skip_prepare != request->skip_prepare ||
-        operation->n_steps != request->n_slots || operation_has_ended(operation))
+        operation->pauses != request->pauses || operation->n_steps != request->n_slots ||
+        operation_has_ended(operation))
         return false;
     for (size_t i = 0; i < request->n_slots; i++) {
         const struct operation_step *step = &operation->steps[i];
@@ -206,7 +207,7 @@ static bool make_room(struct operations *operations, enum flocks_operation_kind 
 {
     size_t limit = SUPERVISOR_OPERATIONS_MAX;
 
-    if (ends_services(kind))
+    if (ends_services(kind) || kind == FLOCKS_OPERATION_KIND_ROLL_BACK)
         limit += SUPERVISOR_OPERATIONS_RESERVED;
     if (operations->count < limit)
         return true;
@@ -232,6 +233,8 @@ static bool preempts(enum flocks_operation_kind kind, const struct operation_ste
 
     if (other == FLOCKS_OPERATION_KIND_START)
         return ends || applies || kind == FLOCKS_OPERATION_KIND_RESTART;
+    if (other == FLOCKS_OPERATION_KIND_COMMIT_UPGRADE || other == FLOCKS_OPERATION_KIND_ROLL_BACK)
+        return ends;
     if (other == FLOCKS_OPERATION_KIND_APPLY_CONFIG)
         return ends && step->impact != FLOCKS_CONFIG_IMPACT_STOP;
     return other == FLOCKS_OPERATION_KIND_RESTART && (ends || applies);
@@ -294,6 +297,7 @@ static void fill(struct operations *operations, struct operation *operation,
     operation->kind = request->kind;
     operation->state = FLOCKS_OPERATION_STATE_RUNNING;
     operation->skip_prepare = request->skip_prepare;
+    operation->pauses = request->pauses;
     operation->began_wall_ns = request->wall_ns;
     operation->deadline_at = CLOCK_NEVER;
     if (request->timeout_ms > 0) {

@@ -82,6 +82,7 @@ struct operation {
     enum flocks_operation_kind kind;
     enum flocks_operation_state state;
     bool skip_prepare;
+    bool pauses; /* STOP by the holder of a lease: what it ends stays wanted */
     int64_t began_wall_ns;
     int64_t ended_wall_ns;
     int64_t ended_at;
@@ -125,6 +126,7 @@ struct operation_request {
     size_t n_slots;
     const char *request_id; /* "" : none */
     bool skip_prepare;
+    bool pauses;
     int64_t now;
     int64_t wall_ns;
     int64_t timeout_ms; /* 0: none */

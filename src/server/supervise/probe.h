@@ -63,6 +63,8 @@ struct probe_result {
     bool is_void;
     /* HTTP status, 0 if none came. */
     unsigned status;
+    /* It answered as asked, but a member has another value than the expected one. */
+    bool is_other;
     int64_t duration_ms;
     /* For people, one line, escaped: "answered 503, expected below 400", "no answer within 5000
      * ms". */

@@ -26,6 +26,7 @@ struct probe_judge {
     struct buffer body;
     bool is_decided;
     bool passed;
+    bool is_other;
     unsigned status;
     char message[PROBE_MESSAGE_MAX];
 };
@@ -190,6 +191,7 @@ static void judge_member(
         char wanted[SHOWN];
         escape(text, is, sizeof is);
         escape(expected->value, wanted, sizeof wanted);
+        judge->is_other = true;
         decide(judge, false, "\"%s\" is \"%s\", expected \"%s\"", name, is, wanted);
     }
     free(text);
@@ -342,6 +344,7 @@ bool probe_judge_feed(struct probe_judge *judge, const char *bytes, size_t len)
 void probe_judge_result(const struct probe_judge *judge, struct probe_result *out)
 {
     out->passed = judge->passed;
+    out->is_other = judge->is_other;
     out->status = judge->status;
     (void)snprintf(out->message, sizeof out->message, "%s", judge->message);
 }

@@ -64,11 +64,16 @@ static const struct service *first_not_ready(const struct service *service)
 static void check_start(struct service *service)
 {
     const struct service *missing = first_not_ready(service);
+    const struct lease *lease = leases_pausing(&service->owner->leases, service->name);
     char message[SERVICE_MESSAGE_SIZE];
 
-    if (missing != NULL)
+    if (missing != NULL || lease != NULL)
         service_ports_end(service);
-    if (missing != NULL && is_coming(missing)) {
+    if (lease != NULL) {
+        (void)snprintf(message, sizeof message, "held by the lease of %s%s%.150s", lease->owner,
+            lease->message[0] != '\0' ? ": " : "", lease->message);
+        service_observe(service, SERVICE_EVENT_PAUSE, FLOCKS_STATE_REASON_LEASE_HELD, message);
+    } else if (missing != NULL && is_coming(missing)) {
         (void)snprintf(message, sizeof message, "waits for %s", missing->name);
         service_observe(service, SERVICE_EVENT_BLOCKED, FLOCKS_STATE_REASON_REQUESTED, message);
     } else if (missing != NULL) {

@@ -55,7 +55,9 @@ enum {
     /* A pass that takes longer may hang: the group is killed through the keeper meanwhile. */
     SERVICE_SWEEP_PATIENCE_MS = 500,
     /* An exec check that cannot be ended for so long counts as a failed one, each period. */
-    SERVICE_TASK_STUCK_MS = 5000
+    SERVICE_TASK_STUCK_MS = 5000,
+    /* Longest wait for the answer of a service that is asked for its version. */
+    SERVICE_ASK_TIMEOUT_MS = 5000
 };
 
 /* No slot for exec probes. */
@@ -180,8 +182,12 @@ struct service {
     unsigned depth;                /* of service_feed */
     enum service_state told_state; /* last one logged */
     bool is_advancing;
+<<<<<<< Updated upstream
     bool is_retiring;     /* no configuration has it any more: gone when it is STOPPED */
     bool strays_told;     /* what is outside its group has had the stop signal */
+=======
+    bool is_owed;         /* a lease of before wanted it: the first start starts it, too */
+>>>>>>> Stashed changes
     struct packed packed; /* state_save.c's */
     struct service_news news;
 };
@@ -301,6 +307,11 @@ int64_t service_promises_due_at(const struct service *service);
 void service_check_start(struct service *service, const flocks_probe *probe, int64_t now);
 /* No result comes any more. */
 void service_check_cancel(struct service *service);
+/* Asks by HTTP as `check` says, at the address that reaches the service, with one more expectation
+ * than that has. As probe_start. */
+NODISCARD int service_check_ask(struct service *service, const flocks_http_check *check,
+    const struct probe_pair *expected, probe_done_fn done, void *context, struct probe **out,
+    struct error *error);
 
 /* service_ports.c */
 /* Does nobody hold a port of it? Else why not, in words. */

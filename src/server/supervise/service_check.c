@@ -59,12 +59,21 @@ static void on_probe_done(void *context, const struct probe_result *result)
     service_watch_result(service, &copy, clock_monotonic_ms());
 }
 
+/* Whom `done` of a check by HTTP is told, and what is expected besides what the check says (NULL:
+ * nothing). */
+struct asker {
+    const struct probe_pair *expected;
+    probe_done_fn done;
+    void *context;
+    struct probe **out;
+};
+
 static int start_http(struct service *service, const flocks_http_check *check,
-    struct probe_request *request, struct error *error)
+    struct probe_request *request, const struct asker *asker, struct error *error)
 {
-    struct probe_pair expect[CHECK_PAIRS_MAX];
+    struct probe_pair expect[CHECK_PAIRS_MAX + 1];
     struct probe_pair headers[CHECK_PAIRS_MAX];
-    const struct probe_http http = {.path = check->path,
+    struct probe_http http = {.path = check->path,
         .status = check->status,
         .expect = expect,
         .expect_count = pairs_expect(check, expect),
@@ -72,12 +81,24 @@ static int start_http(struct service *service, const flocks_http_check *check,
         .header_count = pairs_headers(check, headers)};
     int result = probe_address(service, check->port, &request->address, error);
 
+    if (asker->expected != NULL)
+        expect[http.expect_count++] = *asker->expected;
     request->http = &http;
     if (result == 0)
         result = probe_start(
-            service->owner->loop, request, on_probe_done, service, &service->watch.running, error);
+            service->owner->loop, request, asker->done, asker->context, asker->out, error);
     request->http = NULL;
     return result;
+}
+
+int service_check_ask(struct service *service, const flocks_http_check *check,
+    const struct probe_pair *expected, probe_done_fn done, void *context, struct probe **out,
+    struct error *error)
+{
+    const struct asker asker = {.expected = expected, .done = done, .context = context, .out = out};
+    struct probe_request request = {.timeout_ms = SERVICE_ASK_TIMEOUT_MS};
+
+    return start_http(service, check, &request, &asker, error);
 }
 
 static int start_tcp(struct service *service, const flocks_tcp_check *check,
@@ -94,13 +115,15 @@ static int start_tcp(struct service *service, const flocks_tcp_check *check,
 void service_check_start(struct service *service, const flocks_probe *probe, int64_t now)
 {
     struct probe_request request = {.timeout_ms = service->watch.schedule.policy.timeout_ms};
+    const struct asker asker = {
+        .done = on_probe_done, .context = service, .out = &service->watch.running};
     struct probe_result failed = {.passed = false};
     struct error error = ERROR_INIT;
     int result = 0;
 
     switch (probe->check_case) {
     case FLOCKS__V1__PROBE__CHECK_HTTP:
-        result = start_http(service, probe->http, &request, &error);
+        result = start_http(service, probe->http, &request, &asker, &error);
         break;
     case FLOCKS__V1__PROBE__CHECK_TCP:
         result = start_tcp(service, probe->tcp, &request, &error);

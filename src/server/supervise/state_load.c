@@ -5,6 +5,7 @@
 
 #include "flocks/state/v1/state.names.h"
 
+#include "server/supervise/lease_state.h"
 #include "server/supervise/state_watch.h"
 #include "server/supervise/supervisor_private.h"
 
@@ -271,11 +272,22 @@ static int load_operation(
     operation->is_changed = message->told_revision != message->revision;
     load_request_ids(operation, message);
     operation->skip_prepare = message->skip_prepare;
+    operation->pauses = message->pauses;
     for (size_t i = 0; i < message->n_steps; i++) {
         load_step(&operation->steps[i], message->steps[i]);
         operation_restore_step(&supervisor->operations, &operation->steps[i]);
     }
     return 0;
+}
+
+static int load_lease(
+    struct supervisor *supervisor, const state_lease *message, struct error *error)
+{
+    int result = lease_load(&supervisor->leases, message, error);
+
+    if (result == 0)
+        CONTAINER_OF(supervisor->leases.all.previous, struct lease, link)->supervisor = supervisor;
+    return result;
 }
 
 static int load_services(struct supervisor *supervisor, const state_snapshot *snapshot,
@@ -312,6 +324,8 @@ static int load(struct supervisor *supervisor, const state_snapshot *snapshot,
         result = load_services(supervisor, snapshot, config->config, error);
     for (size_t i = 0; i < snapshot->n_operations && result == 0; i++)
         result = load_operation(supervisor, snapshot->operations[i], error);
+    for (size_t i = 0; i < snapshot->n_leases && result == 0; i++)
+        result = load_lease(supervisor, snapshot->leases[i], error);
     return result;
 }
 

@@ -8,6 +8,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/log.h"
+#include "server/supervise/lease_state.h"
 #include "server/supervise/state_watch.h"
 #include "server/supervise/supervisor_private.h"
 
@@ -199,6 +200,7 @@ static state_operation *save_operation(const struct operation *operation, struct
     message->joined_request_ids =
         save_request_ids(operation, &message->n_joined_request_ids, arena);
     message->skip_prepare = operation->skip_prepare;
+    message->pauses = operation->pauses;
     message->steps = arena_calloc(arena, operation->n_steps + 1, sizeof(state_step *));
     for (size_t i = 0; message->steps != NULL && i < operation->n_steps; i++) {
         message->steps[i] = save_step(&operation->steps[i], arena);
@@ -213,7 +215,12 @@ static state_operation *save_operation(const struct operation *operation, struct
 
 /* Snapshot's repeated fields are appended one by one, as the encoding allows: what has not changed
  * since the last time is copied, not packed again. */
-enum { TAG_SERVICES = 2 << 3 | 2, TAG_OPERATIONS = 3 << 3 | 2, LENGTH_MAX_BYTES = 5 };
+enum {
+    TAG_SERVICES = 2 << 3 | 2,
+    TAG_OPERATIONS = 3 << 3 | 2,
+    TAG_LEASES = 10 << 3 | 2,
+    LENGTH_MAX_BYTES = 5
+};
 
 struct writer {
     uint8_t *to;
@@ -319,6 +326,28 @@ static void write_operations(
     }
 }
 
+/* Few, and rarely changed: packed anew each time. */
+static void write_leases(
+    struct writer *writer, const struct leases *leases, enum snapshot_extent extent)
+{
+    LIST_FOR_EACH(link, &leases->all)
+    {
+        const struct lease *lease = CONTAINER_OF(link, struct lease, link);
+        struct packed packed = {.bytes = NULL};
+        struct arena arena;
+        const state_lease *message;
+
+        if (extent != SNAPSHOT_WHOLE && !lease_holds(lease))
+            continue;
+        arena_init(&arena, MESSAGE_ARENA_BYTES);
+        message = lease_save(lease, &arena);
+        pack(&packed, message != NULL ? &message->base : NULL, 0);
+        arena_deinit(&arena);
+        write_entry(writer, TAG_LEASES, &packed);
+        packed_clear(&packed);
+    }
+}
+
 static void write_basics(struct writer *writer, const struct supervisor *supervisor)
 {
     state_snapshot snapshot = STATE_SNAPSHOT_INIT;
@@ -348,6 +377,7 @@ static bool save_extent(struct supervisor *supervisor, enum snapshot_extent exte
     for (uint32_t i = 0; i < supervisor->n_services; i++)
         write_service(&writer, supervisor->services[i], extent);
     write_operations(&writer, &supervisor->operations, extent);
+    write_leases(&writer, &supervisor->leases, extent);
     if (!writer.is_full)
         state_store_commit(supervisor->store, writer.len);
     return !writer.is_full;

@@ -323,6 +323,7 @@ flocks_service_status *status_of_service(
     const struct operation_step *step =
         operations_active_step(&supervisor->operations, service->slot);
     flocks_service_status *status = arena_alloc(arena, sizeof *status);
+    const struct lease *lease;
     struct keeper_output_loss loss;
 
     if (status == NULL)
@@ -349,6 +350,9 @@ flocks_service_status *status_of_service(
     status->notified_status = arena_strdup(arena, service->notified.status);
     status->log_bytes_lost = loss.lost_bytes;
     status->listener = (enum flocks_listener_state)service->listening.state;
+    lease = leases_holding(&supervisor->leases, service->name);
+    if (lease != NULL)
+        status->lease_id = arena_strdup(arena, lease->id);
     if (step != NULL)
         status->operation_id = arena_strdup(arena, step->operation->id);
     return status;
@@ -373,6 +377,26 @@ static int choose_services(const struct supervisor *supervisor, const char *cons
     return 0;
 }
 
+/* Those that hold something. */
+flocks_lease **supervisor_fill_leases(
+    const struct supervisor *supervisor, struct arena *arena, size_t *out_n)
+{
+    flocks_lease **leases =
+        arena_calloc(arena, leases_count(&supervisor->leases) + 1, sizeof(flocks_lease *));
+
+    *out_n = 0;
+    LIST_FOR_EACH(link, &supervisor->leases.all)
+    {
+        const struct lease *lease = CONTAINER_OF(link, struct lease, link);
+
+        if (leases == NULL || !lease_holds(lease) || lease->facts.phase == LEASE_OPENING)
+            continue;
+        leases[*out_n] = lease_fill(lease, arena);
+        *out_n += leases[*out_n] != NULL ? 1 : 0;
+    }
+    return leases;
+}
+
 int supervisor_get_status(struct supervisor *supervisor, const char *const *names, size_t n_names,
     struct arena *arena, flocks_get_status_response *out, struct error *error)
 {
@@ -395,5 +419,6 @@ int supervisor_get_status(struct supervisor *supervisor, const char *const *name
             break;
         out->n_services++;
     }
+    out->leases = supervisor_fill_leases(supervisor, arena, &out->n_leases);
     return arena_is_exhausted(arena) ? no_memory(error) : 0;
 }

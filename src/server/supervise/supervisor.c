@@ -103,9 +103,11 @@ static void on_prepare(uv_prepare_t *prepare)
     struct supervisor *supervisor = prepare->data;
 
     hurry_endings(supervisor);
+    leases_turn(supervisor);
     supervisor_expire_operations(supervisor);
     supervisor_settle_changes(supervisor);
     supervisor_save(supervisor);
+    leases_tell_waiters(supervisor);
     supervisor_tell_waiters(supervisor);
     if (supervisor->is_closing)
         return;
@@ -217,7 +219,9 @@ static int make_fresh(
 {
     int result = supervisor_keep_config(supervisor, config, error);
 
-    return result == 0 ? supervisor_make_services(supervisor, config->config, error) : result;
+    if (result == 0)
+        result = supervisor_make_services(supervisor, config->config, error);
+    return result == 0 ? leases_begin_afresh(supervisor, error) : result;
 }
 
 static int make_contents(
@@ -254,7 +258,8 @@ static void open_handles(struct supervisor *supervisor)
     supervisor->prepare.data = supervisor;
     (void)uv_prepare_start(&supervisor->prepare, on_prepare);
     supervisor_ports_open(supervisor);
-    supervisor->n_handles += 3; /* and the sweeper */
+    leases_open(supervisor);
+    supervisor->n_handles += 4; /* and the sweeper */
 }
 
 bool supervisor_has_state(int state_fd)
@@ -384,12 +389,14 @@ void supervisor_close(struct supervisor *supervisor, void (*closed)(void *data),
     supervisor_drop_waits(supervisor);
     supervisor_hear_end(supervisor);
     supervisor_drop_watches(supervisor);
+    leases_close(supervisor);
     for (uint32_t i = 0; i < supervisor->n_services; i++) {
         service_watch_end(supervisor->services[i]);
         supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->services[i]->timer);
     }
     supervisor_ports_close(supervisor);
     supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->operations_timer);
+    supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->lease_timer);
     supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->prepare);
     sweeper_close(supervisor->sweeper, on_sweeper_closed, supervisor);
 }

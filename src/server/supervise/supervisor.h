@@ -24,8 +24,8 @@ enum {
     /* Operations remembered, running ones included. The oldest ended one is forgotten first; when
      * all of them run, a new one is refused with RESOURCE_EXHAUSTED. */
     SUPERVISOR_OPERATIONS_MAX = 256,
-    /* STOP and SHUTDOWN have this many places more: a flood of other requests must not keep anybody
-       from ending services. */
+    /* STOP, SHUTDOWN and ROLL_BACK have this many places more: a flood of other requests must not
+       keep anybody from ending services, or a lease. */
     SUPERVISOR_OPERATIONS_RESERVED = 16,
     /* An ended operation is remembered this long. */
     SUPERVISOR_OPERATION_KEPT_MS = 60 * 60 * 1000,
@@ -105,6 +105,13 @@ struct supervisor_request {
     int64_t timeout_ms;
     /* START and RESTART: the prepare step is left out, for these services, this time. */
     bool skip_prepare;
+    /* "" or NULL: none. STOP by the holder of this lease: the services (none: all under it) end,
+     * stay wanted, and the lease goes on. START and RESTART under a lease are refused all the same.
+     */
+    const char *lease_id;
+    /* START by the daemon itself as it begins: with what a lease of before owes, and not a person's
+     * decision about a roll-back that failed. */
+    bool is_first;
     int32_t requester_pid;
     uint32_t requester_uid;
 };
@@ -112,7 +119,9 @@ struct supervisor_request {
 /* Begins an operation, or joins an identical running one, and writes its id. The work goes on
  * whatever the caller does. A STOP or SHUTDOWN ends what others still want of the same services
  * (their outcome is CANCELLED). NOT_FOUND (reason UNKNOWN_SERVICE, subject): nothing is done.
- * FAILED_PRECONDITION (SHUTTING_DOWN): START and RESTART after SHUTDOWN. RESOURCE_EXHAUSTED
+ * FAILED_PRECONDITION (SHUTTING_DOWN): START and RESTART after SHUTDOWN. ABORTED (LEASE_HELD,
+ * subject, lease_id): START and RESTART of what is under a lease; a STOP or SHUTDOWN ends the lease
+ * instead. ABORTED (LEASE_ENDED): lease_id is over. RESOURCE_EXHAUSTED
  * (LIMIT_REACHED). ALREADY_EXISTS: request_id of another kind. */
 NODISCARD int supervisor_begin(struct supervisor *supervisor,
     const struct supervisor_request *request, char out_id[SUPERVISOR_OPERATION_ID_SIZE],

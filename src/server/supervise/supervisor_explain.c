@@ -177,6 +177,7 @@ int supervisor_explain(struct supervisor *supervisor, const char *name, struct a
     flocks_explain_service_response *out, struct error *error)
 {
     const struct service *service = supervisor_find(supervisor, name);
+    const struct lease *lease;
 
     if (service == NULL)
         return supervisor_refuse_unknown(supervisor, name, error);
@@ -188,6 +189,9 @@ int supervisor_explain(struct supervisor *supervisor, const char *name, struct a
     fill_waiting_for(service, arena, out);
     fill_last_operation(service, arena, out);
     fill_breaker(service, arena, out);
+    lease = leases_holding(&supervisor->leases, service->name);
+    if (lease != NULL)
+        out->lease = lease_fill(lease, arena);
     if (arena_is_exhausted(arena))
         return no_memory(error);
     fill_hint(service, arena, out);

@@ -148,6 +148,7 @@ static void reconcile(
         supervisor_advance(supervisor->services[i]);
     }
     supervisor_hear_begin(supervisor);
+    leases_resume(supervisor);
 }
 
 static void on_listed(void *data, int result, const struct keeper_child *children,

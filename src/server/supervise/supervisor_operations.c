@@ -31,6 +31,12 @@ bool supervisor_step_has_ended(const struct operation_step *step)
            step->state != FLOCKS_OPERATION_STATE_RUNNING;
 }
 
+static bool is_of_lease(const struct operation *operation)
+{
+    return operation->kind == FLOCKS_OPERATION_KIND_COMMIT_UPGRADE ||
+           operation->kind == FLOCKS_OPERATION_KIND_ROLL_BACK;
+}
+
 /* Does the step end a run? */
 static bool is_ending(const struct operation_step *step)
 {
@@ -51,6 +57,8 @@ static bool may_issue(const struct service *service, const struct operation_step
     const struct service *dependent;
     uint32_t at = 0;
 
+    if (is_of_lease(step->operation) && !leases_may_issue(service, step))
+        return false;
     while (is_ending(step) && (dependent = supervisor_next_dependent(service, &at)) != NULL) {
         const struct operation_step *other = operation_find_step(step->operation, dependent->slot);
 
@@ -60,10 +68,17 @@ static bool may_issue(const struct service *service, const struct operation_step
     return true;
 }
 
-static enum service_event event_of(const struct operation_step *step)
+/* SERVICE_EVENT_COUNT: nothing. */
+static enum service_event event_of(const struct service *service, const struct operation_step *step)
 {
     enum flocks_operation_kind kind = step->operation->kind;
 
+    if (is_of_lease(step->operation))
+        return leases_event_of(service, step);
+    if (step->operation->pauses)
+        return service_table_rule(service->facts.state, SERVICE_EVENT_PAUSE) == SERVICE_RULE_ILLEGAL
+                   ? SERVICE_EVENT_COUNT
+                   : SERVICE_EVENT_PAUSE;
     if (ends_services(kind) || step->impact == FLOCKS_CONFIG_IMPACT_STOP)
         return SERVICE_EVENT_STOP;
     return kind == FLOCKS_OPERATION_KIND_RESTART || step->impact == FLOCKS_CONFIG_IMPACT_RESTART
@@ -85,6 +100,7 @@ static void abandon_preparation(struct service *service, const struct operation_
 void supervisor_issue(struct service *service, struct operation_step *step)
 {
     const struct operation *operation = step->operation;
+    enum service_event event = event_of(service, step);
     uint32_t reason = operation->kind == FLOCKS_OPERATION_KIND_SHUTDOWN
                           ? FLOCKS_STATE_REASON_SHUTDOWN
                           : FLOCKS_STATE_REASON_REQUESTED;
@@ -96,7 +112,11 @@ void supervisor_issue(struct service *service, struct operation_step *step)
     step->was_wanted = service->facts.wanted;
     operation_touch(step->operation);
     abandon_preparation(service, step);
-    service_ask(service, event_of(step), reason, operation->skip_prepare);
+    if (event == SERVICE_EVENT_PAUSE)
+        service_observe(
+            service, event, FLOCKS_STATE_REASON_LEASE_HELD, "stopped by the holder of its lease");
+    else if (event != SERVICE_EVENT_COUNT)
+        service_ask(service, event, reason, operation->skip_prepare);
 }
 
 static bool is_blocked_for_long(const struct service *service, const struct operation_step *step)
@@ -135,9 +155,32 @@ static enum flocks_operation_state judge_start(
     return FLOCKS_OPERATION_STATE_UNSPECIFIED;
 }
 
+/* A holder's stop: whatever was not wanted, or has done its work, is as it was. */
+static enum flocks_operation_state judge_pause(const struct service *service)
+{
+    enum service_state state = service->facts.state;
+
+    return state == SERVICE_STOPPED || state == SERVICE_PAUSED || state == SERVICE_COMPLETED
+               ? FLOCKS_OPERATION_STATE_SUCCEEDED
+               : FLOCKS_OPERATION_STATE_UNSPECIFIED;
+}
+
+static enum flocks_operation_state judge_lease(
+    const struct service *service, const struct operation_step *step)
+{
+    bool as_start;
+    enum flocks_operation_state state = leases_judge(service, step, &as_start);
+
+    return as_start ? judge_start(service, step) : state;
+}
+
 static enum flocks_operation_state judge(
     const struct service *service, const struct operation_step *step)
 {
+    if (is_of_lease(step->operation))
+        return judge_lease(service, step);
+    if (step->operation->pauses)
+        return judge_pause(service);
     /* Its old run is not over. */
     if (service->next.config != NULL && step->impact == FLOCKS_CONFIG_IMPACT_RESTART &&
         service->facts.state != SERVICE_STOPPED)
@@ -249,6 +292,7 @@ void supervisor_service_changed(struct service *service, bool state_changed)
 
     if (state_changed && step != NULL)
         operation_touch(step->operation);
+    leases_service_changed(supervisor);
     supervisor_advance(service);
     if (!state_changed || !supervisor->is_reconciled)
         return;
@@ -303,9 +347,10 @@ static bool is_meant_by_all(const struct service *service, enum flocks_operation
     return kind != FLOCKS_OPERATION_KIND_START || service->config->start;
 }
 
-static size_t choose_all(
-    const struct supervisor *supervisor, enum flocks_operation_kind kind, uint32_t *out_slots)
+static size_t choose_all(const struct supervisor *supervisor,
+    const struct supervisor_request *request, uint32_t *out_slots)
 {
+    enum flocks_operation_kind kind = request->kind;
     size_t n = 0;
 
     for (uint32_t i = 0; i < supervisor->n_services; i++) {
@@ -316,7 +361,7 @@ static size_t choose_all(
             continue;
         /* A restart of everything starts what starts with the daemon, too. */
         if (restarts ? service->facts.wanted || service->config->start
-                     : is_meant_by_all(service, kind))
+                     : is_meant_by_all(service, kind) || (request->is_first && service->is_owed))
             out_slots[n++] = service->slot;
     }
     return n;
@@ -356,12 +401,54 @@ static int choose_named(const struct supervisor *supervisor,
     return 0;
 }
 
+static bool names_lease(const struct supervisor_request *request)
+{
+    return request->lease_id != NULL && request->lease_id[0] != '\0';
+}
+
+static bool is_by_holder(const struct supervisor_request *request)
+{
+    return request->kind == FLOCKS_OPERATION_KIND_STOP && names_lease(request);
+}
+
+/* A start that the daemon makes of itself meets at most a roll-back that failed: its services are
+ * PAUSED by their check. */
+static int check_leases(const struct supervisor *supervisor,
+    const struct supervisor_request *request, const uint32_t *slots, size_t n_slots,
+    struct error *error)
+{
+    if (names_lease(request)) {
+        int result = leases_check_live(supervisor, request->lease_id, error);
+
+        if (result < 0)
+            return result;
+    }
+    if (is_by_holder(request))
+        return leases_check_stop(supervisor, request->lease_id, slots, n_slots, error);
+    if (ends_services(request->kind) || request->is_first)
+        return 0;
+    return leases_refuse(supervisor, slots, n_slots, error);
+}
+
+/* What a person has asked for outweighs a lease, as far as it may. */
+static void tell_leases(struct supervisor *supervisor, const struct supervisor_request *request,
+    const uint32_t *slots, size_t n_slots)
+{
+    if (is_by_holder(request))
+        return;
+    if (ends_services(request->kind))
+        leases_stopped(supervisor, slots, n_slots, request->kind == FLOCKS_OPERATION_KIND_SHUTDOWN);
+    else if (request->n_services > 0)
+        leases_released(supervisor, slots, n_slots);
+}
+
 static int choose(const struct supervisor *supervisor, const struct supervisor_request *request,
     uint32_t *out_slots, size_t *out_n, struct error *error)
 {
     if (request->n_services > 0 && request->kind != FLOCKS_OPERATION_KIND_SHUTDOWN)
         return choose_named(supervisor, request, out_slots, out_n, error);
-    *out_n = choose_all(supervisor, request->kind, out_slots);
+    *out_n = is_by_holder(request) ? leases_choose(supervisor, request->lease_id, out_slots)
+                                   : choose_all(supervisor, request, out_slots);
     qsort(out_slots, *out_n, sizeof *out_slots, compare_slots);
     return 0;
 }
@@ -403,6 +490,7 @@ int supervisor_queue_operation(struct supervisor *supervisor,
         .n_slots = choice->n_slots,
         .request_id = request->request_id != NULL ? request->request_id : "",
         .skip_prepare = request->skip_prepare,
+        .pauses = is_by_holder(request),
         .now = clock_monotonic_ms(),
         .wall_ns = clock_wall_ns(),
         .requester_pid = request->requester_pid,
@@ -455,8 +543,12 @@ int supervisor_begin(struct supervisor *supervisor, const struct supervisor_requ
         return error_set_errno(error, ENOMEM, "begin an operation");
     result = choose(supervisor, request, slots, &n_slots, error);
     if (result == 0)
+        result = check_leases(supervisor, request, slots, n_slots, error);
+    if (result == 0)
         result = supervisor_queue_operation(supervisor, request,
             &(struct supervisor_choice){.slots = slots, .n_slots = n_slots}, &operation, error);
+    if (result >= 0)
+        tell_leases(supervisor, request, slots, n_slots);
     free(slots);
     if (result < 0)
         return result;
@@ -632,6 +724,7 @@ void supervisor_tell_waiters(struct supervisor *supervisor)
     if (supervisor->is_closing)
         return;
     arm_operations(supervisor);
-    if (supervisor->is_leaving && supervisor->is_reconciled && !is_anything_left(supervisor))
+    if (supervisor->is_leaving && supervisor->is_reconciled && !is_anything_left(supervisor) &&
+        !leases_are_busy(supervisor))
         supervisor_end(supervisor);
 }

@@ -76,6 +76,13 @@ struct supervisor {
     size_t n_waits;
     struct supervisor_news news;
     struct leases leases;
+    uv_timer_t lease_timer;
+    struct lease_job *lease_job; /* what a disk is doing for them; NULL: nothing */
+    bool is_record_dirty;        /* run/lease.pb says something else than `leases` */
+    bool is_record_failing;      /* said once; tried again at ... */
+    int64_t record_retry_at;
+    bool is_lease_turn_due;
+    bool is_taking_lost;  /* leases of processes that died are being undone; nothing runs yet */
     struct list launches; /* services whose spawn waits for the state to be written */
     struct list spawns;   /* of spawn_call: answers of the keeper that are awaited */
 
@@ -264,6 +271,58 @@ void supervisor_drop_watches(struct supervisor *supervisor);
  * nobody but its commit and its roll-back changes them. */
 NODISCARD int leases_refuse(const struct supervisor *supervisor, const uint32_t *slots,
     size_t n_slots, struct error *error);
+/* ABORTED (LEASE_ENDED): it is over, or being rolled back, or nobody knows it. */
+NODISCARD int leases_check_live(
+    const struct supervisor *supervisor, const char *lease_id, struct error *error);
+/* May the holder of the lease, which lives, stop them? ABORTED (LEASE_HELD): the server owns the
+ * outcome. FAILED_PRECONDITION: one is not under it. */
+NODISCARD int leases_check_stop(const struct supervisor *supervisor, const char *lease_id,
+    const uint32_t *slots, size_t n_slots, struct error *error);
+/* The slots of all services under it; room for every service. */
+size_t leases_choose(
+    const struct supervisor *supervisor, const char *lease_id, uint32_t *out_slots);
+/* A person stopped these (`all`: shuts down): leases that hold one of them end, and they are not
+ * wanted any more. */
+void leases_stopped(struct supervisor *supervisor, const uint32_t *slots, size_t n_slots, bool all);
+/* A person starts these by name: what a roll-back left paused is theirs now. */
+void leases_released(struct supervisor *supervisor, const uint32_t *slots, size_t n_slots);
+/* A service is another: gates may pass or fail. */
+static inline void leases_service_changed(struct supervisor *supervisor)
+{
+    supervisor->is_lease_turn_due |= !list_is_empty(&supervisor->leases.all);
+}
+
+/* lease_operation.c: what a step of COMMIT_UPGRADE or ROLL_BACK means for a service */
+bool leases_may_issue(const struct service *service, const struct operation_step *step);
+/* SERVICE_EVENT_COUNT: nothing is asked of it. */
+enum service_event leases_event_of(
+    const struct service *service, const struct operation_step *step);
+/* UNSPECIFIED: not decided yet, or, with *out_as_start, as a start is judged. */
+enum flocks_operation_state leases_judge(
+    const struct service *service, const struct operation_step *step, bool *out_as_start);
+
+/* lease_turn.c */
+/* Before anything is started: what run/lease.pb says is undone. DATA_LOSS: it cannot be read, and
+ * has been put aside. */
+NODISCARD int leases_begin_afresh(struct supervisor *supervisor, struct error *error);
+/* What is due, once a turn of the loop. */
+void leases_turn(struct supervisor *supervisor);
+/* Leases of the flocksd before go on; when the keeper's children are known. */
+void leases_resume(struct supervisor *supervisor);
+void leases_open(struct supervisor *supervisor);
+/* Nothing of them calls anybody any more; the timer is the owner's to close. */
+void leases_close(struct supervisor *supervisor);
+/* A shutdown has to wait for them. */
+bool leases_are_busy(const struct supervisor *supervisor);
+
+/* status.c */
+flocks_lease **supervisor_fill_leases(
+    const struct supervisor *supervisor, struct arena *arena, size_t *out_n);
+/* lease_status.c */
+flocks_lease *lease_fill(const struct lease *lease, struct arena *arena);
+
+/* lease_begin.c */
+void leases_tell_waiters(struct supervisor *supervisor);
 
 /* supervisor_ports.c */
 /* Without any means services run unchecked, and it is logged. */

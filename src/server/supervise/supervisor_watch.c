@@ -249,6 +249,7 @@ static void fill_snapshot(
     *snapshot = (flocks_snapshot)FLOCKS_SNAPSHOT_INIT;
     snapshot->daemon = status_of_daemon(supervisor, arena);
     fill_services(watch, arena, snapshot);
+    snapshot->leases = supervisor_fill_leases(watch->supervisor, arena, &snapshot->n_leases);
     set_token(watch, watch->next - 1, out, arena);
     out->item_case = FLOCKS_WATCH_EVENTS_RESPONSE_ITEM_SNAPSHOT;
     out->snapshot = snapshot;

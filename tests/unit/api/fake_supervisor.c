@@ -23,6 +23,15 @@ static int unknown_service(const char *name, struct error *error)
     return result;
 }
 
+static int lease_held(struct error *error)
+{
+    int result = error_set(error, STATUS_ABORTED, "held");
+
+    error->reason = FLOCKS_ERROR_REASON_LEASE_HELD;
+    memcpy(error->lease_id, FAKE_LEASE_ID, sizeof(FAKE_LEASE_ID));
+    return result;
+}
+
 static bool has_ended(const struct supervisor *supervisor)
 {
     return supervisor->state != FLOCKS_OPERATION_STATE_RUNNING;
@@ -35,7 +44,11 @@ int supervisor_begin(struct supervisor *supervisor, const struct supervisor_requ
         if (!is_known(request->services[i]))
             return unknown_service(request->services[i], error);
     }
+    if (supervisor->refuses_for_lease)
+        return lease_held(error);
     supervisor->request = *request;
+    if (request->lease_id != NULL)
+        strncpy(supervisor->lease_id, request->lease_id, sizeof(supervisor->lease_id) - 1);
     supervisor->begun++;
     memcpy(out_id, FAKE_OPERATION_ID, sizeof(FAKE_OPERATION_ID));
     return 0;
@@ -216,5 +229,80 @@ int supervisor_explain(struct supervisor *supervisor, const char *name, struct a
         return unknown_service(name, error);
     *out = (flocks_explain_service_response)FLOCKS_EXPLAIN_SERVICE_RESPONSE_INIT;
     out->hint = arena_strdup(arena, "a hint");
+    return 0;
+}
+
+int supervisor_begin_lease(struct supervisor *supervisor,
+    const struct supervisor_lease_request *request, char out_id[SUPERVISOR_LEASE_ID_SIZE],
+    void (*done)(void *data, const struct error *error), void *data,
+    struct supervisor_lease_wait **out, struct error *error)
+{
+    if (supervisor->refuses_for_lease)
+        return lease_held(error);
+    supervisor->lease_request = *request;
+    supervisor->lease_done = done;
+    supervisor->lease_data = data;
+    memcpy(out_id, FAKE_LEASE_ID, sizeof(FAKE_LEASE_ID));
+    *out = (struct supervisor_lease_wait *)(void *)supervisor;
+    return 0;
+}
+
+void supervisor_lease_wait_cancel(struct supervisor_lease_wait *wait)
+{
+    struct supervisor *supervisor = (struct supervisor *)(void *)wait;
+
+    if (wait == NULL)
+        return;
+    supervisor->lease_waits_cancelled++;
+    supervisor->lease_done = NULL;
+}
+
+int supervisor_renew_lease(struct supervisor *supervisor, const char *id, int64_t ttl_ms,
+    int32_t owner_pid, struct error *error)
+{
+    (void)id;
+    (void)owner_pid;
+    (void)error;
+    supervisor->renewed_ttl_ms = ttl_ms;
+    return 0;
+}
+
+int supervisor_commit_lease(struct supervisor *supervisor, const struct supervisor_commit *commit,
+    char out_operation_id[SUPERVISOR_OPERATION_ID_SIZE], struct error *error)
+{
+    (void)error;
+    supervisor->commit = *commit;
+    memcpy(out_operation_id, FAKE_OPERATION_ID, sizeof(FAKE_OPERATION_ID));
+    return 0;
+}
+
+int supervisor_abort_lease(struct supervisor *supervisor, const char *id, const char *reason,
+    char out_operation_id[SUPERVISOR_OPERATION_ID_SIZE], struct error *error)
+{
+    (void)supervisor;
+    (void)id;
+    (void)reason;
+    (void)error;
+    memcpy(out_operation_id, FAKE_OPERATION_ID, sizeof(FAKE_OPERATION_ID));
+    return 0;
+}
+
+int supervisor_get_lease(struct supervisor *supervisor, const char *id, struct arena *arena,
+    flocks_lease **out, struct error *error)
+{
+    (void)supervisor;
+    (void)id;
+    (void)error;
+    *out = arena_alloc(arena, sizeof(**out));
+    **out = (flocks_lease)FLOCKS_LEASE_INIT;
+    (*out)->id = FAKE_LEASE_ID;
+    (*out)->phase = FLOCKS_UPGRADE_PHASE_HELD;
+    return 0;
+}
+
+uint32_t supervisor_lease_reason(const struct supervisor *supervisor, const char *id)
+{
+    (void)supervisor;
+    (void)id;
     return 0;
 }

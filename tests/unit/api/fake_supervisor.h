@@ -5,13 +5,24 @@
 #include <stdbool.h>
 
 #include "server/supervise/supervisor.h"
+#include "server/supervise/supervisor_leases.h"
 
+#define FAKE_LEASE_ID "fedcba9876543210fedcba9876543210"
 #define FAKE_OPERATION_ID "0123456789abcdef0123456789abcdef"
 
 struct supervisor {
     /* What supervisor_begin got last, and how often it was called. */
     struct supervisor_request request;
     int begun;
+    char lease_id[SUPERVISOR_LEASE_ID_SIZE]; /* of that request */
+    bool refuses_for_lease;                  /* it answers LEASE_HELD with the one lease */
+    /* BeginUpgrade waits until the test calls `lease_done`. */
+    void (*lease_done)(void *data, const struct error *error);
+    void *lease_data;
+    struct supervisor_lease_request lease_request;
+    int64_t renewed_ttl_ms;
+    struct supervisor_commit commit;
+    int lease_waits_cancelled;
     /* The one operation there is. */
     enum flocks_operation_state state;
     uint32_t revision;

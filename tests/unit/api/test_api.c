@@ -8,6 +8,8 @@
 /* cmocka wants the first four before it. */
 #include <cmocka.h>
 
+#include "flocks/v1/upgrade.info.h"
+
 #include "caller.h"
 #include "common/base/clock.h"
 #include "server/api/mutation.h"
@@ -305,7 +307,7 @@ static void test_negative_timeout_begins_nothing(void **state)
     caller_close(&caller);
 }
 
-static void test_unknown_lease_begins_nothing(void **state)
+static void test_lease_is_handed_to_the_supervisor(void **state)
 {
     const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_START_SERVICES);
     flocks_start_services_request request = FLOCKS_START_SERVICES_REQUEST_INIT;
@@ -316,9 +318,27 @@ static void test_unknown_lease_begins_nothing(void **state)
     request.lease_id = "L1";
     caller_open(&caller, 0);
     caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(answer.code, RPC_OK);
+    assert_string_equal(caller.supervisor.lease_id, "L1");
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+static void test_refusal_for_a_lease_carries_the_lease(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_RESTART_SERVICES);
+    flocks_restart_services_request request = FLOCKS_RESTART_SERVICES_REQUEST_INIT;
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    caller_open(&caller, 0);
+    caller.supervisor.refuses_for_lease = true;
+    caller_call(&caller, method, &request.base, &answer);
     assert_int_equal(answer.code, RPC_ABORTED);
-    assert_int_equal(answer.detail->reason, FLOCKS_ERROR_REASON_LEASE_ENDED);
-    assert_int_equal(caller.supervisor.begun, 0);
+    assert_int_equal(answer.detail->reason, FLOCKS_ERROR_REASON_LEASE_HELD);
+    assert_non_null(answer.detail->lease);
+    assert_string_equal(answer.detail->lease->id, FAKE_LEASE_ID);
     answer_free(&answer);
     caller_close(&caller);
 }
@@ -375,12 +395,12 @@ static void test_too_long_text_is_refused_before_the_handler(void **state)
 static void test_method_of_later_says_so_with_a_typed_detail(void **state)
 {
     flocks_read_logs_request logs = FLOCKS_READ_LOGS_REQUEST_INIT;
-    flocks_begin_upgrade_request begin = FLOCKS_BEGIN_UPGRADE_REQUEST_INIT;
+    flocks_start_update_request update = FLOCKS_START_UPDATE_REQUEST_INIT;
     const struct {
         const struct rpc_method *method;
         const ProtobufCMessage *request;
     } rows[] = {
-        {&flocks_upgrade_methods[FLOCKS_UPGRADE_BEGIN_UPGRADE], &begin.base},
+        {&flocks_upgrade_methods[FLOCKS_UPGRADE_START_UPDATE], &update.base},
         {method_of(FLOCKS_SUPERVISOR_READ_LOGS), &logs.base},
     };
     struct caller caller;
@@ -399,6 +419,152 @@ static void test_method_of_later_says_so_with_a_typed_detail(void **state)
         answer_free(&answer);
     }
     caller_close(&caller);
+}
+
+/* ---- leases ---- */
+
+static const struct rpc_method *upgrade_method(enum flocks_upgrade_method method)
+{
+    return &flocks_upgrade_methods[method];
+}
+
+static void test_begin_upgrade_answers_when_the_lease_is_written(void **state)
+{
+    const struct rpc_method *method = upgrade_method(FLOCKS_UPGRADE_BEGIN_UPGRADE);
+    flocks_begin_upgrade_request request = FLOCKS_BEGIN_UPGRADE_REQUEST_INIT;
+    const flocks_begin_upgrade_response *response;
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    caller_open(&caller, 0);
+    caller_send(&caller, method, &request.base, 0);
+    assert_false(caller_receive(&caller, method, &answer));
+    assert_int_equal(caller.supervisor.lease_request.ttl_ms, SUPERVISOR_LEASE_TTL_MS);
+    assert_int_equal(caller.supervisor.lease_request.owner_pid, 77);
+    caller.supervisor.lease_done(caller.supervisor.lease_data, NULL);
+    caller_await(&caller, method, &answer);
+    assert_int_equal(answer.code, RPC_OK);
+    response = (const flocks_begin_upgrade_response *)(const void *)answer.response;
+    assert_string_equal(response->lease->id, FAKE_LEASE_ID);
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+static void test_begin_upgrade_of_a_caller_that_left_is_forgotten(void **state)
+{
+    const struct rpc_method *method = upgrade_method(FLOCKS_UPGRADE_BEGIN_UPGRADE);
+    flocks_begin_upgrade_request request = FLOCKS_BEGIN_UPGRADE_REQUEST_INIT;
+    struct caller caller;
+
+    (void)state;
+    caller_open(&caller, 0);
+    caller_send(&caller, method, &request.base, 0);
+    caller_leave(&caller);
+    assert_int_equal(caller.supervisor.lease_waits_cancelled, 1);
+    caller_close(&caller);
+}
+
+static void test_begin_upgrade_at_the_end_of_the_daemon_is_unavailable(void **state)
+{
+    const struct rpc_method *method = upgrade_method(FLOCKS_UPGRADE_BEGIN_UPGRADE);
+    flocks_begin_upgrade_request request = FLOCKS_BEGIN_UPGRADE_REQUEST_INIT;
+    struct caller caller;
+
+    (void)state;
+    caller_open(&caller, 0);
+    caller_send(&caller, method, &request.base, 0);
+    /* api_close finishes the call: the sanitizers watch. */
+    caller_close(&caller);
+    assert_int_equal(caller.supervisor.lease_waits_cancelled, 1);
+}
+
+static void test_times_of_leases_have_bounds(void **state)
+{
+    static const struct {
+        int64_t seconds;
+        int32_t nanos;
+        int64_t ttl_ms; /* 0: refused */
+    } rows[] = {{4, 999000000, 0}, {5, 0, 5000}, {600, 0, 600000}, {600, 1, 0}, {-1, 0, 0},
+        {INT64_MAX, 0, 0}, {6, -1, 0}, {5, 1, 5001}};
+    const struct rpc_method *method = upgrade_method(FLOCKS_UPGRADE_RENEW_UPGRADE);
+    Google__Protobuf__Duration ttl = GOOGLE__PROTOBUF__DURATION__INIT;
+    flocks_renew_upgrade_request request = FLOCKS_RENEW_UPGRADE_REQUEST_INIT;
+    struct caller caller;
+
+    (void)state;
+    request.ttl = &ttl;
+    caller_open(&caller, 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct answer answer;
+
+        caller.supervisor.renewed_ttl_ms = 0;
+        ttl.seconds = rows[i].seconds;
+        ttl.nanos = rows[i].nanos;
+        caller_call(&caller, method, &request.base, &answer);
+        assert_int_equal(answer.code, rows[i].ttl_ms > 0 ? RPC_OK : RPC_INVALID_ARGUMENT);
+        assert_int_equal(caller.supervisor.renewed_ttl_ms, rows[i].ttl_ms);
+        answer_free(&answer);
+    }
+    caller_close(&caller);
+}
+
+static void test_commit_has_the_defaults_of_the_schema(void **state)
+{
+    const struct rpc_method *method = upgrade_method(FLOCKS_UPGRADE_COMMIT_UPGRADE);
+    flocks_commit_upgrade_request request = FLOCKS_COMMIT_UPGRADE_REQUEST_INIT;
+    const flocks_commit_upgrade_response *response;
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    caller_open(&caller, 0);
+    caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(answer.code, RPC_OK);
+    response = (const flocks_commit_upgrade_response *)(const void *)answer.response;
+    assert_string_equal(response->operation->id, FAKE_OPERATION_ID);
+    assert_string_equal(response->lease->id, FAKE_LEASE_ID);
+    assert_int_equal(caller.supervisor.commit.start_timeout_ms, SUPERVISOR_COMMIT_START_MS);
+    assert_int_equal(caller.supervisor.commit.observe_ms, SUPERVISOR_COMMIT_OBSERVE_MS);
+    answer_free(&answer);
+    caller_close(&caller);
+}
+
+static const struct crpc_field_info *field_named(
+    const struct crpc_message_info *message, const char *name)
+{
+    for (size_t i = 0; i < message->n_fields; i++) {
+        if (strcmp(message->fields[i].name, name) == 0)
+            return &message->fields[i];
+    }
+    fail_msg("no field %s", name);
+    return NULL;
+}
+
+/* The numbers in code are those of the schema's rules. */
+static void test_times_of_leases_are_those_of_the_schema(void **state)
+{
+    const struct crpc_field_info *ttl = field_named(&flocks_begin_upgrade_request_info, "ttl");
+    const struct crpc_field_info *start =
+        field_named(&flocks_commit_upgrade_request_info, "start_timeout");
+    const struct crpc_field_info *observe =
+        field_named(&flocks_commit_upgrade_request_info, "observe");
+
+    (void)state;
+    assert_string_equal(ttl->default_value, "30s");
+    assert_int_equal(SUPERVISOR_LEASE_TTL_MS, 30 * 1000);
+    assert_string_equal(ttl->min, "5s");
+    assert_int_equal(SUPERVISOR_LEASE_TTL_MIN_MS, 5 * 1000);
+    assert_string_equal(ttl->max, "10m");
+    assert_int_equal(SUPERVISOR_LEASE_TTL_MAX_MS, 10 * 60 * 1000);
+    assert_string_equal(start->default_value, "3m");
+    assert_int_equal(SUPERVISOR_COMMIT_START_MS, 3 * 60 * 1000);
+    assert_string_equal(start->max, "1h");
+    assert_int_equal(SUPERVISOR_COMMIT_START_MAX_MS, 60 * 60 * 1000);
+    assert_string_equal(observe->default_value, "20s");
+    assert_int_equal(SUPERVISOR_COMMIT_OBSERVE_MS, 20 * 1000);
+    assert_string_equal(observe->max, "1h");
+    assert_int_equal(SUPERVISOR_COMMIT_OBSERVE_MAX_MS, 60 * 60 * 1000);
 }
 
 /* ---- GetConfig ---- */
@@ -497,7 +663,14 @@ int main(void)
         cmocka_unit_test(test_get_operation_that_has_ended_does_not_wait),
         cmocka_unit_test(test_unknown_operation_is_not_found),
         cmocka_unit_test(test_negative_timeout_begins_nothing),
-        cmocka_unit_test(test_unknown_lease_begins_nothing),
+        cmocka_unit_test(test_begin_upgrade_answers_when_the_lease_is_written),
+        cmocka_unit_test(test_begin_upgrade_of_a_caller_that_left_is_forgotten),
+        cmocka_unit_test(test_begin_upgrade_at_the_end_of_the_daemon_is_unavailable),
+        cmocka_unit_test(test_times_of_leases_have_bounds),
+        cmocka_unit_test(test_commit_has_the_defaults_of_the_schema),
+        cmocka_unit_test(test_times_of_leases_are_those_of_the_schema),
+        cmocka_unit_test(test_lease_is_handed_to_the_supervisor),
+        cmocka_unit_test(test_refusal_for_a_lease_carries_the_lease),
         cmocka_unit_test(test_too_many_names_are_refused_before_the_handler),
         cmocka_unit_test(test_too_long_text_is_refused_before_the_handler),
         cmocka_unit_test(test_method_of_later_says_so_with_a_typed_detail),
