@@ -182,12 +182,9 @@ struct service {
     unsigned depth;                /* of service_feed */
     enum service_state told_state; /* last one logged */
     bool is_advancing;
-<<<<<<< Updated upstream
     bool is_retiring;     /* no configuration has it any more: gone when it is STOPPED */
     bool strays_told;     /* what is outside its group has had the stop signal */
-=======
     bool is_owed;         /* a lease of before wanted it: the first start starts it, too */
->>>>>>> Stashed changes
     struct packed packed; /* state_save.c's */
     struct service_news news;
 };
