@@ -177,6 +177,10 @@ static void check_notify(const struct check *check)
     else if (watchdog_ns > 0 && watchdog_ns < shortest_ns)
         hint(check, refuse(check, "watchdog", "is shorter than 100ms"),
             "a busy service is late by more; write 30s");
+    if (check->service->notify && check->service->limits != NULL &&
+        check->service->limits->user[0] != '\0')
+        hint(check, refuse(check, "notify", "cannot be used as another user"),
+            "only the daemon's own user reaches its socket: leave notify out, or limits.user");
 }
 
 static void check_logs(const struct check *check)

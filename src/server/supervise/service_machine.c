@@ -387,6 +387,9 @@ static void rule_bury(struct machine *m)
     struct service_facts *facts = m->facts;
 
     facts->leader_gone = true;
+    /* It was the leader that asked for more time, not who is left. */
+    facts->kill_at =
+        earlier(facts->kill_at, clock_add_ms(facts->since_at, m->policy->stop_grace_ms));
     facts->due_at = earlier(facts->due_at, clock_add_ms(m->input->now, SERVICE_END_CHECK_MS));
     act(m, SERVICE_ACTION_LOOK);
 }

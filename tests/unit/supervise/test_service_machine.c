@@ -9,6 +9,7 @@
 
 #include "flocks/v1/types.names.h"
 
+#include "server/supervise/notify.h"
 #include "server/supervise/service_machine.h"
 
 /* A machine, its clock and the last step. */
@@ -457,6 +458,93 @@ static void test_machine_start_timeout_ends_the_run(void **state)
     assert_int_equal(life.facts.failures[SERVICE_CAUSE_START_TIMEOUT], 1);
 }
 
+static void extend(struct life *life, int64_t extend_ms)
+{
+    const struct service_input input = {.event = SERVICE_EVENT_EXTENDED, .extend_ms = extend_ms};
+
+    feed(life, &input);
+}
+
+static void test_machine_start_is_extended_but_never_for_ever(void **state)
+{
+    struct life life = begin_life();
+
+    (void)state;
+    happen(&life, SERVICE_EVENT_START);
+    spawned(&life);
+    extend(&life, 1000);
+    assert_int_equal(life.facts.due_at, 1000 + SERVICE_START_TIMEOUT_MS);
+    life.now = SERVICE_START_TIMEOUT_MS;
+    extend(&life, 60000);
+    assert_int_equal(life.facts.due_at, SERVICE_START_TIMEOUT_MS + 60000);
+    for (int i = 0; i < 100; i++) {
+        life.now = life.facts.due_at - 1;
+        extend(&life, NOTIFY_TIME_MAX_MS);
+    }
+    assert_int_equal(life.facts.due_at, 1000 + NOTIFY_EXTENDED_MAX_MS);
+    wait_until_due(&life);
+    assert_int_equal(life.facts.reason, FLOCKS_STATE_REASON_START_TIMEOUT);
+}
+
+static void test_machine_stop_is_extended_but_always_ends(void **state)
+{
+    struct life life = begin_life();
+    int64_t stopped_at;
+
+    (void)state;
+    happen(&life, SERVICE_EVENT_START);
+    become_healthy(&life);
+    stopped_at = life.now;
+    life.occupied = true;
+    happen(&life, SERVICE_EVENT_STOP);
+    extend(&life, 20000);
+    assert_int_equal(life.facts.due_at, stopped_at + 20000);
+    for (int i = 0; i < 100; i++) {
+        life.now = life.facts.due_at - 1;
+        extend(&life, NOTIFY_TIME_MAX_MS);
+    }
+    assert_int_equal(life.facts.due_at, stopped_at + NOTIFY_EXTENDED_MAX_MS);
+    wait_until_due(&life);
+    assert_int_equal(life.kills, 1);
+    /* Too late. */
+    extend(&life, 20000);
+    assert_true(life.facts.killing);
+    wait_until_due(&life);
+    assert_int_equal(life.kills, 2);
+}
+
+static void test_machine_extension_is_not_for_who_is_left(void **state)
+{
+    struct life life = begin_life();
+    int64_t stopped_at;
+
+    (void)state;
+    happen(&life, SERVICE_EVENT_START);
+    become_healthy(&life);
+    stopped_at = life.now;
+    life.occupied = true;
+    happen(&life, SERVICE_EVENT_STOP);
+    extend(&life, NOTIFY_TIME_MAX_MS);
+    life.now += 1000;
+    crash(&life);
+    assert_int_equal(life.facts.kill_at, stopped_at + life.policy.stop_grace_ms);
+    while (life.kills == 0)
+        wait_until_due(&life);
+    assert_in_range(life.now, stopped_at + life.policy.stop_grace_ms,
+        stopped_at + life.policy.stop_grace_ms + SERVICE_END_CHECK_MS);
+}
+
+static void test_machine_healthy_service_has_nothing_to_extend(void **state)
+{
+    struct life life = begin_life();
+
+    (void)state;
+    happen(&life, SERVICE_EVENT_START);
+    become_healthy(&life);
+    extend(&life, 1000);
+    assert_int_equal(life.step.rule, SERVICE_RULE_ILLEGAL);
+}
+
 static void test_machine_exec_failure_opens_its_own_breaker(void **state)
 {
     struct life life = begin_life();
@@ -656,6 +744,10 @@ int main(void)
         cmocka_unit_test(test_machine_prepare_that_fails_is_tried_again),
         cmocka_unit_test(test_machine_prepare_can_be_skipped_and_stopped),
         cmocka_unit_test(test_machine_start_timeout_ends_the_run),
+        cmocka_unit_test(test_machine_start_is_extended_but_never_for_ever),
+        cmocka_unit_test(test_machine_stop_is_extended_but_always_ends),
+        cmocka_unit_test(test_machine_extension_is_not_for_who_is_left),
+        cmocka_unit_test(test_machine_healthy_service_has_nothing_to_extend),
         cmocka_unit_test(test_machine_exec_failure_opens_its_own_breaker),
         cmocka_unit_test(test_machine_restart_replaces_the_generation),
         cmocka_unit_test(test_machine_start_during_stop_follows_it),
