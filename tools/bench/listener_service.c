@@ -26,22 +26,22 @@ static int open_listener(unsigned long port)
         bind(fd, (const struct sockaddr *)&address, sizeof address) < 0 ||
         listen(fd, BACKLOG) < 0) {
         perror("listen");
-        exit(1);
+        return -1;
     }
     return fd;
 }
 
+/* Until the port is not to be had. */
 static void serve(struct slot *slot, unsigned long port, const sigset_t *orders)
 {
     int fd = open_listener(port);
 
     slot_announce(slot, slots_now_ns());
-    for (;;) {
+    while (fd >= 0) {
         int order = 0;
         int64_t now_ns;
 
-        if (sigwait(orders, &order) != 0)
-            continue;
+        (void)sigwait(orders, &order);
         now_ns = slots_now_ns();
         if (order == SIGUSR2)
             fd = open_listener(port);
@@ -64,12 +64,12 @@ int main(int argument_count, char **arguments)
     (void)sigemptyset(&orders);
     (void)sigaddset(&orders, SIGUSR1);
     (void)sigaddset(&orders, SIGUSR2);
-    if (sigprocmask(SIG_BLOCK, &orders, NULL) != 0)
+    if (pthread_sigmask(SIG_BLOCK, &orders, NULL) != 0)
         return 1;
     slots = slots_open(arguments[1]);
     index = strtoul(arguments[2], NULL, 10);
     if (slots == NULL || index >= SLOTS_MAX)
         return 1;
     serve(&slots[index], strtoul(arguments[3], NULL, 10), &orders);
-    return 0;
+    return 1;
 }

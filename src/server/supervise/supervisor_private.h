@@ -78,9 +78,9 @@ struct supervisor {
     struct leases leases;
     uv_timer_t lease_timer;
     struct lease_job *lease_job; /* what a disk is doing for them; NULL: nothing */
+    int64_t record_retry_at;     /* if is_record_failing */
     bool is_record_dirty;        /* run/lease.pb says something else than `leases` */
-    bool is_record_failing;      /* said once; tried again at ... */
-    int64_t record_retry_at;
+    bool is_record_failing;      /* said once */
     bool is_lease_turn_due;
     bool is_taking_lost;  /* leases of processes that died are being undone; nothing runs yet */
     struct list launches; /* services whose spawn waits for the state to be written */

@@ -14,12 +14,14 @@
 
 #include "children.h"
 #include "common/base/clock.h"
+#include "server/supervise/endpoint.h"
 #include "server/supervise/port_events.h"
 
 enum {
     PATIENCE_MS = 5000,
     STORM_CONNECTIONS = 10000,
     STORM_MS = 2000,
+    MANY_PORTS = 2 * PORT_EVENTS_FILTERED_MAX,
     GROUP = 3,
     SMALL_BUFFER = 2048,
     BURST = 200
@@ -66,11 +68,12 @@ static socklen_t fill_address(const char *host, uint16_t port, struct sockaddr_s
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage address;
+    union endpoint_address address;
     socklen_t length = sizeof address;
 
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
-    return ntohs(((const struct sockaddr_in *)&address)->sin_port);
+    memset(&address, 0, sizeof address);
+    assert_int_equal(getsockname(fd, &address.any, &length), 0);
+    return endpoint_address_port(&address);
 }
 
 static int open_listener(const char *host, uint16_t *port, unsigned options)
@@ -226,7 +229,7 @@ static void test_port_events_watch_replaces_the_ports_before(void **state)
 /* `n` ports of which only `at` is a real one. */
 static void assert_told_among(size_t n, size_t at)
 {
-    uint16_t ports[2 * PORT_EVENTS_FILTERED_MAX];
+    uint16_t ports[MANY_PORTS];
     uint16_t others[2] = {0, 0};
     int other = open_listener("127.0.0.1", &others[0], PLAIN);
     int fd = open_listener("127.0.0.1", &others[1], PLAIN);
@@ -246,7 +249,7 @@ static void assert_told_among(size_t n, size_t at)
 static void test_port_events_every_size_of_filter_tells_its_ports_only(void **state)
 {
     static const size_t sizes[] = {1, 2, 127, 128, 129, 255, 256, 257, 512, 1000,
-        PORT_EVENTS_FILTERED_MAX, PORT_EVENTS_FILTERED_MAX + 1, 2 * PORT_EVENTS_FILTERED_MAX};
+        PORT_EVENTS_FILTERED_MAX, PORT_EVENTS_FILTERED_MAX + 1, MANY_PORTS};
 
     (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
