@@ -35,7 +35,7 @@ static void print_state(const struct cli *cli, const flocks_operation *operation
 
 static enum outcome tell_waited(const struct cli *cli, flocks_operation *operation)
 {
-    enum outcome outcome = outcome_of_operation((int)operation->state);
+    enum outcome outcome = operation_outcome(operation);
     flocks_get_operation_response response = FLOCKS_GET_OPERATION_RESPONSE_INIT;
     response.operation = operation;
     if (cli->json)

@@ -190,7 +190,7 @@ static enum outcome run_status(const struct cli *cli)
         result = daemon_get_status(&daemon, names, n_names, &status, &error);
     enum outcome outcome = OUTCOME_DONE;
     if (result == 0)
-        outcome = show(cli, status, status_view_judge(status, names, n_names));
+        outcome = show(cli, status, status_view_judge(status, names, n_names, NULL));
     else if (result == DAEMON_NOT_RUNNING)
         outcome = show_down(cli);
     else

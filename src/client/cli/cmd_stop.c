@@ -71,7 +71,7 @@ static int stop_and_follow(struct daemon *daemon, struct operation_end *out, str
 static enum outcome tell_stopped(const struct cli *cli, flocks_operation *operation)
 {
     flocks_stop_services_response response = FLOCKS_STOP_SERVICES_RESPONSE_INIT;
-    enum outcome outcome = operation ? outcome_of_operation((int)operation->state) : OUTCOME_DONE;
+    enum outcome outcome = operation ? operation_outcome(operation) : OUTCOME_DONE;
     response.operation = operation;
     if (cli->json)
         return report_message(cli, &flocks_stop_services_response_info, &response.base, outcome);

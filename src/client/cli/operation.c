@@ -194,3 +194,10 @@ void operation_print_signalled(const struct cli *cli, const flocks_operation *op
         }
     }
 }
+
+enum outcome operation_outcome(const flocks_operation *operation)
+{
+    if (operation->error && operation->error->reason == FLOCKS_ERROR_REASON_PREEMPTED)
+        return OUTCOME_BUSY;
+    return outcome_of_operation((int)operation->state);
+}

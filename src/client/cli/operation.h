@@ -45,4 +45,7 @@ void operation_print_failures(const struct cli *cli, const flocks_operation *ope
 /* Which processes had to be signalled, for people who want words. */
 void operation_print_signalled(const struct cli *cli, const flocks_operation *operation);
 
+/* Of one that has ended: what it comes to, BUSY when somebody else's request came first. */
+enum outcome operation_outcome(const flocks_operation *operation);
+
 #endif

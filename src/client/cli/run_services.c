@@ -81,13 +81,13 @@ static enum outcome show_end(
     const struct cli *cli = daemon->cli;
     struct error error = ERROR_INIT;
     CLEANUP(daemon_free_status) const flocks_get_status_response *status = NULL;
-    enum outcome outcome = outcome_of_operation((int)operation->state);
+    enum outcome outcome = operation_outcome(operation);
     operation_print_failures(cli, operation);
     if (daemon_get_status(daemon, NULL, 0, &status, &error) != 0)
         return cli->json ? print_json(cli, method, operation, OUTCOME_FAILED)
                          : daemon_report(daemon, &error);
-    outcome = outcome_worse(
-        outcome, status_view_judge(status, cli->options.operands, cli->options.n_operands));
+    outcome = outcome_worse(outcome,
+        status_view_judge(status, cli->options.operands, cli->options.n_operands, operation));
     if (cli->json)
         return print_json(cli, method, operation, outcome);
     const struct status_view view = {.status = status,

@@ -205,16 +205,34 @@ const flocks_service_status *status_view_find(
     return NULL;
 }
 
-enum outcome status_view_judge(
-    const flocks_get_status_response *status, const char *const *names, size_t n_names)
+/* What was asked has been done, and somebody has asked for something else since. */
+static bool is_anothers_now(const flocks_service_status *service, const flocks_operation *done)
+{
+    if (!done || !service->operation_id[0] || strcmp(service->operation_id, done->id) == 0)
+        return false;
+    for (size_t i = 0; i < done->n_outcomes; i++) {
+        const flocks_service_outcome *outcome = done->outcomes[i];
+        if (strcmp(outcome->service, service->name) == 0)
+            return outcome->state == FLOCKS_OPERATION_STATE_SUCCEEDED;
+    }
+    return false;
+}
+
+static bool is_well(const flocks_service_status *service, const flocks_operation *done)
+{
+    return wording_is_well((int)service->state) || is_anothers_now(service, done);
+}
+
+enum outcome status_view_judge(const flocks_get_status_response *status, const char *const *names,
+    size_t n_names, const flocks_operation *done)
 {
     for (size_t i = 0; i < n_names; i++) {
         const flocks_service_status *service = status_view_find(status, names[i]);
-        if (!service || !wording_is_well((int)service->state))
+        if (!service || !is_well(service, done))
             return OUTCOME_FAILED;
     }
     for (size_t i = 0; n_names == 0 && i < status->n_services; i++)
-        if (status->services[i]->wanted && !wording_is_well((int)status->services[i]->state))
+        if (status->services[i]->wanted && !is_well(status->services[i], done))
             return OUTCOME_FAILED;
     return OUTCOME_DONE;
 }

@@ -30,9 +30,10 @@ struct status_view {
 bool status_view_print(const struct status_view *view, FILE *stream);
 
 /* DONE, or FAILED when one of `names` (none: one that is wanted) is neither HEALTHY nor COMPLETED.
- * A name that the response lacks is FAILED. */
-enum outcome status_view_judge(
-    const flocks_get_status_response *status, const char *const *names, size_t n_names);
+ * A name that the response lacks is FAILED. `done`, which may be NULL: an operation that has ended;
+ * a service for which it succeeded, and which another operation is at by now, is well. */
+enum outcome status_view_judge(const flocks_get_status_response *status, const char *const *names,
+    size_t n_names, const flocks_operation *done);
 
 /* What the state alone does not say: what went wrong, when it is tried again, what it says of
  * itself, whose the listener is, who holds it. "" when there is nothing; as it came, not made safe.

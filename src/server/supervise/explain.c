@@ -141,10 +141,10 @@ static const char *name_of(const struct explain_facts *facts, char key, char *sc
 }
 
 /* {x} stands for the name with that key. */
-static size_t expand(
-    const struct explain_facts *facts, const char *text, char *out, size_t length, size_t size)
+static size_t expand(const struct explain_facts *facts, const char *text, char *out, size_t size)
 {
     char scratch[64];
+    size_t length = 0;
 
     while (*text != '\0' && length + 1 < size) {
         if (text[0] == '{' && text[1] != '\0' && text[2] == '}') {
@@ -162,14 +162,22 @@ static size_t expand(
     return length;
 }
 
-void explain_hint(const struct explain_facts *facts, char out[EXPLAIN_HINT_SIZE])
+void explain_hint(const struct explain_facts *given, char out[EXPLAIN_HINT_SIZE])
 {
-    const char *reason =
-        tells_reason(facts) ? text_of_reason(flocks_state_reason_from((int)facts->reason)) : "";
-    const char *state = text_of_state(facts);
-    size_t length = expand(facts, reason, out, 0, EXPLAIN_HINT_SIZE);
+    struct explain_facts facts = *given;
+    char state[EXPLAIN_HINT_SIZE];
+    size_t length = 0;
+    size_t state_length;
 
-    if (reason[0] != '\0' && state[0] != '\0')
-        length = expand(facts, " ", out, length, EXPLAIN_HINT_SIZE);
-    (void)expand(facts, state, out, length, EXPLAIN_HINT_SIZE);
+    /* A reason of a newer daemon is none that we know. */
+    facts.reason = (uint32_t)flocks_state_reason_from((int)given->reason);
+    out[0] = '\0';
+    if (tells_reason(&facts))
+        length = expand(
+            &facts, text_of_reason((enum flocks_state_reason)facts.reason), out, EXPLAIN_HINT_SIZE);
+    state_length = expand(&facts, text_of_state(&facts), state, sizeof state);
+    /* Why comes first; with long names there may be no room for more. */
+    if (state_length > 0 && length + 1 + state_length < EXPLAIN_HINT_SIZE)
+        (void)snprintf(
+            out + length, EXPLAIN_HINT_SIZE - length, "%s%s", length > 0 ? " " : "", state);
 }

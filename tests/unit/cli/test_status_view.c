@@ -87,7 +87,7 @@ static void test_status_view_unknown_state_is_shown_as_number_and_not_healthy(vo
     make_sample(&sample);
     memcpy(&sample.services[0].state, &(int){17}, sizeof(int));
     assert_non_null(strstr(temporary_printed(print_sample, &sample), "STATE(17)"));
-    assert_int_equal(status_view_judge(&sample.response, NULL, 0), OUTCOME_FAILED);
+    assert_int_equal(status_view_judge(&sample.response, NULL, 0, NULL), OUTCOME_FAILED);
 }
 
 static void test_status_view_judge(void **state)
@@ -97,16 +97,44 @@ static void test_status_view_judge(void **state)
     struct sample sample;
     (void)state;
     make_sample(&sample);
-    assert_int_equal(status_view_judge(&sample.response, NULL, 0), OUTCOME_DONE);
+    assert_int_equal(status_view_judge(&sample.response, NULL, 0, NULL), OUTCOME_DONE);
     sample.services[1].state = FLOCKS_SERVICE_STATE_STOPPED;
     sample.services[1].wanted = false;
-    assert_int_equal(status_view_judge(&sample.response, NULL, 0), OUTCOME_DONE);
-    assert_int_equal(status_view_judge(&sample.response, webui, 1), OUTCOME_FAILED);
+    assert_int_equal(status_view_judge(&sample.response, NULL, 0, NULL), OUTCOME_DONE);
+    assert_int_equal(status_view_judge(&sample.response, webui, 1, NULL), OUTCOME_FAILED);
     sample.services[1].wanted = true;
-    assert_int_equal(status_view_judge(&sample.response, NULL, 0), OUTCOME_FAILED);
+    assert_int_equal(status_view_judge(&sample.response, NULL, 0, NULL), OUTCOME_FAILED);
     sample.services[1].state = FLOCKS_SERVICE_STATE_COMPLETED;
-    assert_int_equal(status_view_judge(&sample.response, webui, 1), OUTCOME_DONE);
-    assert_int_equal(status_view_judge(&sample.response, unknown, 1), OUTCOME_FAILED);
+    assert_int_equal(status_view_judge(&sample.response, webui, 1, NULL), OUTCOME_DONE);
+    assert_int_equal(status_view_judge(&sample.response, unknown, 1, NULL), OUTCOME_FAILED);
+}
+
+/* Two restarts, one after the other: the first one did its work, though the second has begun. */
+static void test_status_view_judge_service_that_another_operation_is_at(void **state)
+{
+    static const char *const webui[] = {"webui"};
+    flocks_operation done = FLOCKS_OPERATION_INIT;
+    flocks_service_outcome outcome = FLOCKS_SERVICE_OUTCOME_INIT;
+    flocks_service_outcome *outcomes[] = {&outcome};
+    struct sample sample;
+    (void)state;
+    make_sample(&sample);
+    sample.services[1].state = FLOCKS_SERVICE_STATE_STARTING;
+    sample.services[1].operation_id = "second";
+    done.id = "first";
+    done.n_outcomes = 1;
+    done.outcomes = outcomes;
+    outcome.service = "webui";
+    outcome.state = FLOCKS_OPERATION_STATE_SUCCEEDED;
+    assert_int_equal(status_view_judge(&sample.response, webui, 1, &done), OUTCOME_DONE);
+    assert_int_equal(status_view_judge(&sample.response, NULL, 0, &done), OUTCOME_DONE);
+    outcome.state = FLOCKS_OPERATION_STATE_FAILED;
+    assert_int_equal(status_view_judge(&sample.response, webui, 1, &done), OUTCOME_FAILED);
+    outcome.state = FLOCKS_OPERATION_STATE_SUCCEEDED;
+    sample.services[1].operation_id = "first";
+    assert_int_equal(status_view_judge(&sample.response, webui, 1, &done), OUTCOME_FAILED);
+    sample.services[1].operation_id = "";
+    assert_int_equal(status_view_judge(&sample.response, webui, 1, &done), OUTCOME_FAILED);
 }
 
 /* A service and its lease, changed by one row each. */
@@ -198,6 +226,7 @@ int main(void)
         cmocka_unit_test(test_status_view_whole_text),
         cmocka_unit_test(test_status_view_unknown_state_is_shown_as_number_and_not_healthy),
         cmocka_unit_test(test_status_view_judge),
+        cmocka_unit_test(test_status_view_judge_service_that_another_operation_is_at),
         cmocka_unit_test(test_status_view_detail_of_a_well_service_is_empty),
         cmocka_unit_test(test_status_view_detail_says_what_the_service_says_of_itself),
         cmocka_unit_test(test_status_view_detail_of_a_paused_service_names_owner_and_time_left),
