@@ -56,7 +56,8 @@ enum process_evidence {
     PROCESS_IN_SESSION = 1 << 2,
     PROCESS_IS_DESCENDANT = 1 << 3,
     PROCESS_HAS_MARK = 1 << 4,
-    PROCESS_HAS_INVOCATION = 1 << 5
+    PROCESS_HAS_INVOCATION = 1 << 5,
+    PROCESS_IN_CGROUP = 1 << 6
 };
 
 struct process_member {

@@ -24,6 +24,8 @@ enum {
     /* Numbers around the newest one that a chase tries. */
     CHASE_BEHIND = 8,
     CHASE_AHEAD = 2,
+    /* Members of a control group that are met one by one; the group is killed as a whole. */
+    CGROUP_MEMBERS_MAX = 1024,
     /* Of a set that is only looked at: members whose program is told. */
     NAMED_MEMBERS_MAX = 4
 };
@@ -510,6 +512,43 @@ static bool gather_invocations(struct process_sweep *sweep)
     return found;
 }
 
+/* --- Control groups ------------------------------------------------------------------------------
+ */
+
+static void meet_in_cgroup(struct process_sweep *sweep, size_t question, pid_t pid)
+{
+    struct proc_stat stat;
+    const struct seen *known = find_seen(sweep, pid);
+    if ((known != NULL && known->question == question) || proc_stat_read(pid, &stat) != 0 ||
+        stat.is_dead)
+        return;
+    struct seen seen = {.id = {.pid = pid, .start_ticks = stat.start_ticks},
+        .parent = stat.parent,
+        .group = stat.group,
+        .session = stat.session,
+        .question = question,
+        .evidence = PROCESS_IN_CGROUP};
+    note_numbers(sweep, &seen, question);
+    meet_member(sweep, &seen);
+}
+
+/* Who is in the group is a member, whatever it looks like; and the group ends all at once, also
+ * those that fork meanwhile. */
+static void gather_cgroup(struct process_sweep *sweep, size_t question)
+{
+    const struct process_question *asked = &sweep->questions[question];
+    pid_t pids[CGROUP_MEMBERS_MAX];
+    if (asked->cgroup[0] == '\0' || !cgroup_is_populated(asked->cgroup_home_fd, asked->cgroup))
+        return;
+    size_t n = cgroup_members(asked->cgroup_home_fd, asked->cgroup, pids, CGROUP_MEMBERS_MAX);
+    for (size_t i = 0; i < n; i++)
+        meet_in_cgroup(sweep, question, pids[i]);
+    if (asked->wish == PROCESS_KILL)
+        (void)cgroup_kill(asked->cgroup_home_fd, asked->cgroup);
+    if (sweep->answers[question].n_members == 0)
+        sweep->answers[question].n_members = 1;
+}
+
 /* --- The chase -----------------------------------------------------------------------------------
  */
 
@@ -594,6 +633,8 @@ int process_sweep_run(struct process_sweep *sweep, const struct process_question
     gather_descendants(sweep);
     if (gather_invocations(sweep))
         gather_descendants(sweep);
+    for (size_t i = 0; i < n; i++)
+        gather_cgroup(sweep, i);
     for (size_t i = 0; i < n; i++)
         out_answers[i].is_complete = is_complete && !is_stopped(sweep);
     sweep->n_seen = 0;

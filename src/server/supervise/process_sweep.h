@@ -15,6 +15,7 @@
 
 #include "common/base/attributes.h"
 #include "common/base/error.h"
+#include "server/supervise/cgroup.h"
 #include "server/supervise/process_set.h"
 
 enum {
@@ -36,6 +37,9 @@ struct process_question {
     struct process_identity identity;
     enum process_wish wish;
     int signal_number;
+    /* Its control group, below that directory; "": none. Both must stay while a pass runs. */
+    int cgroup_home_fd;
+    char cgroup[CGROUP_NAME_MAX];
     /* KILL: somebody forks faster than a pass finds him; look where the next process will be. */
     bool chases;
 };

@@ -297,6 +297,11 @@ void service_exited(struct service *service, const struct keeper_exit *exit)
         prepare_exited(service, exit, lived);
         return;
     }
+    if (WIFSIGNALED(exit->wait_status) && WTERMSIG(exit->wait_status) == SIGKILL &&
+        service_was_oom_killed(service)) {
+        input.oom = true;
+        input.reason = reason = FLOCKS_STATE_REASON_OOM_KILLED;
+    }
     remember_exit(service, exit, reason, lived);
     describe_exit(exit->wait_status, lived, message, sizeof message);
     input.now = clock_monotonic_ms();
@@ -389,6 +394,9 @@ void service_identify(struct service *service)
     service_note_invocation(&service->identity, service->invocation);
     if (service->facts.pid != 0)
         note_leader(service);
+    cgroup_name(service->name, service->facts.run, service->cgroup);
+    if (!cgroup_exists(service->owner->cgroups.fd, service->cgroup))
+        service->cgroup[0] = '\0';
 }
 
 /* Neither alive nor among the exits that will be told: how it ended is known to nobody. */

@@ -162,8 +162,10 @@ struct service {
     struct list launch; /* in supervisor.launches: its spawn waits for the state to be written */
     struct process_identity identity; /* of the present run; leader.pid 0: not known yet */
     uint8_t invocation[KEEPER_INVOCATION_BYTES];
-    struct sweep sweep;                           /* looks for what is left of it (service_end.c) */
-    struct signalled_list signalled;              /* of the present or last ending */
+    struct sweep sweep;              /* looks for what is left of it (service_end.c) */
+    struct signalled_list signalled; /* of the present or last ending */
+    char cgroup[CGROUP_NAME_MAX];    /* of the present run; "": none */
+    unsigned cgroup_missing;         /* enum cgroup_controller: configured and not in force */
     struct service_exit exits[SERVICE_EXITS_MAX]; /* newest first */
     size_t n_exits;
 
@@ -258,6 +260,8 @@ void service_sweep(struct service *service);
 void service_look(struct service *service);
 /* The keeper has reaped orphans: they may have been the last ones. */
 void service_hurry_end(struct service *service);
+/* Did the kernel's memory killer end the leader, which was sent SIGKILL by nobody of us? */
+bool service_was_oom_killed(struct service *service);
 /* The present run is over; nothing is looked for any more. */
 void service_end_forget(struct service *service);
 /* The quick answer for a set whose leader has been reaped; EMPTY is proven. UNSURE also when the

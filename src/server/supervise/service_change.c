@@ -55,7 +55,7 @@ int service_init(struct service *service, struct supervisor *owner, uint32_t slo
 void service_deinit(struct service *service)
 {
     service_watch_end(service);
-    service_end_forget(service);
+    sweep_cancel(&service->sweep);
     sweep_cancel(&service->task.sweep);
     signalled_clear(&service->signalled);
     probe_history_clear(&service->history);

@@ -1,8 +1,11 @@
 /* The end of a run: who is told to go, who is killed, and whether anybody is left. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/base/fd.h"
 #include "common/base/log.h"
 #include "server/supervise/service.h"
 #include "server/supervise/supervisor_private.h"
@@ -106,8 +109,11 @@ enum process_emptiness service_looks_empty(
 
 static void ask(struct service *service)
 {
-    struct process_question question = {.identity = service->identity, .wish = PROCESS_LOOK};
+    struct process_question question = {.identity = service->identity,
+        .wish = PROCESS_LOOK,
+        .cgroup_home_fd = service->owner->cgroups.fd};
 
+    (void)snprintf(question.cgroup, sizeof question.cgroup, "%s", service->cgroup);
     if (service->facts.killing) {
         question.wish = PROCESS_KILL;
     } else if (!service->strays_told) {
@@ -119,12 +125,19 @@ static void ask(struct service *service)
     sweep_ask(&service->sweep, &question);
 }
 
+static bool is_cgroup_populated(const struct service *service)
+{
+    return service->cgroup[0] != '\0' &&
+           cgroup_is_populated(service->owner->cgroups.fd, service->cgroup);
+}
+
 void service_look(struct service *service)
 {
     if (!may_be_over(service))
         return;
     if (service->identity.leader.pid == 0 ||
-        service_looks_empty(service, &service->identity) == PROCESS_SET_EMPTY)
+        (!is_cgroup_populated(service) &&
+            service_looks_empty(service, &service->identity) == PROCESS_SET_EMPTY))
         service_observe(service, SERVICE_EVENT_EMPTIED, 0, NULL);
     else
         ask(service);
@@ -206,6 +219,65 @@ static void on_swept(struct sweep *sweep, const struct sweep_answer *answer)
         ask(service);
 }
 
+/* ---- control groups, memory ---- */
+
+struct removal {
+    uv_work_t work;
+    int home_fd;
+    char name[CGROUP_NAME_MAX];
+};
+
+static void run_removal(uv_work_t *work)
+{
+    const struct removal *removal = CONTAINER_OF(work, struct removal, work);
+
+    cgroup_remove(removal->home_fd, removal->name);
+}
+
+static void on_removed(uv_work_t *work, int status)
+{
+    struct removal *removal = CONTAINER_OF(work, struct removal, work);
+
+    (void)status;
+    fd_close(&removal->home_fd);
+    free(removal);
+}
+
+/* What cannot be removed now is, when the next daemon begins. */
+static void remove_cgroup(struct service *service)
+{
+    struct removal *removal;
+
+    if (service->cgroup[0] == '\0')
+        return;
+    removal = calloc(1, sizeof *removal);
+    if (removal != NULL) {
+        removal->home_fd = fcntl(service->owner->cgroups.fd, F_DUPFD_CLOEXEC, 3);
+        memcpy(removal->name, service->cgroup, sizeof removal->name);
+        if (uv_queue_work(service->owner->loop, &removal->work, run_removal, on_removed) != 0)
+            on_removed(&removal->work, 0);
+    }
+    service->cgroup[0] = '\0';
+}
+
+/* In a group of its own the kernel says it. Else a rise of the machine's count since we last looked
+ * is taken for it: each explains one SIGKILL that we did not send. */
+bool service_was_oom_killed(struct service *service)
+{
+    struct supervisor *supervisor = service->owner;
+    uint64_t count;
+
+    if (service->facts.killing || signalled_has(&service->signalled, service->facts.pid, SIGKILL))
+        return false;
+    if (service->cgroup[0] != '\0' && cgroup_oom_kills(supervisor->cgroups.fd, service->cgroup) > 0)
+        return true;
+    count = machine_oom_kills();
+    if (count <= supervisor->oom_kills)
+        return false;
+    supervisor->oom_kills++;
+    return true;
+}
+
 void service_end_init(struct service *service)
 {
     sweep_init(&service->sweep, service->owner->sweeper, on_swept, service);
@@ -213,6 +285,7 @@ void service_end_init(struct service *service)
 
 void service_end_forget(struct service *service)
 {
+    remove_cgroup(service);
     sweep_cancel(&service->sweep);
     service->strays_told = false;
     service->problem[0] = '\0';

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "common/base/fd.h"
 #include "common/base/log.h"
 #include "server/supervise/service.h"
 #include "server/supervise/spawn_plan.h"
@@ -161,14 +162,55 @@ void service_spawn(struct service *service)
     list_append(&service->owner->launches, &service->launch);
 }
 
+static void tell_missing(const struct service *service, unsigned missing)
+{
+    const struct cgroup_home *home = &service->owner->cgroups;
+    char text[64];
+
+    cgroup_controllers_text(missing, text, sizeof text);
+    log_warn("limits not in force", "name=%s controllers=\"%s\" reason=\"%s\"", service->name, text,
+        home->fd < 0 ? home->why : "not handed down to the daemon's control group");
+}
+
+/* The descriptor of its group, where there is one; without it the service runs all the same. */
+static int begin_cgroup(struct service *service)
+{
+    const flocks_limits_config *config = service->config->limits;
+    const flocks_cgroup_limits *wanted = config != NULL ? config->cgroup : NULL;
+    struct cgroup_limits limits = {.memory = 0};
+    struct error error = ERROR_INIT;
+    unsigned missing = 0;
+    char name[CGROUP_NAME_MAX];
+    int fd = -1;
+    int result;
+
+    if (wanted != NULL)
+        limits = (struct cgroup_limits){
+            .memory = wanted->memory, .cpu_percent = wanted->cpu, .pids = wanted->pids};
+    cgroup_name(service->name, service->facts.run, name);
+    result = cgroup_make(&service->owner->cgroups, name, &limits, &fd, &missing, &error);
+    if (result < 0)
+        log_warn("service runs without a control group", "name=%s error=\"%s\"", service->name,
+            error.text);
+    if (result == 0)
+        memcpy(service->cgroup, name, sizeof service->cgroup);
+    if (missing != 0 && missing != service->cgroup_missing)
+        tell_missing(service, missing);
+    service->cgroup_missing = missing;
+    return fd;
+}
+
 static int ask_for_run(struct service *service, struct error *error)
 {
+    CLEANUP(fd_close) int cgroup_fd = begin_cgroup(service);
     const flocks_service_config *config = service->config;
     bool prepares = service->facts.state == SERVICE_PREPARING;
     struct spawn_plan_request request = service_plan(service, &service->identity);
 
     request.slot = service->slot;
     request.run = service->facts.run;
+    request.has_cgroup = cgroup_fd >= 0;
+    request.cgroup_fd = cgroup_fd;
     memcpy(request.invocation, service->invocation, sizeof request.invocation);
     request.command = prepares ? config->prepare->command : config->command;
     request.n_command = prepares ? config->prepare->n_command : config->n_command;

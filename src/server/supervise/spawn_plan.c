@@ -272,6 +272,8 @@ int spawn_plan_build(const struct spawn_plan_request *request, struct arena *are
         .executable = request->command[0],
         .arguments = arguments,
         .directory = request->config->directory,
+        .has_cgroup = request->has_cgroup,
+        .cgroup_fd = request->cgroup_fd,
         .rttime_mark = request->mark};
     memcpy(out->invocation, request->invocation, sizeof out->invocation);
     result = build_environment(request, arena, out, error);

@@ -33,6 +33,8 @@ struct spawn_plan_request {
     uint8_t invocation[KEEPER_INVOCATION_BYTES];
     const char *invocation_text; /* the same, hexadecimal: FLOCKS_INVOCATION_ID */
     uint64_t mark;
+    bool has_cgroup; /* it begins in this control group */
+    int cgroup_fd;
     /* NOTIFY_SOCKET; NULL: it has none. */
     const char *notify_path;
     /* WATCHDOG_USEC and WATCHDOG_PID; 0: neither. */

@@ -136,6 +136,16 @@ int supervisor_keep_config(
     return 0;
 }
 
+/* What its mark betrays, then what is in its group. */
+static int end_leftovers(const struct supervisor *supervisor, struct error *error)
+{
+    int result = leftovers_end(supervisor->run, &(size_t){0}, error);
+
+    if (result == 0)
+        cgroup_home_clear(&supervisor->cgroups);
+    return result;
+}
+
 static uint64_t count_strays(void *data, uint64_t mark)
 {
     const struct supervisor *supervisor = data;
@@ -149,6 +159,8 @@ static int make_observers(struct supervisor *supervisor, struct error *error)
         .loop = supervisor->loop, .strays = count_strays, .data = supervisor};
     int result = process_scan_new(&supervisor->scan, error);
 
+    cgroup_home_open(supervisor->root, &supervisor->cgroups);
+    supervisor->oom_kills = machine_oom_kills();
     if (result == 0)
         result = sweeper_new(&sweeper, &supervisor->sweeper, error);
     if (result < 0)
@@ -175,6 +187,7 @@ static void supervisor_free(struct supervisor *supervisor)
     state_store_close(supervisor->store);
     supervisor_ports_deinit(supervisor);
     process_scan_free(supervisor->scan);
+    cgroup_home_close(&supervisor->cgroups);
     if (supervisor->sessions != NULL)
         process_sessions_deinit(supervisor->sessions);
     free(supervisor->sessions);
@@ -287,7 +300,7 @@ int supervisor_new(
     set_basics(supervisor, setup);
     result = make_contents(supervisor, setup, error);
     if (result == 0 && supervisor->is_fresh)
-        result = leftovers_end(supervisor->run, &(size_t){0}, error);
+        result = end_leftovers(supervisor, error);
     if (result == 0)
         result = supervisor_register_outputs(supervisor, error);
     if (result == 0)

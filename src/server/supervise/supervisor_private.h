@@ -92,6 +92,8 @@ struct supervisor {
     struct hearing *hearing; /* supervisor_notify.c; NULL: not yet, or nobody is heard */
     struct process_scan *scan;
     struct sweeper *sweeper;
+    struct cgroup_home cgroups;
+    uint64_t oom_kills; /* of the whole machine, as last looked at */
     int64_t looks_since_ns; /* of the window in which quick looks are counted */
     int64_t looks_spent_ns;
     struct process_sessions *sessions;
