@@ -273,8 +273,8 @@ static enum outcome apply_planned(struct change *change)
         return tell_refused(cli);
     if (result == 0)
         result = apply(change, &ended, &error);
-    return result == 0 ? tell_applied(change, ended.operation)
-                       : tell_failure(change, result, &error);
+    return ended.operation ? tell_applied(change, ended.operation)
+                           : tell_failure(change, result, &error);
 }
 
 enum outcome config_apply(const struct cli *cli, const char *file)

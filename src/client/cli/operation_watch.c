@@ -4,7 +4,9 @@
 #include <stdio.h>
 
 #include "client/cli/board.h"
+#include "client/cli/status_view.h"
 #include "client/cli/watch.h"
+#include "client/cli/wording.h"
 #include "common/base/clock.h"
 
 struct follow {
@@ -17,6 +19,7 @@ struct follow {
     struct progress *progress;
     struct operation_end *now; /* the latest */
     bool has_news;
+    bool events_have_ended;
     bool stream_has_ended;
     int64_t again_at; /* when to begin the stream again; CLOCK_NEVER: it lasts */
     int result;       /* of the stream */
@@ -56,6 +59,15 @@ static enum rpc_take take_event(
     return RPC_TAKE_DONE;
 }
 
+static void take_events_end(
+    void *data, struct flocks_stream *stream, const struct flocks_error *failure)
+{
+    (void)stream;
+    (void)failure;
+    struct follow *follow = data;
+    follow->events_have_ended = true;
+}
+
 /* ---- streams ---- */
 
 static int begin(struct follow *follow, struct error *error)
@@ -81,16 +93,18 @@ static int begin(struct follow *follow, struct error *error)
 /* Of the operation's own services; of all where there are many. */
 static void begin_events(struct follow *follow)
 {
-    static const struct flocks_client_watch_events_hooks hooks = {.message = take_event};
+    static const struct flocks_client_watch_events_hooks hooks = {
+        .message = take_event, .ended = take_events_end};
     const flocks_operation *operation = follow->now->operation;
     const char *names[PROGRESS_SERVICES];
     size_t n = operation->n_outcomes <= PROGRESS_SERVICES ? operation->n_outcomes : 0;
     for (size_t i = 0; i < n; i++)
         names[i] = operation->outcomes[i]->service;
     follow->board = board_new();
+    follow->events_have_ended = !follow->board;
     if (follow->board &&
         watch_begin_events(&follow->watch, names, n, "", &hooks, follow, &follow->events, NULL) < 0)
-        follow->events = NULL;
+        follow->events_have_ended = true;
 }
 
 /* The stream has ended without the operation. 0: it is to be begun again, because its flocksd has
@@ -126,12 +140,41 @@ static int64_t next_due(const struct follow *follow)
 
 static void show(struct follow *follow)
 {
-    if (!follow->now->operation)
+    bool knows = follow->board && board_has_news(follow->board);
+    /* Lines are not written twice: better once with what the services do. */
+    if (knows || follow->events_have_ended || follow->daemon->cli->live)
+        progress_show(
+            follow->progress, follow->now->operation, knows ? board_status(follow->board) : NULL);
+}
+
+/* Whether the events have told the end of every part already. */
+static bool has_settled(const struct follow *follow)
+{
+    const flocks_operation *operation = follow->now->operation;
+    for (size_t i = 0; i < operation->n_outcomes; i++) {
+        const flocks_service_outcome *outcome = operation->outcomes[i];
+        const flocks_service_status *status =
+            status_view_find(board_status(follow->board), outcome->service);
+        bool is_done = outcome->state != FLOCKS_OPERATION_STATE_SUCCEEDED || !status ||
+                       wording_is_well((int)status->state) ||
+                       status->state == FLOCKS_SERVICE_STATE_STOPPED;
+        if (!is_done)
+            return false;
+    }
+    return true;
+}
+
+/* Lines about the end, which comes over another connection than the events; a display is removed
+ * anyway. */
+static void show_end(struct follow *follow)
+{
+    int64_t until_at = clock_add_ms(clock_monotonic_ms(), OPERATION_SETTLE_MS);
+    if (!follow->board || follow->daemon->cli->live)
         return;
-    if (!follow->board)
-        begin_events(follow);
-    progress_show(follow->progress, follow->now->operation,
-        follow->board && board_has_news(follow->board) ? board_status(follow->board) : NULL);
+    while (!follow->events_have_ended && !has_settled(follow))
+        if (watch_wait(&follow->watch, until_at) == WATCH_DUE)
+            break;
+    show(follow);
 }
 
 /* What is to be done about the stream. */
@@ -146,14 +189,18 @@ static int run(struct follow *follow, struct error *error)
 {
     for (;;) {
         enum watch_wake wake = watch_wait(&follow->watch, next_due(follow));
-        if (follow->now->operation && operation_has_ended(follow->now->operation))
+        if (follow->now->operation && operation_has_ended(follow->now->operation)) {
+            show_end(follow);
             return 0;
+        }
         if (clock_monotonic_ms() >= follow->daemon->deadline_at)
             return operation_refuse_late(follow->id, error);
         int result = look_after(follow, error);
         if (result != 0)
             return result;
-        if (follow->has_news || wake == WATCH_DUE)
+        if (follow->now->operation && !follow->board)
+            begin_events(follow);
+        if (follow->now->operation && (follow->has_news || wake == WATCH_DUE))
             show(follow);
         follow->has_news = false;
     }
