@@ -67,6 +67,8 @@ NODISCARD int inventory_restore(
 void inventory_put(
     struct inventory *inventory, size_t index, const struct inventory_record *record);
 void inventory_clear(struct inventory *inventory, size_t index);
+/* All of a slot that is given up: its numbers may begin again. */
+void inventory_clear_slot(struct inventory *inventory, uint32_t slot);
 void inventory_note_exit(struct inventory *inventory, size_t index, int wait_status);
 void inventory_note_acknowledged(struct inventory *inventory, size_t index);
 /* False: nothing is noted there. */

@@ -195,6 +195,7 @@ static enum rpc_code forget(
     if (children_slot_lives(&keeper->children, request->slot))
         return refuse(keeper, RPC_FAILED_PRECONDITION, "a child lives in the slot");
     children_forget_slot(&keeper->children, request->slot);
+    inventory_clear_slot(keeper->inventory, request->slot);
     outputs_forget(&keeper->outputs, request->slot);
     return RPC_OK;
 }

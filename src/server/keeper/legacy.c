@@ -70,23 +70,35 @@ static int take_parts(struct keeper *keeper, const struct keeper_legacy *legacy,
 
 /* ---- capture of the dead keeper ---- */
 
-/* It would fight with ours for what is in the pipes. A kill at any instant costs no byte, because
- * we hold them. */
-static void end_captor(const struct keeper_memory *memory)
+/* A pidfd of exactly it; -1: it has ended. */
+static int open_captor(const struct keeper_memory *memory)
 {
     pid_t pid = atomic_load(&memory->captor_pid);
     uint64_t ticks = 0;
-    if (pid <= 0)
-        return;
-    CLEANUP(fd_close) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    CLEANUP(fd_close) int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
     if (pidfd < 0 || !inventory_start_ticks(pid, &ticks) ||
         ticks != atomic_load(&memory->captor_start_ticks))
-        return;
-    if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) != 0)
+        return -1;
+    return fd_take(&pidfd);
+}
+
+/* It would fight with ours for what is in the pipes. A kill at any instant costs no byte, because
+ * we hold them. */
+static void end_captor(int pidfd)
+{
+    if (pidfd < 0 || syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) != 0)
         return;
     struct pollfd ended = {.fd = pidfd, .events = POLLIN};
     if (poll(&ended, 1, KEEPER_CAPTOR_END_MS) <= 0)
-        log_warn("earlier capture still writes", "pid=%d", (int)pid);
+        log_warn("earlier capture still writes", "pidfd=%d", pidfd);
+}
+
+void legacy_end_captor(struct keeper *keeper)
+{
+    const struct keeper_memory *memory = &keeper->outputs.shared->memory;
+    CLEANUP(fd_close) int pidfd = open_captor(memory);
+    rescue_outputs(keeper, pidfd >= 0 ? atomic_load(&memory->captor_pid) : 0);
+    end_captor(pidfd);
 }
 
 int legacy_take(struct keeper *keeper, int fd, struct error *error)
@@ -110,7 +122,6 @@ int legacy_take(struct keeper *keeper, int fd, struct error *error)
     keeper->descriptor_limit.rlim_max = (rlim_t)atomic_load(&memory->descriptors_hard);
     keeper->files.listener_name = memory->listener_name;
     keeper->files.notify_name = memory->notify_name;
-    end_captor(memory);
     take_outputs(keeper, legacy);
     union {
         const struct keeper_legacy *read_only;

@@ -43,8 +43,10 @@ struct keeper;
 
 /* ---- the taker: legacy.c; before the loop, in place of making all that ---- */
 
-/* Takes the descriptors (close-on-exec from here on) and the children that the inventory names.
- * Blocks until the dead keeper's capture has ended, KEEPER_CAPTOR_END_MS at most. Closes `fd`. */
+/* Takes the descriptors (close-on-exec from here on). Closes `fd`. */
 NODISCARD int legacy_take(struct keeper *keeper, int fd, struct error *error);
+/* When the children are known: ends the dead keeper's capture, having taken from it and them what
+ * pipes were not left to us. Blocks until it has ended, KEEPER_CAPTOR_END_MS at most. */
+void legacy_end_captor(struct keeper *keeper);
 
 #endif

@@ -242,8 +242,10 @@ static int set_up(const struct keeper_options *options, struct error *error)
         result = open_daemon_log(error);
     if (result == 0)
         result = watch_signals(error);
-    if (result == 0 && is_heir)
+    if (result == 0 && is_heir) {
         adopted_take_all(&keeper);
+        legacy_end_captor(&keeper);
+    }
     if (result == 0 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
         result = error_set_errno(error, errno, "become the subreaper");
     if (result == 0)

@@ -89,6 +89,17 @@ static void settle(struct outputs *outputs, bool *what)
     *what = false;
 }
 
+static uint64_t inode_of(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 ? status.st_ino : 0;
+}
+
+int outputs_make_private(const struct outputs *outputs)
+{
+    return make_pipe(O_NONBLOCK, outputs->descriptor_bound);
+}
+
 static void occupy(
     struct outputs *outputs, size_t place, uint32_t slot, int pipe_fd, int private_fd)
 {
@@ -96,12 +107,14 @@ static void occupy(
         .is_used = true, .slot = slot, .pipe_fd = pipe_fd, .private_fd = private_fd};
     outputs->of_slot[slot] = (uint16_t)(place + 1);
     outputs->n_used++;
+    outputs->shared->pipes[slot] = (struct keeper_pipes){
+        .pipe_inode = inode_of(pipe_fd), .private_inode = inode_of(private_fd)};
 }
 
 static int add(struct outputs *outputs, size_t place, uint32_t slot)
 {
     CLEANUP(fd_close) int pipe_fd = make_pipe(0, outputs->descriptor_bound);
-    CLEANUP(fd_close) int private_fd = make_pipe(O_NONBLOCK, outputs->descriptor_bound);
+    CLEANUP(fd_close) int private_fd = outputs_make_private(outputs);
     if (pipe_fd < 0 || private_fd < 0)
         return errno;
     occupy(outputs, place, slot, fd_take(&pipe_fd), fd_take(&private_fd));
@@ -188,6 +201,7 @@ void outputs_forget(struct outputs *outputs, uint32_t slot)
         return;
     struct output *output = &outputs->table[place - 1];
     outputs->of_slot[slot] = 0;
+    outputs->shared->pipes[slot] = (struct keeper_pipes){0};
     output->is_closing = true;
     int reading = open_again(output->pipe_fd, O_RDONLY | O_NONBLOCK);
     fd_close(&output->pipe_fd);

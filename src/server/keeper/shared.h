@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "server/keeper/instance.h"
+#include "server/keeper/link.h"
 #include "server/output/capture.h"
 
 enum {
@@ -31,10 +32,17 @@ struct keeper_memory {
     struct instance_name notify_name;
 };
 
+/* Of an output; 0: it has none. */
+struct keeper_pipes {
+    uint64_t pipe_inode;
+    uint64_t private_inode;
+};
+
 struct keeper_shared {
     /* Written by capture, which maps only these. */
     struct capture_counters outputs[CAPTURE_SLOTS];
     struct keeper_memory memory;
+    struct keeper_pipes pipes[KEEPER_SLOTS];
     /* Written by the keeper, each before the process vanishes from /proc. In memory, not in an
      * event, because whoever scans /proc compares them before and after. */
     _Atomic uint64_t strays;

@@ -157,6 +157,10 @@ void adopted_give_up(struct keeper *keeper, int64_t now);
 /* Of one that runs. 0 or an errno value; ESRCH: it has ended. */
 NODISCARD int adopted_signal(const struct child *child, int number, bool to_group);
 
+/* ---- rescue.c: pipes that nobody left us ---- */
+/* Of every output that the dead keeper had; `captor`: its capture if that runs, else 0. */
+void rescue_outputs(struct keeper *keeper, pid_t captor);
+
 /* ---- server.c: flocksd ---- */
 void server_start(struct keeper *keeper);
 void server_exited(struct keeper *keeper, int wait_status);

@@ -5,6 +5,7 @@
  * "failed". In the environment, FAKE_FLOCKSD=silent never says ready, fail says why it cannot
  * serve, die exits at once, deaf does not watch events. */
 #include <assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ struct client {
 };
 
 struct fake {
+    char **argv;
     uv_loop_t loop;
     uv_pipe_t listener;
     struct keeper_link *link;
@@ -141,10 +143,23 @@ static void on_shutdown(void *data, int signal_number)
     fake.shutdown_signal = signal_number;
 }
 
-static void on_lost(void *data, const struct error *error)
+/* The keeper's command line is ours: --root ROOT --config FILE --keeper-fd 3. */
+static void on_lost(void *data, const struct error *lost)
 {
     (void)data;
-    (void)fprintf(stderr, "fake flocksd lost its keeper: %s\n", error->text);
+    (void)fprintf(stderr, "fake flocksd lost its keeper: %s\n", lost->text);
+    char program[PATH_MAX];
+    char *no_options[] = {NULL};
+    struct error error = ERROR_INIT;
+    ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
+    assert(len > 0);
+    program[len] = '\0';
+    const struct keeper_heir heir = {.root = fake.argv[2],
+        .config = fake.argv[4],
+        .flocksd = program,
+        .server_options = no_options};
+    assert(keeper_link_become(fake.link, &fake.welcome, &heir, &error) != 0);
+    (void)fprintf(stderr, "fake flocksd: %s\n", error.text);
     leave_with(3);
 }
 
@@ -426,8 +441,10 @@ static void on_failure_told(void *data, int result, const struct error *error)
     leave_with(1);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    assert(argc >= 5);
+    fake.argv = argv;
     /* One thread. NOLINTNEXTLINE(concurrency-mt-unsafe) */
     const char *mode = getenv("FAKE_FLOCKSD");
     mode = mode != NULL ? mode : "";

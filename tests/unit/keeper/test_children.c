@@ -171,6 +171,79 @@ static void test_children_forgotten_slot_begins_again(void **state)
     assert_int_equal(children.n_free, KEEPER_CHILDREN - 1);
 }
 
+static void note_place(void *data, size_t place)
+{
+    size_t *last = data;
+    *last = place;
+}
+
+static void test_children_acknowledged_place_is_told(void **state)
+{
+    (void)state;
+    size_t told = KEEPER_CHILDREN;
+    size_t place = start(7, 1, 100);
+    children_stray_exited(&children, 99, 0, 1);
+    children_exited(&children, place, 0, 1);
+    children_acknowledge(&children, 1, note_place, &told);
+    assert_int_equal(told, KEEPER_CHILDREN);
+    children_acknowledge(&children, 2, note_place, &told);
+    assert_int_equal(told, place);
+}
+
+static struct child inherited(enum child_state state, uint32_t generation, int32_t pid)
+{
+    return (struct child){.state = state, .slot = 7, .generation = generation, .pid = pid};
+}
+
+static void test_children_adopted_child_lives_and_its_place_is_taken(void **state)
+{
+    (void)state;
+    struct child child = inherited(CHILD_RUNNING, 5, 100);
+    children_adopt(&children, 3, &child);
+    children_adopted(&children, 40);
+    assert_true(children_slot_lives(&children, 7));
+    assert_int_equal(children_find_pid(&children, 100), 3);
+    assert_non_null(children_find(&children, 7, 5));
+    assert_int_equal(children.n_processes, 1);
+    assert_int_equal(children.n_free, KEEPER_CHILDREN - 1);
+    size_t place;
+    for (uint32_t slot = 100; slot < 110; slot++) {
+        assert_int_equal(children_reserve(&children, slot, 1, &place), 0);
+        assert_int_not_equal(place, 3);
+    }
+}
+
+static void test_children_adopted_exit_has_the_next_number(void **state)
+{
+    (void)state;
+    struct keeper_exit exits[2];
+    struct child child = inherited(CHILD_RUNNING, 5, 100);
+    children_adopt(&children, 3, &child);
+    children_adopted(&children, 40);
+    children_exited(&children, 3, KEEPER_STATUS_UNKNOWN, 9);
+    assert_int_equal(children_exits_after(&children, 0, exits, 2), 1);
+    assert_int_equal(exits[0].sequence, 41);
+    assert_true(exits[0].unknown);
+    assert_int_equal(children.n_processes, 0);
+}
+
+static void test_children_adopted_generations_are_not_used_again(void **state)
+{
+    (void)state;
+    size_t place;
+    struct child older = inherited(CHILD_ENDED, 4, 90);
+    struct child newer = inherited(CHILD_ENDED, 5, 100);
+    children_adopt(&children, 8, &newer);
+    children_adopt(&children, 9, &older);
+    children_adopted(&children, 0);
+    /* Of a slot only the newest is kept, because its group may live. */
+    assert_non_null(children_find(&children, 7, 5));
+    assert_null(children_find(&children, 7, 4));
+    assert_int_equal(children.n_free, KEEPER_CHILDREN - 1);
+    assert_int_equal(children_reserve(&children, 7, 5, &place), CHILDREN_TAKEN);
+    assert_int_equal(children_reserve(&children, 7, 6, &place), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +258,10 @@ int main(void)
         cmocka_unit_test_setup(test_children_stray_room_returns_with_acknowledgement, set_up),
         cmocka_unit_test_setup(test_children_pid_is_found_while_its_process_lives, set_up),
         cmocka_unit_test_setup(test_children_forgotten_slot_begins_again, set_up),
+        cmocka_unit_test_setup(test_children_acknowledged_place_is_told, set_up),
+        cmocka_unit_test_setup(test_children_adopted_child_lives_and_its_place_is_taken, set_up),
+        cmocka_unit_test_setup(test_children_adopted_exit_has_the_next_number, set_up),
+        cmocka_unit_test_setup(test_children_adopted_generations_are_not_used_again, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,6 +188,116 @@ def test_flocksd_killed_200_times_children_stay(keeper):
     assert keeper.facts()["earlier_starts"] == 200
 
 
+def kill_keeper(keeper):
+    """The flocksd of before becomes the next keeper: its pid."""
+    facts = keeper.facts()
+    os.kill(facts["keeper"], signal.SIGKILL)
+
+    def other():
+        with contextlib.suppress(OSError):
+            return keeper.facts()["keeper"] == facts["pid"]
+        return False
+    wait_for("flocksd is the keeper", other)
+    return facts["pid"]
+
+
+def test_pipes_that_flocksd_did_not_hold_yet_are_found_again(keeper):
+    """It registers what it finds in the state, and may lose its keeper before. What is in the pipes then, too."""
+    log = keeper.register(0)
+    pid = int(keeper.spawn(0, 1, "sh", "-c", "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo $i; [ $((i % 10)) = 0 ] && sleep 0.005;"
+                                             " done; echo end; sleep 1000")[1])
+    heir = None
+    try:
+        for round in range(4):
+            heir = kill_keeper(keeper)
+            if round == 2:
+                os.kill(wait_for("capture", lambda: capture_of(heir)), signal.SIGKILL)
+        # The last one is told nothing of the slot either.
+        heir = kill_keeper(keeper)
+        keeper.register(0)
+        assert output_of(log, "end").split() == [str(i) for i in range(1, 3001)] + ["end"]
+    finally:
+        end_heir(heir, pid)
+
+
+def capture_of(keeper_pid):
+    return next((pid for pid, words in children_of(keeper_pid) if "--capture" in words), None)
+
+
+def kill_both(keeper):
+    flocksd = keeper.facts()["pid"]
+    os.kill(flocksd, signal.SIGSTOP)
+    keeper.process.kill()
+    keeper.process.wait()
+    os.kill(flocksd, signal.SIGKILL)
+    wait_for("flocksd has gone", lambda: not is_alive(flocksd))
+
+
+def end_heir(heir, *others):
+    """The fixture knows the first keeper only. flocksd first: it would be the next heir."""
+    for left in [*(child[0] for child in (children_of(heir) if heir else [])), heir, *others]:
+        with contextlib.suppress(OSError, TypeError):
+            os.kill(left, signal.SIGKILL)
+
+
+def test_keeper_killed_flocksd_becomes_it_and_nothing_is_lost(keeper):
+    """Children, exits nobody had acknowledged, state, output; and the heir needs no heap either."""
+    log = keeper.register(0)
+    keeper.register(1)
+    keeper.ok("put", "remembered")
+    pid = int(keeper.spawn(
+        0, 1, "sh", "-c", "trap 'echo heard; exit 5' TERM; echo up; while :; do sleep 0.02; done")[1])
+    keeper.spawn(1, 3, "sh", "-c", "exit 4")
+    sequence = exit_of(keeper, 1, 3)[0]
+    output_of(log, "up")
+    heir = None
+    try:
+        for _ in range(5):
+            heir = kill_keeper(keeper)
+            assert is_alive(pid)
+            assert keeper.ask("get")[0] == "remembered"
+            told = exit_of(keeper, 1, 3)
+            assert told[4] == 4 << 8, "not acknowledged, so told again"
+            assert told[0] > sequence, "numbers go on"
+            sequence = told[0]
+            keeper.register(0)
+        keeper.ok("acknowledge-all")
+        heir = kill_keeper(keeper)
+        assert keeper.exits() == []
+        assert keeper.last("spawn", 0, 1, 0, "--", "true")[0] == "error", "the slot lives"
+        keeper.ok("signal", 0, 1, signal.SIGTERM, "group")
+        assert exit_of(keeper, 0, 1)[4] == 5 << 8
+        keeper.register(0)
+        assert keeper.last("spawn", 0, 1, 0, "--", "true")[0] == "error", "that generation has been"
+        assert keeper.spawn(0, 2, "echo", "again")[0] == "ok"
+        assert output_of(log, "again").replace("Terminated\n", "") == "up\nheard\nagain\n"
+        keeper.ok("leave")
+        with contextlib.suppress(OSError):
+            keeper.ask("exit", 0)
+        wait_for("the heir's end", lambda: not is_alive(heir))
+        assert os.listdir(keeper.path("run")) == ["flocksd.lock"]
+        heir = None
+    finally:
+        end_heir(heir, pid)
+
+
+def test_forgotten_slot_begins_again_for_the_next_keeper_too(keeper):
+    keeper.register(0)
+    keeper.spawn(0, 9, "true")
+    exit_of(keeper, 0, 9)
+    keeper.ok("acknowledge-all")
+    keeper.ok("forget", 0)
+    keeper.register(0)
+    pid = int(keeper.spawn(0, 1, "sleep", "1000")[1])
+    heir = kill_keeper(keeper)
+    try:
+        assert [child[:3] for child in keeper.children()] == [(0, 1, pid)]
+        keeper.ok("signal", 0, 1, signal.SIGKILL, "leader")
+        assert exit_of(keeper, 0, 1)[4] == signal.SIGKILL
+    finally:
+        end_heir(heir, pid)
+
+
 def test_exits_while_no_flocksd_listens_are_all_told(keeper):
     count = 300
     for slot in range(count):
@@ -261,10 +371,7 @@ def test_socket_is_private_and_a_dead_one_is_replaced():
     with tempfile.TemporaryDirectory() as root:
         with Keeper(root=root) as first:
             assert os.stat(first.path("run/flocksd.sock")).st_mode & 0o777 == 0o600
-            flocksd = first.facts()["pid"]
-            first.process.kill()
-            first.process.wait()
-            wait_for("flocksd has gone", lambda: not is_alive(flocksd))
+            kill_both(first)
         assert os.path.exists(os.path.join(root, "run/flocksd.sock"))
         with Keeper(root=root) as second:
             assert second.facts()["earlier_starts"] == 0
@@ -293,8 +400,7 @@ def test_inventory_of_a_killed_keeper_is_kept_for_the_next():
         with Keeper(root=root) as first:
             first.register(0)
             pid = int(first.spawn(0, 1, "sleep", "1000")[1])
-            first.process.kill()
-            first.process.wait()
+            kill_both(first)
             assert is_alive(pid)
         try:
             with Keeper(root=root) as second:
