@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from injection import Injection
 from instance import PYTHON, SERVICES, is_alive, wait_until
 from wire import Failure, Wire
 
@@ -654,6 +655,22 @@ def test_flocksd_killed_after_the_commit_remembers_it(product):
     assert product.states()["backend"] == "HEALTHY" and product.target() == "releases/2"
 
 
+def test_keeper_killed_while_held_keeps_the_lease(product):
+    lease = product.begin()
+    product.stop_services(lease)
+    before = product.instance.status()["daemon"]
+    os.kill(before["keeper_pid"], signal.SIGKILL)
+    wait_until(
+        lambda: product.instance.status()["daemon"]["keeper_pid"] not in (0, before["keeper_pid"]),
+        what="another keeper",
+    )
+    assert product.phase(lease.id) == "HELD"
+    assert product.states()["backend"] == "PAUSED"
+    product.switch()
+    assert product.commit(lease, {"backend": "2"}).lease.phase == product.types.UPGRADE_PHASE_COMMITTED
+    assert product.serving() == "2"
+
+
 # ---- both die ----
 
 
@@ -740,6 +757,68 @@ def test_lease_that_cannot_be_recorded_is_not_held(product):
     assert product.states() == {"backend": "HEALTHY", "webui": "HEALTHY", "other": "HEALTHY"}
     shutil.rmtree(record)
     product.begin()
+
+
+@pytest.fixture
+def failing(product):
+    """failing("fsync", "EIO"): these calls of flocksd fail while it lasts, those of its thread pool, too."""
+    product.abort(product.begin())
+    product.wait_for_phase("ROLLED_BACK")
+
+    def inject(calls, error):
+        pid = product.instance.status()["daemon"]["pid"]
+        return Injection(pid, calls, error, "1+", product.instance.root / "strace.log")
+
+    return inject
+
+
+@pytest.mark.no_chaos("flocksd is traced")
+@pytest.mark.parametrize(
+    "calls, error",
+    [("fsync", "ENOSPC"), ("fsync", "EIO"), ("rename,renameat,renameat2", "EIO"), ("readlink,readlinkat", "EIO")],
+)
+def test_disk_that_fails_at_begin_holds_nothing(product, failing, calls, error):
+    with failing(calls, error) as injection:
+        with pytest.raises(Failure) as failure:
+            product.begin()
+        assert failure.value.detail.system_error == error
+        assert product.instance.status().get("leases", []) == []
+    assert injection.injected > 0
+    lease = product.begin()
+    assert product.phase(lease.id) == "HELD"
+
+
+@pytest.mark.no_chaos("flocksd is traced")
+def test_link_that_has_no_room_is_put_back_when_asked_again(product, failing):
+    lease = product.begin()
+    product.stop_services(lease)
+    product.switch()
+    with failing("symlink,symlinkat", "ENOSPC"):
+        product.abort(lease)
+        product.wait_for_phase("ROLLBACK_FAILED", lease.id)
+        assert product.states()["backend"] == "PAUSED" and product.target() == "releases/2"
+        assert "ENOSPC" in product.get(lease.id).lease.message
+    product.abort(lease)
+    product.wait_for_phase("ROLLED_BACK", lease.id)
+    assert product.target() == "releases/1"
+    product.wait_for_states(backend="HEALTHY", webui="HEALTHY")
+    assert product.serving() == "1"
+
+
+@pytest.mark.no_chaos("flocksd is traced")
+def test_record_that_cannot_be_written_later_does_not_hold_a_roll_back_up(product, failing):
+    lease = product.begin()
+    product.stop_services(lease)
+    product.switch()
+    with failing("rename,renameat,renameat2", "EIO"):
+        # The same call puts links back.
+        product.abort(lease)
+        product.wait_for_phase("ROLLBACK_FAILED", lease.id)
+    product.abort(lease)
+    product.wait_for_phase("ROLLED_BACK", lease.id)
+    product.kill_both()
+    product.instance.start()
+    assert product.phase(lease.id) == "ROLLED_BACK"
 
 
 def test_commit_that_cannot_be_recorded_waits_and_says_so(product):

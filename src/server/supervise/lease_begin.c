@@ -1,4 +1,5 @@
 /* A new lease: who may have one, of what, and whoever waits for its record to be on the disk. */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,13 +68,15 @@ static int add_services(struct supervisor *supervisor, struct lease *lease,
     for (size_t i = 0; i < request->n_services; i++) {
         const struct service *service = supervisor_find(supervisor, request->services[i]);
 
-        if (service == NULL)
+        if (service == NULL || service->is_retiring)
             return supervisor_refuse_unknown(supervisor, request->services[i], error);
         if (!is_named_before(request, i))
             add_service(&lease->services[n++], service);
     }
-    for (uint32_t i = 0; request->n_services == 0 && i < supervisor->n_services; i++)
-        add_service(&lease->services[n++], supervisor->services[i]);
+    for (uint32_t i = 0; request->n_services == 0 && i < supervisor->n_services; i++) {
+        if (!supervisor->services[i]->is_retiring)
+            add_service(&lease->services[n++], supervisor->services[i]);
+    }
     lease->n_services = n;
     lease_sort_services(lease);
     return 0;
@@ -243,6 +246,7 @@ int supervisor_begin_lease(struct supervisor *supervisor,
         result = make_lease(supervisor, request, &lease, error);
     if (result < 0)
         return result;
+    assert(lease != NULL);
     result = wait_for(lease, done, data, out, error);
     if (result < 0 && is_new)
         lease_free(lease);

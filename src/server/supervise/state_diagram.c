@@ -1,5 +1,6 @@
-/* Prints the generated part of docs/state-machine.md from the state table. With a file as argument:
- * compares that part of it instead, for ctest; --write replaces it. */
+/* Prints the generated part of docs/state-machine.md from the state table, with --leases that of
+ * docs/leases.md. With a file as argument: compares that part of it instead, for ctest; --write
+ * replaces it. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 
 #include "common/base/buffer.h"
 #include "common/base/fd.h"
+#include "server/supervise/lease_table.h"
 #include "server/supervise/service_table.h"
 
 enum { PAGE_MAX_BYTES = 1024 * 1024 };
@@ -97,6 +99,89 @@ static void put_meanings(struct buffer *buffer)
     }
 }
 
+/* ---- leases ---- */
+
+static void put_lease_arrow(struct buffer *buffer, enum lease_phase from, enum lease_phase to)
+{
+    bool any = false;
+
+    for (int event = 0; event < LEASE_EVENT_COUNT; event++) {
+        enum lease_rule rule = lease_table_rule(from, (enum lease_event)event);
+
+        if (rule == LEASE_RULE_ILLEGAL || rule == LEASE_RULE_KEEP ||
+            !lease_table_allows(rule, from, to))
+            continue;
+        if (!any && buffer_printf(buffer, "    %s --> %s: ", lease_phase_text(from),
+                        lease_phase_text(to)) < 0)
+            abort();
+        put(buffer, any ? ", " : "");
+        put(buffer, lease_event_text((enum lease_event)event));
+        any = true;
+    }
+    if (any)
+        put(buffer, "\n");
+}
+
+static void put_lease_cells(struct buffer *buffer)
+{
+    put(buffer, "\n| event |");
+    for (int phase = LEASE_HELD; phase < LEASE_PHASE_END; phase++) {
+        if (buffer_printf(buffer, " %s |", lease_phase_text((enum lease_phase)phase)) < 0)
+            abort();
+    }
+    put(buffer, "\n|---|");
+    for (int phase = LEASE_HELD; phase < LEASE_PHASE_END; phase++)
+        put(buffer, "---|");
+    put(buffer, "\n");
+    for (int event = 0; event < LEASE_EVENT_COUNT; event++) {
+        if (buffer_printf(buffer, "| %s |", lease_event_text((enum lease_event)event)) < 0)
+            abort();
+        for (int phase = LEASE_HELD; phase < LEASE_PHASE_END; phase++) {
+            enum lease_rule rule =
+                lease_table_rule((enum lease_phase)phase, (enum lease_event)event);
+
+            put(buffer, rule == LEASE_RULE_ILLEGAL ? "" : " ");
+            put(buffer, rule == LEASE_RULE_ILLEGAL ? "" : lease_rule_text(rule));
+            put(buffer, " |");
+        }
+        put(buffer, "\n");
+    }
+}
+
+static void put_lease_meaning(struct buffer *buffer, const char *name, const char *meaning)
+{
+    if (buffer_printf(buffer, "| %s | %s |\n", name, meaning) < 0)
+        abort();
+}
+
+static void put_leases(struct buffer *buffer)
+{
+    put(buffer, "```mermaid\nstateDiagram-v2\n    [*] --> OPENING\n");
+    for (int from = LEASE_HELD; from < LEASE_PHASE_END; from++) {
+        for (int to = LEASE_HELD; to < LEASE_PHASE_END; to++)
+            put_lease_arrow(buffer, (enum lease_phase)from, (enum lease_phase)to);
+    }
+    put(buffer, "```\n");
+    put_lease_cells(buffer);
+    put(buffer, "\n| phase | means; clients see |\n|---|---|\n");
+    for (int phase = LEASE_HELD; phase < LEASE_PHASE_END; phase++) {
+        if (buffer_printf(buffer, "| %s | %s; %s |\n", lease_phase_text((enum lease_phase)phase),
+                lease_phase_meaning((enum lease_phase)phase),
+                lease_phase_text(lease_phase_shown((enum lease_phase)phase))) < 0)
+            abort();
+    }
+    put(buffer, "\n| event | means |\n|---|---|\n");
+    for (int event = 0; event < LEASE_EVENT_COUNT; event++)
+        put_lease_meaning(buffer, lease_event_text((enum lease_event)event),
+            lease_event_meaning((enum lease_event)event));
+    put(buffer, "\n| rule | does |\n|---|---|\n");
+    for (int rule = LEASE_RULE_ILLEGAL + 1; rule < LEASE_RULE_COUNT; rule++)
+        put_lease_meaning(buffer, lease_rule_text((enum lease_rule)rule),
+            lease_rule_meaning((enum lease_rule)rule));
+}
+
+/* ---- pages ---- */
+
 static int report(const struct error *error)
 {
     (void)fprintf(stderr, "flocks-state-diagram: %s\n", error->text);
@@ -138,8 +223,8 @@ static int check_page(const char *path, const struct buffer *generated, bool wri
             status = report(&error);
     } else if (buffer_length(&wanted) != page_len ||
                memcmp(buffer_data(&wanted), page, page_len) != 0) {
-        (void)fprintf(stderr, "%s differs from the state table: flocks-state-diagram --write %s\n",
-            path, path);
+        (void)fprintf(
+            stderr, "%s differs from the table: see the head of its generated part\n", path);
         status = EXIT_FAILURE;
     }
     buffer_deinit(&wanted);
@@ -149,15 +234,21 @@ static int check_page(const char *path, const struct buffer *generated, bool wri
 
 int main(int argc, char **argv)
 {
-    bool write = argc > 1 && strcmp(argv[1], "--write") == 0;
-    const char *path = write ? argv[2] : argv[1];
+    bool leases = argc > 1 && strcmp(argv[1], "--leases") == 0;
+    char **rest = argv + (leases ? 2 : 1);
+    bool write = rest[0] != NULL && strcmp(rest[0], "--write") == 0;
+    const char *path = write ? rest[1] : rest[0];
     struct buffer generated;
     int status = EXIT_SUCCESS;
 
     buffer_init(&generated, PAGE_MAX_BYTES);
-    put_diagram(&generated);
-    put_table(&generated);
-    put_meanings(&generated);
+    if (leases) {
+        put_leases(&generated);
+    } else {
+        put_diagram(&generated);
+        put_table(&generated);
+        put_meanings(&generated);
+    }
     if (path != NULL)
         status = check_page(path, &generated, write);
     else
