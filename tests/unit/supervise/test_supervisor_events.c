@@ -150,8 +150,26 @@ static void test_supervisor_events_follow_the_snapshot_in_order(void **state)
     supervisor_watch_close(watcher.watch);
 }
 
-/* A generation that ends and the next one that begins in the same turn: one event. */
-static void test_supervisor_events_of_one_turn_are_one_with_the_exit(void **state)
+/* The next item, or "" if there is none, begins with `text`. */
+static void expect_beginning(struct watcher *watcher, const char *text)
+{
+    const char *item = next_item(watcher);
+
+    assert_true(strlen(item) >= strlen(text));
+    assert_memory_equal(item, text, strlen(text));
+}
+
+/* What is left to hear; how many of that tell of an end. */
+static unsigned count_exits(struct watcher *watcher)
+{
+    unsigned n = 0;
+
+    for (const char *text = next_item(watcher); text[0] != '\0'; text = next_item(watcher))
+        n += strstr(text, " exit") != NULL;
+    return n;
+}
+
+static void test_supervisor_events_end_of_a_generation_is_told_once(void **state)
 {
     struct world *world = *state;
     struct watcher watcher;
@@ -160,8 +178,24 @@ static void test_supervisor_events_of_one_turn_are_one_with_the_exit(void **stat
     watch(world, &watcher, "", NULL);
     expect(&watcher, "snapshot 3");
     (void)fake_link_end_child(&world->keeper, &world->link, 1, KILLED);
+    world_run_until_spawns(world, 2);
+    assert_int_equal(count_exits(&watcher), 1);
+    supervisor_watch_close(watcher.watch);
+}
+
+/* From STOPPED by way of WAITING. */
+static void test_supervisor_events_of_one_turn_are_one(void **state)
+{
+    struct world *world = *state;
+    struct watcher watcher;
+
+    world_start_base(world);
+    watch(world, &watcher, "", "spare");
+    expect(&watcher, "snapshot 1");
+    service_ask(supervisor_find(world->supervisor, "spare"), SERVICE_EVENT_START,
+        FLOCKS_STATE_REASON_REQUESTED, false);
     world_turn(world);
-    expect(&watcher, "base HEALTHY>STARTING exit");
+    expect(&watcher, "spare STOPPED>STARTING");
     expect(&watcher, "");
     supervisor_watch_close(watcher.watch);
 }
@@ -185,7 +219,6 @@ static void test_supervisor_events_are_not_made_of_what_has_not_changed(void **s
 static void test_supervisor_events_dinit_363_go_on_behind_the_token_of_a_status(void **state)
 {
     struct world *world = *state;
-    char id[SUPERVISOR_OPERATION_ID_SIZE];
     char token[TOKEN_SIZE];
     struct watcher watcher;
 
@@ -195,10 +228,8 @@ static void test_supervisor_events_dinit_363_go_on_behind_the_token_of_a_status(
     get_token(world, token);
     watch(world, &watcher, token, NULL);
     expect(&watcher, "");
-    world_turn(world);
-    expect(&watcher, "");
-    world_begin(world, FLOCKS_OPERATION_KIND_STOP, "base", id);
-    expect(&watcher, "base STARTING>STOPPING");
+    world_run_until_spawns(world, 2);
+    assert_int_equal(count_exits(&watcher), 0);
     supervisor_watch_close(watcher.watch);
 }
 
@@ -398,21 +429,17 @@ static void test_supervisor_events_of_a_killed_flocksd_are_told_by_the_next(void
     get_token(world, token);
     world->keeper.copies_state_from = world->state_fd;
     (void)fake_link_end_child(&world->keeper, &world->link, 1, KILLED);
-    world_turn(world);
+    world_run_until_spawns(world, 2);
     world_drop(world);
     world_use_state_copy(world);
     world_open(world, false, false);
     watch(world, &watcher, token, NULL);
     fake_link_answer_list(&world->link);
     world_turn(world);
-    expect(&watcher, "base HEALTHY>STARTING exit");
-    for (;;) {
-        const char *text = next_item(&watcher);
-
-        if (text[0] == '\0')
-            break;
-        assert_null(strstr(text, "exit"));
-    }
+    expect_beginning(&watcher, "base HEALTHY>");
+    supervisor_watch_close(watcher.watch);
+    watch(world, &watcher, token, NULL);
+    assert_int_equal(count_exits(&watcher), 1);
     supervisor_watch_close(watcher.watch);
 }
 
@@ -434,7 +461,7 @@ static void test_supervisor_events_of_what_was_not_written_are_told_when_seen_ag
     expect(&watcher, "");
     fake_link_answer_list(&world->link);
     world_turn(world);
-    expect(&watcher, "base HEALTHY>STARTING");
+    expect_beginning(&watcher, "base HEALTHY>");
     supervisor_watch_close(watcher.watch);
 }
 
@@ -551,9 +578,10 @@ static void test_supervisor_explains_ends_and_how_close_the_breaker_is(void **st
     struct arena arena;
 
     world_start_base(world);
-    for (int i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 3; i++) {
         (void)fake_link_end_child(&world->keeper, &world->link, 1, KILLED);
-        world_answer_spawns(world);
+        world_run_until_spawns(world, i + 2);
+        fake_link_answer_spawns(&world->link);
     }
     arena_init(&arena, ARENA_BYTES);
     assert_int_equal(supervisor_explain(world->supervisor, "base", &arena, &why, NULL), 0);
@@ -607,7 +635,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_supervisor_events_follow_the_snapshot_in_order),
-        TEST(test_supervisor_events_of_one_turn_are_one_with_the_exit),
+        TEST(test_supervisor_events_end_of_a_generation_is_told_once),
+        TEST(test_supervisor_events_of_one_turn_are_one),
         TEST(test_supervisor_events_are_not_made_of_what_has_not_changed),
         TEST(test_supervisor_events_dinit_363_go_on_behind_the_token_of_a_status),
         TEST(test_supervisor_events_begin_anew_when_services_came_or_went),

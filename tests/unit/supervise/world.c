@@ -228,6 +228,27 @@ void world_run_until_state(struct world *world, size_t slot, enum flocks_service
     world_turn(world);
 }
 
+/* A spawn that is asked for is no event of the loop. */
+static void on_tick(uv_timer_t *timer)
+{
+    (void)timer;
+}
+
+void world_run_until_spawns(struct world *world, unsigned wanted)
+{
+    int64_t deadline_at = clock_monotonic_ms() + PATIENCE_MS;
+    uv_timer_t tick;
+
+    (void)uv_timer_init(&world->loop, &tick);
+    (void)uv_timer_start(&tick, on_tick, 1, 1);
+    while (world->keeper.spawns < wanted) {
+        (void)uv_run(&world->loop, UV_RUN_ONCE);
+        assert_true(clock_monotonic_ms() < deadline_at);
+    }
+    uv_close((uv_handle_t *)&tick, NULL);
+    world_turn(world);
+}
+
 void world_begin(struct world *world, enum flocks_operation_kind kind, const char *service,
     char out_id[SUPERVISOR_OPERATION_ID_SIZE])
 {

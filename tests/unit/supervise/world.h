@@ -49,6 +49,9 @@ enum flocks_service_state world_state_of(struct world *world, size_t slot);
 uint32_t world_generation_of(struct world *world, size_t slot);
 /* Fails the test after PATIENCE_MS. */
 void world_run_until_state(struct world *world, size_t slot, enum flocks_service_state wanted);
+/* How soon an end is known to be one is not for the test to say: until so many spawns were asked
+ * for in all. */
+void world_run_until_spawns(struct world *world, unsigned wanted);
 /* NULL: of all services. */
 void world_begin(struct world *world, enum flocks_operation_kind kind, const char *service,
     char out_id[SUPERVISOR_OPERATION_ID_SIZE]);
