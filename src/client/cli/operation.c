@@ -187,6 +187,9 @@ void operation_print_signalled(const struct cli *cli, const flocks_operation *op
         const flocks_service_outcome *outcome = operation->outcomes[i];
         for (size_t j = 0; j < outcome->n_signalled; j++) {
             const flocks_signalled_process *process = outcome->signalled[j];
+            /* The polite signal of every stop is no news. */
+            if (!process->stray && strcmp(process->signal, "SIGKILL") != 0)
+                continue;
             fprintf(cli->notes, "flocks: %s: %s to pid %d (", outcome->service, process->signal,
                 process->pid);
             terminal_print_escaped(cli->notes, process->executable);

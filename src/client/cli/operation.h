@@ -42,7 +42,7 @@ int operation_refuse_late(const char *id, struct error *error);
 
 /* Failures of an ended operation, one line for each service, on standard error. */
 void operation_print_failures(const struct cli *cli, const flocks_operation *operation);
-/* Which processes had to be signalled, for people who want words. */
+/* Which processes had to be killed, or had left their service, for people who want words. */
 void operation_print_signalled(const struct cli *cli, const flocks_operation *operation);
 
 /* Of one that has ended: what it comes to, BUSY when somebody else's request came first. */
