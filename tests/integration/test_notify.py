@@ -236,6 +236,15 @@ def test_stop_does_not_wait_for_who_does_not(instance, app):
     assert not is_alive(first["pid"])
 
 
+def test_last_words_explain_an_exit(instance, app):
+    speaker = app("", READY)
+    first = instance.wait_for_state("app", "HEALTHY")
+    speaker.say("STATUS=no such database\nERRNO=2")
+    speaker.order(exit=3, is_last=True)
+    second = instance.wait_for_generation("app", first["generation"])
+    assert re.fullmatch(r"exit code 3 after [0-9.]+ s \(ENOENT\); it said: no such database", second["last_error"])
+
+
 def test_main_pid_is_refused_and_logged(instance, app):
     speaker = app("", READY)
     first = instance.wait_for_state("app", "HEALTHY")

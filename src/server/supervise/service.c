@@ -304,6 +304,7 @@ void service_exited(struct service *service, const struct keeper_exit *exit)
     }
     remember_exit(service, exit, reason, lived);
     describe_exit(exit->wait_status, lived, message, sizeof message);
+    service_add_last_words(service, message, sizeof message);
     input.now = clock_monotonic_ms();
     input.success = WIFEXITED(exit->wait_status) && WEXITSTATUS(exit->wait_status) == 0;
     input.random = service_random();

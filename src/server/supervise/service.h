@@ -301,6 +301,8 @@ void service_watch_notified(
 /* UNRESPONSIVE if a promise is overdue, and what has been said meanwhile is heard. */
 void service_promises_judge(struct service *service, int64_t now);
 int64_t service_promises_due_at(const struct service *service);
+/* Appends its last STATUS and ERRNO to the sentence about its end. */
+void service_add_last_words(const struct service *service, char *message, size_t size);
 
 /* service_check.c */
 /* Starts one check of the watch's probe; the result comes to service_watch_result, perhaps at once.

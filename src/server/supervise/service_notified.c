@@ -1,7 +1,9 @@
 /* What a service says of itself, and the promises in it: READY=1 is waited for, WATCHDOG=1 and the
  * end after STOPPING=1 are due by a time. notify.h says what follows from which words. */
 #include <stdio.h>
+#include <string.h>
 
+#include "common/base/utf8.h"
 #include "server/supervise/service.h"
 #include "server/supervise/supervisor_private.h"
 
@@ -69,6 +71,21 @@ static void break_promise(struct service *service)
             (long long)notified->watchdog_ms);
     }
     service_observe(service, SERVICE_EVENT_UNRESPONSIVE, reason, message);
+}
+
+void service_add_last_words(const struct service *service, char *message, size_t size)
+{
+    const struct notified *notified = &service->notified;
+    size_t len = strlen(message);
+
+    if (notified->error_number != 0)
+        len += (size_t)snprintf(
+            message + len, size - len, " (%s)", error_errno_name(notified->error_number));
+    if (notified->status[0] != '\0' && len + sizeof "; it said: " < size)
+        (void)snprintf(message + len, size - len, "; it said: %.*s",
+            (int)utf8_cut(
+                notified->status, strlen(notified->status), size - len - sizeof "; it said: "),
+            notified->status);
 }
 
 void service_promises_judge(struct service *service, int64_t now)

@@ -219,13 +219,15 @@ void service_task_exited(struct service *service, const struct keeper_exit *exit
         begin_ending(task, now);
     look(service);
     if (was_awaited) {
-        if (WIFSIGNALED(exit->wait_status))
+        if (exit->unknown)
+            (void)snprintf(message, sizeof message, "ended, and nobody saw how");
+        else if (WIFSIGNALED(exit->wait_status))
             (void)snprintf(
                 message, sizeof message, "killed by signal %d", WTERMSIG(exit->wait_status));
         else
             (void)snprintf(message, sizeof message, "exit code %d", WEXITSTATUS(exit->wait_status));
-        tell(service, WIFEXITED(exit->wait_status) && WEXITSTATUS(exit->wait_status) == 0, false,
-            message, now);
+        tell(service, WIFEXITED(exit->wait_status) && WEXITSTATUS(exit->wait_status) == 0,
+            exit->unknown, message, now);
     }
     service_arm(service);
 }

@@ -10,7 +10,7 @@
 void state_save_probes(const struct service *service, state_service *message, struct arena *arena)
 {
     message->probes =
-        arena_calloc(arena, PROBE_ROLE_COUNT * PROBE_HISTORY_MAX, sizeof(state_probe *));
+        arena_calloc(arena, (size_t)PROBE_ROLE_COUNT * PROBE_HISTORY_MAX, sizeof(state_probe *));
     for (int role = 0; message->probes != NULL && role < (int)PROBE_ROLE_COUNT; role++) {
         size_t n = 0;
         const struct probe_record *records =

@@ -87,13 +87,12 @@ struct supervisor {
     struct list spawns;   /* of spawn_call: answers of the keeper that are awaited */
 
     struct supervisor_ports ports;
-    int notify_fd; /* borrowed; -1: none */
     char notify_path[PATH_MAX];
     struct hearing *hearing; /* supervisor_notify.c; NULL: not yet, or nobody is heard */
     struct process_scan *scan;
     struct sweeper *sweeper;
     struct cgroup_home cgroups;
-    uint64_t oom_kills; /* of the whole machine, as last looked at */
+    uint64_t oom_kills;     /* of the whole machine, as last looked at */
     int64_t looks_since_ns; /* of the window in which quick looks are counted */
     int64_t looks_spent_ns;
     struct process_sessions *sessions;
@@ -106,6 +105,7 @@ struct supervisor {
     uint32_t takeovers;
     int32_t pid; /* ours */
     int32_t keeper_pid;
+    int notify_fd; /* borrowed; -1: none */
     char keeper_version[32];
     bool is_fresh;      /* began from a configuration, not from the state */
     bool is_reconciled; /* the keeper's children are known; before that nothing is asked of a

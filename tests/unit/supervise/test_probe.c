@@ -6,7 +6,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 /* cmocka wants the standard headers above first. */
 #include <cmocka.h>
@@ -257,11 +259,57 @@ static void test_probe_bad_request_is_refused(void **state)
     assert_null(probe);
 }
 
+/* A service must not be restarted because we were short of something. */
+static void test_probe_without_descriptors_says_nothing(void **state)
+{
+    (void)state;
+    struct server server = {.answer = "HTTP/1.1 200 OK\r\n\r\n"};
+    serve(&server, "127.0.0.1", NULL);
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct probe_result result = run(&server.request);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_false(result.passed);
+    assert_true(result.is_void);
+    (void)close(server.fd);
+}
+
+static void nap_ms(long ms)
+{
+    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    (void)nanosleep(&time, NULL);
+}
+
+/* The answer was there in time, but nobody was there to read it. */
+static void test_probe_timeout_noticed_late_says_nothing(void **state)
+{
+    (void)state;
+    enum { TIMEOUT_MS = 50 };
+    const struct probe_http http = {.path = "/"};
+    struct server server = {.answer = NULL};
+    serve(&server, "127.0.0.1", &http);
+    struct outcome outcome = {.calls = 0};
+    struct probe *probe = NULL;
+    server.request.timeout_ms = TIMEOUT_MS;
+    assert_int_equal(probe_start(&loop, &server.request, on_done, &outcome, &probe, NULL), 0);
+    nap_ms(TIMEOUT_MS + PROBE_LATE_MS + 10);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(outcome.calls, 1);
+    assert_true(outcome.result.is_void);
+    probe_close(&probe);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    (void)close(server.fd);
+}
+
 #define PROBE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        PROBE_TEST(test_probe_without_descriptors_says_nothing),
+        PROBE_TEST(test_probe_timeout_noticed_late_says_nothing),
         PROBE_TEST(test_probe_http_healthy_passes),
         PROBE_TEST(test_probe_http_error_status_fails),
         PROBE_TEST(test_probe_http_silence_times_out),
