@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "flocks/v1/config.info.h"
+#include "flocks/v1/types.names.h"
 
 #include "common/base/fd.h"
 #include "common/config/builtin.h"
@@ -183,4 +184,19 @@ void config_mistakes_print(FILE *out, const struct mistakes *mistakes)
     fprintf(
         out, "the configuration has %zu mistake%s; nothing was changed\n", n, n == 1 ? "" : "s");
     mistakes_print(mistakes, out);
+}
+
+int config_mistake_error(const struct mistakes *mistakes, struct error *error)
+{
+    const struct mistake *first = &mistakes->items[0];
+    size_t others = mistakes->n - 1 + mistakes->n_dropped;
+    int result = error_set(error, STATUS_INVALID_ARGUMENT, "%s:%u:%u: %s%s%s", first->file,
+        first->line, first->column, first->path, first->path[0] ? ": " : "", first->message);
+    error->reason = FLOCKS_ERROR_REASON_INVALID_CONFIG;
+    if (others > 0)
+        error_set_hint(
+            error, "%zu more mistakes%s%s", others, first->hint[0] ? "; " : "", first->hint);
+    else
+        error_set_hint(error, "%s", first->hint);
+    return result;
 }

@@ -100,6 +100,9 @@ NODISCARD flocks_config *config_masked(const flocks_config *message, struct aren
 /* Equal messages have equal digests, whatever order their maps were written in. */
 NODISCARD int config_digest(const flocks_config *message, char out[CONFIG_DIGEST_SIZE]);
 
+/* The same hash over texts, one after the other: what stands for several things together. */
+void config_digest_texts(const char *const *texts, size_t n, char out[CONFIG_DIGEST_SIZE]);
+
 /* What `flocks restart` passes on as --running PATH=VALUE: the values of option paths (option.h)
  * that came from the command line, the environment or an earlier restart, as "PATH=VALUE" texts;
  * the file's own are read anew. NULL: arena exhausted. */
@@ -113,6 +116,10 @@ NODISCARD const char *config_value_text(
 
 /* [a-z][a-z0-9-]{0,62} and not reserved ("daemon" names flocksd's own log). */
 bool config_name_is_valid(const char *name);
+
+/* -STATUS_INVALID_ARGUMENT (INVALID_CONFIG): the first mistake with its place, its hint, or how
+ * many there are more. There is at least one. */
+int config_mistake_error(const struct mistakes *mistakes, struct error *error);
 
 /* mistakes_print with a first line that says how many there are and that nothing was changed. */
 void config_mistakes_print(FILE *out, const struct mistakes *mistakes);

@@ -1,4 +1,6 @@
 /* SHA-256 over the canonical form: the packed message with every map sorted. */
+#include <string.h>
+
 #include <sodium/crypto_hash_sha256.h>
 
 #include "flocks/v1/config.info.h"
@@ -44,4 +46,16 @@ int config_digest(const flocks_config *message, char out[CONFIG_DIGEST_SIZE])
     (void)crypto_hash_sha256_final(&hashing.state, hash);
     write_hexadecimal(hash, sizeof(hash), out);
     return 0;
+}
+
+void config_digest_texts(const char *const *texts, size_t n, char out[CONFIG_DIGEST_SIZE])
+{
+    crypto_hash_sha256_state state;
+    uint8_t hash[crypto_hash_sha256_BYTES];
+    (void)crypto_hash_sha256_init(&state);
+    /* With their NULs: "a", "bc" is not "ab", "c". */
+    for (size_t i = 0; i < n; i++)
+        (void)crypto_hash_sha256_update(&state, (const uint8_t *)texts[i], strlen(texts[i]) + 1);
+    (void)crypto_hash_sha256_final(&state, hash);
+    write_hexadecimal(hash, sizeof(hash), out);
 }

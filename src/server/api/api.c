@@ -12,6 +12,7 @@ struct api {
     struct waiting_room room;
     struct watching watching;
     struct explaining explaining;
+    struct configuring_room configuring;
     struct supervisor_service supervisor;
     struct upgrade_service upgrade;
     struct hooks hooks;
@@ -37,10 +38,12 @@ int api_new(uv_loop_t *loop, struct supervisor *supervisor, struct api **out, st
         return result;
     }
     watching_open(&api->watching, supervisor);
+    configuring_open(&api->configuring, supervisor);
     api->supervisor = (struct supervisor_service){.supervisor = supervisor,
         .room = &api->room,
         .watching = &api->watching,
-        .explaining = &api->explaining};
+        .explaining = &api->explaining,
+        .configuring = &api->configuring};
     api->services[0] = supervisor_service_open(&api->supervisor);
     api->services[1] = upgrade_service_open(&api->upgrade, supervisor, &api->room);
     *out = api;
@@ -69,6 +72,7 @@ void api_close(struct api *api)
     watching_close(&api->watching);
     explaining_close(&api->explaining);
     upgrade_service_close(&api->upgrade);
+    configuring_close(&api->configuring);
     waiting_room_close(&api->room);
     free(api);
 }

@@ -19,10 +19,11 @@ static const char *method_name(const struct rpc_call *call)
     return method ? method->name : "call";
 }
 
-static void fail(
-    struct rpc_call *call, const struct error *error, const char *operation_id, flocks_lease *lease)
+static void fail(struct rpc_call *call, const struct error *error, const char *operation_id,
+    flocks_lease *lease, const flocks_source_position *position)
 {
     flocks_error_detail detail = FLOCKS_ERROR_DETAIL_INIT;
+    flocks_source_position position_copy;
     char attempted[ATTEMPTED_SIZE];
     int written = snprintf(attempted, sizeof(attempted), "%s%s%s", method_name(call),
         error->subject[0] ? " of " : "", error->subject);
@@ -32,6 +33,10 @@ static void fail(
     detail.service = error->subject;
     detail.attempted = attempted;
     detail.hint = error->hint;
+    if (position)
+        position_copy = *position;
+    if (position)
+        detail.position = &position_copy;
     if (operation_id)
         detail.operation_id = operation_id;
     if (error->system_error != 0)
@@ -42,7 +47,7 @@ static void fail(
 
 void api_fail(struct rpc_call *call, const struct error *error, const char *operation_id)
 {
-    fail(call, error, operation_id, NULL);
+    fail(call, error, operation_id, NULL, NULL);
 }
 
 void api_fail_for_lease(struct supervisor *supervisor, struct rpc_call *call,
@@ -56,6 +61,12 @@ void api_fail_for_lease(struct supervisor *supervisor, struct rpc_call *call,
     if (error->lease_id[0] &&
         supervisor_get_lease(supervisor, error->lease_id, &arena, &lease, NULL) < 0)
         lease = NULL;
-    fail(call, error, operation_id, lease);
+    fail(call, error, operation_id, lease, NULL);
     arena_deinit(&arena);
+}
+
+void api_fail_at(
+    struct rpc_call *call, const struct error *error, const flocks_source_position *position)
+{
+    fail(call, error, NULL, NULL, position);
 }

@@ -71,6 +71,18 @@ static int begin(struct supervisor *supervisor, struct rpc_call *call,
     return result;
 }
 
+void mutation_answer(struct waiting_room *room, struct rpc_call *call,
+    const struct mutation_kind *kind, const char *id, bool wait)
+{
+    if (!wait) {
+        reply_now(room->supervisor, call, id, kind);
+        return;
+    }
+    waiting_begin(room, call,
+        &(struct waiting_for){
+            .operation_id = id, .what = SUPERVISOR_WAIT_END, .answer = answer, .context = kind});
+}
+
 void mutation_run(struct waiting_room *room, struct rpc_call *call,
     const struct mutation_kind *kind, const struct mutation *mutation)
 {
@@ -81,11 +93,5 @@ void mutation_run(struct waiting_room *room, struct rpc_call *call,
         api_fail_for_lease(room->supervisor, call, &error, NULL);
         return;
     }
-    if (!mutation->wait) {
-        reply_now(room->supervisor, call, id, kind);
-        return;
-    }
-    waiting_begin(room, call,
-        &(struct waiting_for){
-            .operation_id = id, .what = SUPERVISOR_WAIT_END, .answer = answer, .context = kind});
+    mutation_answer(room, call, kind, id, mutation->wait);
 }

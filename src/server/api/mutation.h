@@ -33,6 +33,10 @@ struct mutation {
 void mutation_run(struct waiting_room *room, struct rpc_call *call,
     const struct mutation_kind *kind, const struct mutation *mutation);
 
+/* Answers the call with the operation now or, if it is to wait, at its end. */
+void mutation_answer(struct waiting_room *room, struct rpc_call *call,
+    const struct mutation_kind *kind, const char *id, bool wait);
+
 /* A duration of a request in milliseconds, rounded up; NULL is 0. INVALID_ARGUMENT: negative,
  * malformed (seconds and nanos of different signs, nanos out of range) or longer than
  * API_OPERATION_TIMEOUT_MAX_S. */

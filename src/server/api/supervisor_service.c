@@ -280,6 +280,22 @@ static void shutdown_daemon(
             .wait = request->wait, .timeout = request->timeout, .request_id = "", .lease_id = ""});
 }
 
+static void plan_config(
+    void *self, struct flocks_plan_config_call *call, const flocks_plan_config_request *request)
+{
+    const struct supervisor_service *service = self;
+
+    configuring_plan(service->configuring, flocks_plan_config_base(call), request);
+}
+
+static void apply_config(
+    void *self, struct flocks_apply_config_call *call, const flocks_apply_config_request *request)
+{
+    const struct supervisor_service *service = self;
+
+    configuring_apply(service->configuring, service->room, flocks_apply_config_base(call), request);
+}
+
 static const struct flocks_supervisor_handlers handlers = {
     .get_status = get_status,
     .start_services = start_services,
@@ -291,6 +307,8 @@ static const struct flocks_supervisor_handlers handlers = {
     .cancel_operation = cancel_operation,
     .explain_service = explain_service,
     .get_config = get_config,
+    .plan_config = plan_config,
+    .apply_config = apply_config,
     .shutdown = shutdown_daemon,
 };
 

@@ -3,6 +3,7 @@
 #define FLOCKS_API_SUPERVISOR_SERVICE_H
 
 #include "crpc/crpc.h"
+#include "server/api/configuring.h"
 #include "server/api/explaining.h"
 #include "server/api/waiting.h"
 #include "server/api/watching.h"
@@ -13,6 +14,7 @@ struct supervisor_service {
     struct waiting_room *room;
     struct watching *watching;
     struct explaining *explaining;
+    struct configuring_room *configuring;
 };
 
 /* The service to serve. RPCs whose issue comes later have no handler: the server answers

@@ -6,7 +6,6 @@
 #include "flocks/v1/types.names.h"
 
 #include "common/base/log.h"
-#include "common/config/config.h"
 
 /* The default place may be empty (built-in services); a named file must be there. */
 static bool is_named(const struct paths *paths)
@@ -30,16 +29,11 @@ static void log_mistakes(const struct mistakes *mistakes)
 /* One line for whoever waits for the start; the log has them all. */
 static int first_mistake(const struct mistakes *mistakes, struct error *error)
 {
-    const struct mistake *first = &mistakes->items[0];
     size_t others = mistakes->n - 1 + mistakes->n_dropped;
-    int result = error_set(error, STATUS_INVALID_ARGUMENT, "%s:%u:%u: %s%s%s", first->file,
-        first->line, first->column, first->path, first->path[0] ? ": " : "", first->message);
+    int result = config_mistake_error(mistakes, error);
 
-    error->reason = FLOCKS_ERROR_REASON_INVALID_CONFIG;
     if (others > 0)
         error_set_hint(error, "%zu more mistakes in logs/daemon.log", others);
-    else
-        error_set_hint(error, "%s", first->hint);
     return result;
 }
 
@@ -59,10 +53,10 @@ static int load(const struct config_request *request, struct arena *arena, struc
     return result;
 }
 
-int configuration_load(const struct paths *paths, const struct options *options,
-    struct arena *arena, flocks_get_config_response *out, struct error *error)
+void configuration_request(
+    const struct paths *paths, const struct options *options, struct config_request *out)
 {
-    const struct config_request request = {
+    *out = (struct config_request){
         .root = paths->root,
         .file = paths->config,
         .file_is_named = is_named(paths),
@@ -71,10 +65,15 @@ int configuration_load(const struct paths *paths, const struct options *options,
         .command_line = options->settings,
         .n_command_line = options->n_settings,
     };
+}
+
+int configuration_load(const struct config_request *request, struct arena *arena,
+    flocks_get_config_response *out, struct error *error)
+{
     struct config config;
     flocks_config *message;
     char *digest;
-    int result = load(&request, arena, &config, error);
+    int result = load(request, arena, &config, error);
 
     if (result < 0)
         return result;

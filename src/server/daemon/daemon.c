@@ -32,6 +32,7 @@ struct daemon {
     /* Leaves the supervisor's callback before the parts are closed. */
     uv_timer_t ending;
     struct paths paths;
+    struct config_request config_request;
     struct keeper_link *link;
     struct keeper_welcome welcome;
     struct supervisor *supervisor;
@@ -146,7 +147,7 @@ static void on_signal(uv_signal_t *handle, int signal_number)
     struct daemon *daemon = handle->data;
 
     if (signal_number == SIGHUP) {
-        log_info("configuration is applied by `flocks restart`", "signal=SIGHUP");
+        log_info("configuration is applied by `flocks config apply`", "signal=SIGHUP");
         return;
     }
     log_info("shutdown requested", "signal=%s", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
@@ -202,7 +203,7 @@ static int begin_afresh(struct daemon *daemon, const struct options *options,
     int result;
 
     arena_init(&arena, CONFIG_ARENA_BYTES);
-    result = configuration_load(&daemon->paths, options, &arena, &config, error);
+    result = configuration_load(&daemon->config_request, &arena, &config, error);
     setup.config = &config;
     if (result == 0)
         result = supervisor_new(&setup, &daemon->supervisor, error);
@@ -224,10 +225,13 @@ static int open_supervisor(
         .keeper_pid = daemon->welcome.keeper_pid,
         .keeper_version = daemon->welcome.keeper_version,
         .earlier_starts = daemon->welcome.earlier_starts,
+        .config_request = &daemon->config_request,
         .ended = on_ended,
         .lost = on_keeper_lost,
         .data = daemon,
     };
+
+    configuration_request(&daemon->paths, options, &daemon->config_request);
 
     if (supervisor_has_state(daemon->welcome.state_fd))
         return supervisor_new(&setup, &daemon->supervisor, error);

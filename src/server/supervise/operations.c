@@ -120,7 +120,8 @@ static bool has_request(const struct operation *operation, const char *request_i
     return false;
 }
 
-static struct operation *find_request(const struct operations *operations, const char *request_id)
+struct operation *operations_find_request(
+    const struct operations *operations, const char *request_id)
 {
     LIST_FOR_EACH(link, &operations->all)
     {
@@ -147,6 +148,9 @@ struct operation *operations_find(const struct operations *operations, const cha
 static bool may_be_joined(
     const struct operation *operation, const struct operation_request *request)
 {
+    /* Two configurations are two, even if they touch the same services. */
+    if (request->kind == FLOCKS_OPERATION_KIND_APPLY_CONFIG)
+        return false;
     if (operation->kind != request->kind || operation->skip_prepare != request->skip_prepare ||
         operation->pauses != request->pauses || operation->n_steps != request->n_slots ||
         operation_has_ended(operation))
@@ -342,7 +346,7 @@ int operations_begin(struct operations *operations, const struct operation_reque
     struct operation *found = NULL;
 
     if (request->request_id[0] != '\0') {
-        found = find_request(operations, request->request_id);
+        found = operations_find_request(operations, request->request_id);
         if (found != NULL && found->kind != request->kind)
             return error_set(error, STATUS_ALREADY_EXISTS,
                 "request id \"%s\" belongs to another kind of operation, %s", request->request_id,
@@ -376,6 +380,23 @@ struct operation_step *operations_active_step(const struct operations *operation
     if (queue->next == NULL || list_is_empty(queue))
         return NULL;
     return CONTAINER_OF(queue->next, struct operation_step, queue_link);
+}
+
+bool operations_is_ending(const struct operations *operations, uint32_t slot)
+{
+    const struct list *queue = &operations->queues[slot];
+
+    if (queue->next == NULL)
+        return false;
+    LIST_FOR_EACH(link, queue)
+    {
+        const struct operation_step *step =
+            CONTAINER_OF(link, const struct operation_step, queue_link);
+
+        if (ends_services(step->operation->kind) || step->impact == FLOCKS_CONFIG_IMPACT_STOP)
+            return true;
+    }
+    return false;
 }
 
 struct operation_step *operation_find_step(const struct operation *operation, uint32_t slot)

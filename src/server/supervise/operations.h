@@ -154,6 +154,11 @@ const struct operation *operations_last_of(
 const char *operation_kind_text(enum flocks_operation_kind kind);
 /* The step that a service is at; NULL: none. */
 struct operation_step *operations_active_step(const struct operations *operations, uint32_t slot);
+/* Does a step that waits, or is carried out, end the service for good? */
+bool operations_is_ending(const struct operations *operations, uint32_t slot);
+/* By the client's own name for it; NULL: none. */
+struct operation *operations_find_request(
+    const struct operations *operations, const char *request_id);
 /* The step of an operation for one service; NULL: not part of it. */
 struct operation_step *operation_find_step(const struct operation *operation, uint32_t slot);
 bool operation_has_ended(const struct operation *operation);

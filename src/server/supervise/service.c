@@ -17,8 +17,21 @@ SERVICE_STATES(SAME_STATE)
 
 /* ---- what stands in the way of a start ---- */
 
+/* It is about to be started anew with another configuration. */
+static bool is_to_be_replaced(const struct service *service)
+{
+    const struct operation_step *step =
+        service->next.config != NULL
+            ? operations_active_step(&service->owner->operations, service->slot)
+            : NULL;
+
+    return step != NULL && step->impact == FLOCKS_CONFIG_IMPACT_RESTART;
+}
+
 bool service_is_ready(const struct service *service)
 {
+    if (is_to_be_replaced(service))
+        return false;
     return service->facts.state == SERVICE_HEALTHY || service->facts.state == SERVICE_DEGRADED ||
            service->facts.state == SERVICE_COMPLETED;
 }
@@ -28,6 +41,8 @@ static bool is_coming(const struct service *service)
 {
     const struct service_facts *facts = &service->facts;
 
+    if (is_to_be_replaced(service))
+        return true;
     switch (facts->state) {
     case SERVICE_PREPARING:
     case SERVICE_STARTING:

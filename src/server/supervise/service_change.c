@@ -79,6 +79,7 @@ static void adopt(struct service *service, struct service_spec *spec)
     supervisor_claim_task_slot(service);
     supervisor_release_task_slot(service);
     service->config_revision++;
+    service->owner->ports.is_stale = true;
     if (supervisor_register_output(service, &error) < 0)
         log_error("output not captured", "name=%s error=\"%s\"", service->name, error.text);
 }

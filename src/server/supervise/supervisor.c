@@ -208,6 +208,8 @@ static void set_basics(struct supervisor *supervisor, const struct supervisor_se
     supervisor->keeper_pid = setup->keeper_pid;
     supervisor->takeovers = setup->earlier_starts;
     supervisor->started_wall_ns = clock_wall_ns();
+    supervisor->config_request = setup->config_request;
+    list_init(&supervisor->jobs);
     supervisor->is_fresh = setup->config != NULL;
     (void)snprintf(supervisor->keeper_version, sizeof supervisor->keeper_version, "%s",
         setup->keeper_version != NULL ? setup->keeper_version : "");
@@ -273,6 +275,7 @@ static void open_handles(struct supervisor *supervisor)
     supervisor_ports_open(supervisor);
     leases_open(supervisor);
     supervisor->n_handles += 4; /* and the sweeper */
+    supervisor_file_open(supervisor);
 }
 
 bool supervisor_has_state(int state_fd)
@@ -320,7 +323,7 @@ int supervisor_new(
 
 /* ---- the end ---- */
 
-static void handle_closed(struct supervisor *supervisor)
+void supervisor_handle_closed(struct supervisor *supervisor)
 {
     void (*closed)(void *data) = supervisor->closed;
     void *data = supervisor->closed_data;
@@ -334,12 +337,12 @@ static void handle_closed(struct supervisor *supervisor)
 
 static void on_handle_closed(uv_handle_t *handle)
 {
-    handle_closed(handle->data);
+    supervisor_handle_closed(handle->data);
 }
 
 static void on_sweeper_closed(void *data)
 {
-    handle_closed(data);
+    supervisor_handle_closed(data);
 }
 
 static void on_service_closed(uv_handle_t *handle)
@@ -348,7 +351,7 @@ static void on_service_closed(uv_handle_t *handle)
     struct supervisor *supervisor = service->owner;
 
     free(service);
-    handle_closed(supervisor);
+    supervisor_handle_closed(supervisor);
 }
 
 void supervisor_close_service(struct service *service)
@@ -403,6 +406,8 @@ void supervisor_close(struct supervisor *supervisor, void (*closed)(void *data),
     supervisor_hear_end(supervisor);
     supervisor_drop_watches(supervisor);
     leases_close(supervisor);
+    supervisor_drop_jobs(supervisor);
+    supervisor_file_close(supervisor);
     for (uint32_t i = 0; i < supervisor->n_services; i++) {
         service_watch_end(supervisor->services[i]);
         supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->services[i]->timer);

@@ -31,6 +31,9 @@ enum {
     SUPERVISOR_OPERATION_KEPT_MS = 60 * 60 * 1000,
     /* Longest time an operation may run; a request without a timeout gets this one. */
     SUPERVISOR_OPERATION_TIMEOUT_MAX_MS = 60 * 60 * 1000,
+    /* Plans and applies under way, of which one is read at a time; more are refused with
+       RESOURCE_EXHAUSTED. */
+    SUPERVISOR_JOBS_MAX = 16,
     /* Callers waiting for operations; more are refused with RESOURCE_EXHAUSTED. */
     SUPERVISOR_WAITS_MAX = 1024,
     /* Watchers of events; more are refused with RESOURCE_EXHAUSTED. Each holds a place in the ring
@@ -40,6 +43,7 @@ enum {
     SUPERVISOR_OPERATION_ID_SIZE = 33
 };
 
+struct config_request;
 struct keeper_link;
 struct supervisor;
 struct supervisor_wait;
@@ -61,6 +65,9 @@ struct supervisor_setup {
     /* Effective configuration with origins and digest. NULL: take over what the state holds, which
      * is legal only if supervisor_has_state(). */
     const flocks_get_config_response *config;
+    /* How the daemon's file is read, for plans; outlives the supervisor. NULL: there are none
+     * (FAILED_PRECONDITION). */
+    const struct config_request *config_request;
     /* A Shutdown, or the keeper's, is done: every process set is empty and the operation has ended
      * (its waiters have been told before). Main then ends the connections and leaves. Called once,
      * from the loop. */
@@ -87,7 +94,8 @@ NODISCARD int supervisor_new(
  * accepted and then `closed` is not called. */
 void supervisor_close(struct supervisor *supervisor, void (*closed)(void *data), void *data);
 
-/* After `lost`, when nobody can be made the keeper: kills what the services are, and calls `ended`. */
+/* After `lost`, when nobody can be made the keeper: kills what the services are, and calls `ended`.
+ */
 void supervisor_abandon(struct supervisor *supervisor);
 
 /* ---- operations ---- */
@@ -179,6 +187,57 @@ NODISCARD int supervisor_watch_next(struct supervisor_watch *watch, struct arena
     flocks_watch_events_response *out, struct error *error);
 /* May outlive the supervisor. NULL is accepted. */
 void supervisor_watch_close(struct supervisor_watch *watch);
+/* ---- configuration ---- */
+
+/* A plan or an apply under way. Texts are read beside the loop, one after the other. */
+struct supervisor_job;
+
+/* A configuration's text; `len` 0: the file that the daemon reads. Copied. */
+struct supervisor_text {
+    const uint8_t *bytes;
+    size_t len;
+    const char *name; /* shown in mistakes; NULL or "": the file's */
+};
+
+/* `response` is NULL when `result` is negative, `error` when it is not; both live until it returns.
+ */
+typedef void (*supervisor_planned_fn)(
+    void *data, int result, const flocks_plan_config_response *response, const struct error *error);
+
+/* What a text would change. Calls `done` once, from the loop, unless it is cancelled before: 0 with
+ * changes, impacts and hash, or with all mistakes; or RESOURCE_EXHAUSTED, or that the file cannot
+ * be read. RESOURCE_EXHAUSTED (LIMIT_REACHED) here: SUPERVISOR_JOBS_MAX are under way. */
+NODISCARD int supervisor_plan(struct supervisor *supervisor, const struct supervisor_text *text,
+    supervisor_planned_fn done, void *data, struct supervisor_job **out, struct error *error);
+
+struct supervisor_apply_request {
+    /* Of a plan of the same text. */
+    const char *plan;
+    struct supervisor_text text;
+    /* These as in struct supervisor_request. */
+    const char *request_id;
+    int64_t timeout_ms;
+    int32_t requester_pid;
+    uint32_t requester_uid;
+};
+
+/* `position` of the first mistake of the text, or NULL. */
+typedef void (*supervisor_applied_fn)(void *data, int result, const char *operation_id,
+    const flocks_source_position *position, const struct error *error);
+
+/* Makes a text the configuration, and begins the operation APPLY_CONFIG with a step for each
+ * service that is started, ended or started anew: a restart ends what runs with the old values, all
+ * others keep their processes. Calls `done` once, from the loop, unless it is cancelled before
+ * (nothing has been changed then): 0 with the operation's id, everything being written; ABORTED
+ * (STALE_PLAN, LEASE_HELD), INVALID_ARGUMENT (INVALID_CONFIG), FAILED_PRECONDITION (SHUTTING_DOWN),
+ * RESOURCE_EXHAUSTED. SUPERVISOR_ALREADY here: the request_id is known, `out_id` is its operation,
+ * and `done` is not called. ALREADY_EXISTS: it belongs to another kind. */
+NODISCARD int supervisor_apply(struct supervisor *supervisor,
+    const struct supervisor_apply_request *request, supervisor_applied_fn done, void *data,
+    char out_id[SUPERVISOR_OPERATION_ID_SIZE], struct supervisor_job **out, struct error *error);
+
+/* `done` will not be called. NULL is accepted. */
+void supervisor_job_cancel(struct supervisor_job *job);
 
 /* ---- looking ---- */
 

@@ -3,6 +3,7 @@
 #define FLOCKS_SUPERVISE_SUPERVISOR_PRIVATE_H
 
 #include "common/config/config.h"
+#include "server/supervise/config_plan.h"
 #include "server/supervise/events.h"
 #include "server/supervise/holder_search.h"
 #include "server/supervise/leases.h"
@@ -44,6 +45,26 @@ struct supervisor_news {
     bool begins_anew; /* services came or went */
 };
 
+/* A file as the file system knows it. */
+struct file_identity {
+    bool exists;
+    uint64_t device;
+    uint64_t inode;
+    int64_t size;
+    int64_t modified_ns;
+    int64_t changed_ns;
+};
+
+/* The configuration file (supervisor_file.c). */
+struct supervisor_file {
+    uv_signal_t notice;
+    uv_timer_t timer;
+    int directory_fd;
+    struct file_identity seen; /* at the last look */
+    bool is_known;
+    char digest[CONFIG_DIGEST_SIZE]; /* of what it says; "": a mistake, or nothing */
+};
+
 struct supervisor {
     uv_loop_t *loop;
     struct keeper_link *link;
@@ -64,7 +85,11 @@ struct supervisor {
     uint8_t *packed_config;
     size_t packed_config_len;
     char config_digest[CONFIG_DIGEST_SIZE];
-    bool config_changed; /* the file differs from what runs, as last seen */
+    bool config_changed;                         /* the file differs from what runs, as last seen */
+    const struct config_request *config_request; /* NULL: nothing is planned */
+    struct supervisor_file file;
+    struct list jobs; /* of supervisor_job; the first one is read */
+    size_t n_jobs;
 
     struct service *
         *services; /* in the order of their names; each lives where it is until it ends */
@@ -208,6 +233,8 @@ NODISCARD int supervisor_finish_services(
 /* Slots that the services and their exec probes take, or will when what waits for the end of their
  * runs has its turn; at most SUPERVISOR_SERVICES_MAX. */
 uint32_t supervisor_slots_needed(const struct supervisor *supervisor);
+/* It has, or will have, a slot for exec probes. */
+bool supervisor_needs_task_slot(const struct service *service);
 /* -STATUS_INVALID_ARGUMENT in words. */
 int supervisor_refuse_size(uint32_t n_services, uint32_t n_slots, struct error *error);
 /* Memory only: its timer is closed or was never opened. */
@@ -229,7 +256,39 @@ void supervisor_release_task_slot(struct service *service);
 /* As a state had it; left alone if somebody else has it. */
 void supervisor_restore_task_slot(struct service *service, uint32_t slot);
 
+/* supervisor_config.c */
+/* Whatever is under way finds nobody. */
+void supervisor_drop_jobs(struct supervisor *supervisor);
+/* The file may have changed: whether it still says what runs is found out beside the loop. */
+void supervisor_look_at_file(struct supervisor *supervisor);
+
+/* supervisor_file.c */
+void supervisor_file_open(struct supervisor *supervisor);
+void supervisor_file_close(struct supervisor *supervisor);
+/* Any thread. */
+void supervisor_file_identify(const char *path, struct file_identity *out);
+/* What the file was found to say; "": a mistake, or nothing. */
+void supervisor_file_read(struct supervisor *supervisor, const char *digest);
+/* What runs has changed. */
+void supervisor_file_compare(struct supervisor *supervisor);
+
+/* One handle of ours fewer (supervisor.n_handles); with the last one the memory goes. */
+void supervisor_handle_closed(struct supervisor *supervisor);
+
 /* supervisor_apply.c */
+/* A text that has been read, and everything that becoming the configuration takes. */
+struct supervisor_change {
+    const struct config_plan *plan;
+    const struct config_diff *diff;
+    struct service_spec *specs; /* of diff->services, empty where nothing changed; taken */
+    uint8_t **packed;           /* flocks.v1.GetConfigResponse; taken */
+    size_t packed_len;
+    const char *digest;
+};
+/* All or nothing; writes the state. ABORTED (LEASE_HELD), RESOURCE_EXHAUSTED. */
+NODISCARD int supervisor_commit_change(struct supervisor *supervisor,
+    const struct supervisor_request *request, struct supervisor_change *change,
+    char out_id[SUPERVISOR_OPERATION_ID_SIZE], struct error *error);
 /* At a turn's end: what changed configurations still ask of services goes on, and those are let go
  * that no configuration has any more. */
 void supervisor_settle_changes(struct supervisor *supervisor);

@@ -155,7 +155,7 @@ static bool needs_task_slot(const struct service *service)
     return service_spec_has_exec_probe(&now);
 }
 
-static bool will_need_task_slot(const struct service *service)
+bool supervisor_needs_task_slot(const struct service *service)
 {
     return service->task_slot != SERVICE_NO_SLOT || needs_task_slot(service) ||
            (service->next.config != NULL && service_spec_has_exec_probe(&service->next));
@@ -166,7 +166,7 @@ uint32_t supervisor_slots_needed(const struct supervisor *supervisor)
     uint32_t n = supervisor->n_services;
 
     for (uint32_t i = 0; i < supervisor->n_services; i++)
-        n += will_need_task_slot(supervisor->services[i]);
+        n += supervisor_needs_task_slot(supervisor->services[i]);
     return n;
 }
 

@@ -306,3 +306,34 @@ uint32_t supervisor_lease_reason(const struct supervisor *supervisor, const char
     (void)id;
     return 0;
 }
+
+/* Nobody is ever answered: what becomes of texts is test_supervisor_config's and the integration
+ * tests'. */
+int supervisor_plan(struct supervisor *supervisor, const struct supervisor_text *text,
+    supervisor_planned_fn done, void *data, struct supervisor_job **out, struct error *error)
+{
+    (void)supervisor;
+    (void)text;
+    (void)done;
+    (void)data;
+    (void)out;
+    return error_set(error, STATUS_FAILED_PRECONDITION, "no plans here");
+}
+
+int supervisor_apply(struct supervisor *supervisor, const struct supervisor_apply_request *request,
+    supervisor_applied_fn done, void *data, char out_id[SUPERVISOR_OPERATION_ID_SIZE],
+    struct supervisor_job **out, struct error *error)
+{
+    (void)supervisor;
+    (void)request;
+    (void)done;
+    (void)data;
+    (void)out_id;
+    (void)out;
+    return error_set(error, STATUS_FAILED_PRECONDITION, "no plans here");
+}
+
+void supervisor_job_cancel(struct supervisor_job *job)
+{
+    (void)job;
+}
