@@ -12,7 +12,8 @@ enum {
     RECORD_FORMAT = 1,
     /* Cap of what a record is packed from. */
     RECORD_ARENA_BYTES = 64 * 1024 * 1024,
-    CHECKSUM_SEED = 0
+    /* Not 0: a record that is torn before its checksum has none. */
+    CHECKSUM_SEED = 0x6c656173
 };
 
 /* ---- saving ---- */
@@ -170,6 +171,12 @@ int lease_load(struct leases *leases, const state_lease *message, struct error *
 
 /* ---- the record ---- */
 
+/* Nothing at all has one, too. */
+static uint64_t body_checksum(const uint8_t *bytes, size_t len)
+{
+    return len > 0 ? state_checksum(bytes, len, CHECKSUM_SEED) : CHECKSUM_SEED;
+}
+
 static enum lease_phase recorded_phase(
     const struct lease *lease, const struct lease *opening, const struct lease *sealing)
 {
@@ -229,7 +236,7 @@ int lease_record_pack(const struct leases *leases, const struct lease *opening,
         return no_memory(error);
     record.format = RECORD_FORMAT;
     record.body.data = body;
-    record.checksum = state_checksum(body, record.body.len, CHECKSUM_SEED);
+    record.checksum = body_checksum(body, record.body.len);
     result = pack(&record.base, out, out_len);
     free(body);
     return result < 0 ? no_memory(error) : 0;
@@ -244,7 +251,7 @@ static int unpack_list(struct leases *leases, const state_lease_record *record, 
     if (record->format != RECORD_FORMAT)
         return error_set(error, STATUS_DATA_LOSS, "it has format %u, this flocksd knows %d",
             (unsigned)record->format, (int)RECORD_FORMAT);
-    if (record->checksum != state_checksum(record->body.data, record->body.len, CHECKSUM_SEED))
+    if (record->checksum != body_checksum(record->body.data, record->body.len))
         return error_set(error, STATUS_DATA_LOSS, "its checksum is wrong");
     list = (state_lease_list *)protobuf_c_message_unpack(
         &flocks__state__v1__lease_list__descriptor, NULL, record->body.len, record->body.data);

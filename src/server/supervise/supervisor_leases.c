@@ -204,8 +204,7 @@ int lease_refuse_held(const struct service *service, const struct lease *lease, 
     result = lease_refuse(error, STATUS_ABORTED, FLOCKS_ERROR_REASON_LEASE_HELD, lease, text);
     if (error != NULL)
         (void)snprintf(error->subject, sizeof error->subject, "%s", service->name);
-    error_set_hint(
-        error, "wait for its end, or end it: `flocks update --abort`; a stop always works");
+    error_set_hint(error, "wait for its end; a stop of the service ends it, too");
     return result;
 }
 
