@@ -39,6 +39,9 @@ void supervisor_daemon_changed(struct supervisor *supervisor)
 
 void supervisor_services_changed(struct supervisor *supervisor)
 {
+    /* Before, nobody has been shown any. */
+    if (!supervisor->is_reconciled)
+        return;
     supervisor->news.begins_anew = true;
     supervisor_mark_dirty(supervisor);
 }

@@ -258,6 +258,7 @@ void supervisor_place_service(struct service *service, uint32_t slot)
     service->slot = slot;
     supervisor->slots[slot] = service;
     service->facts.last_run = supervisor->run_floor;
+    supervisor_services_changed(supervisor);
 }
 
 void supervisor_take_out_service(struct service *service)
@@ -274,6 +275,7 @@ void supervisor_take_out_service(struct service *service)
     supervisor->n_services--;
     memmove(supervisor->services + place, supervisor->services + place + 1,
         (supervisor->n_services - place) * sizeof(struct service *));
+    supervisor_services_changed(supervisor);
 }
 
 void supervisor_restore_task_slot(struct service *service, uint32_t slot)
