@@ -338,6 +338,17 @@ static void fill_holder(const struct process_id *process, struct listener_holder
         out->uid = status.st_uid;
 }
 
+/* Known from the last look, or by a search among all processes. */
+static enum holder_answer find_holder(
+    struct listener_finder *finder, struct listener_cache *cache, uint64_t inode)
+{
+    enum holder_answer answer = HOLDER_FOUND;
+
+    if (!socket_location_holds(&cache->holder, inode))
+        answer = holder_search_ask(finder->holders, inode, clock_monotonic_ms(), &cache->holder);
+    return answer;
+}
+
 /* ---- the lookup ---- */
 
 /* The generation was searched and does not have this one, as far as it could be looked at. 0 or
@@ -347,9 +358,8 @@ static int judge_missing(struct listener_finder *finder, const struct process_id
     struct listener_observation *out)
 {
     const struct tcp_listener *socket = &sockets->items[missing];
-    struct socket_location location = {0};
-    enum holder_answer answer =
-        holder_search_ask(finder->holders, socket->inode, clock_monotonic_ms(), &location);
+    enum holder_answer answer = find_holder(finder, cache, socket->inode);
+    const struct socket_location location = cache->holder;
 
     out->inode = socket->inode;
     out->address = sockets->reached_at[missing];

@@ -76,6 +76,8 @@ struct listener_cache {
     uint64_t foreign_inode;
     int64_t foreign_at;
     bool foreign_is_partial;
+    /* Where a socket that is not the generation's was found. */
+    struct socket_location holder;
     /* Since when a scan is waited for; 0: it is not. */
     int64_t scan_wanted_ns;
 };

@@ -126,6 +126,7 @@ struct service_listening {
     uint32_t state;                /* flocks.v1.ListenerState */
     uint16_t port;                 /* the one that `state` is about */
     struct listener_holder holder; /* FOREIGN, also before a start; else zeroed */
+    bool is_search_pending;        /* the holder is being looked for */
     int64_t due_at;                /* when they are looked at again */
     int64_t lost_at;      /* since when a port is not its own, or, while it starts, is another's;
                              CLOCK_NEVER: all are well */

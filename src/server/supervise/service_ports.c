@@ -27,6 +27,7 @@ static void show(struct service *service, const struct service_listening *seen)
 {
     struct service_listening *listening = &service->listening;
     bool is_same = listening->state == seen->state && listening->port == seen->port &&
+                   listening->is_search_pending == seen->is_search_pending &&
                    listening->holder.pid == seen->holder.pid &&
                    listening->holder.uid == seen->holder.uid;
 
@@ -35,7 +36,8 @@ static void show(struct service *service, const struct service_listening *seen)
     listening->state = seen->state;
     listening->port = seen->port;
     listening->holder = seen->holder;
-    if (seen->state == FLOCKS_LISTENER_STATE_FOREIGN)
+    listening->is_search_pending = seen->is_search_pending;
+    if (seen->state == FLOCKS_LISTENER_STATE_FOREIGN && !seen->is_search_pending)
         log_warn("port held by another process", "name=%s port=%u pid=%d uid=%u executable=%s",
             service->name, (unsigned)seen->port, (int)seen->holder.pid, (unsigned)seen->holder.uid,
             seen->holder.executable);
@@ -170,6 +172,7 @@ static enum look look_with_finder(struct service *service, const struct process_
         shown.state = state_of(seen.answer);
         shown.port = endpoint_address_port(&port->endpoint.addresses[0]);
         shown.holder = seen.holder;
+        shown.is_search_pending = seen.is_search_pending;
     }
     supervisor_ports_search(service->owner);
     if (shown.port != 0)
@@ -439,10 +442,7 @@ void service_ports_alarm(struct service *service, int64_t now)
 
 void service_ports_named(struct service *service, int64_t now)
 {
-    bool is_unnamed = service->listening.state == FLOCKS_LISTENER_STATE_FOREIGN &&
-                      !service->listening.holder.visible;
-
-    if (is_unnamed)
+    if (service->listening.is_search_pending)
         service_ports_alarm(service, now);
 }
 

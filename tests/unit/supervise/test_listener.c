@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -17,7 +18,13 @@
 #include "server/supervise/listener.h"
 #include "server/supervise/tcp_listener.h"
 
-enum { ANY_PORT = 0, NOBODY = 65534, PATIENCE_MS = 20000, LOOKS_MAX = 1000 };
+enum {
+    ANY_PORT = 0,
+    NOBODY = 65534,
+    PATIENCE_MS = 20000,
+    LOOKS_MAX = 1000,
+    STRANGERS = 2 * SOCKET_SEARCH_MAX
+};
 
 static struct listener_finder *finder;
 static struct listener_cache cache;
@@ -399,6 +406,34 @@ static void test_listener_scans_have_their_turns(void **state)
     close(fd);
 }
 
+/* More strangers than one search is for: each keeps its name once it has one. */
+static void test_listener_names_of_many_strangers_stay(void **state)
+{
+    (void)state;
+    struct stranger {
+        int fd;
+        struct endpoint endpoint;
+        struct listener_cache cache;
+    } *strangers = calloc(STRANGERS, sizeof *strangers);
+    struct listener_observation seen;
+    assert_non_null(strangers);
+    for (size_t i = 0; i < STRANGERS; i++) {
+        uint16_t port = ANY_PORT;
+        strangers[i].fd = open_listener("127.0.0.1", &port, PLAIN);
+        assert_int_equal(endpoint_resolve("127.0.0.1", port, &strangers[i].endpoint, NULL), 0);
+    }
+    for (size_t i = 0; i < STRANGERS; i++)
+        assert_int_equal(ask(&strangers[i].endpoint, NULL, &strangers[i].cache, &seen), 0);
+    for (size_t i = 0; i < STRANGERS; i++) {
+        assert_int_equal(
+            listener_lookup(finder, &strangers[i].endpoint, NULL, &strangers[i].cache, &seen, NULL),
+            0);
+        assert_int_equal(seen.holder.pid, getpid());
+        close(strangers[i].fd);
+    }
+    free(strangers);
+}
+
 /* --- Hidden
  * ----------------------------------------------------------------------------------------- */
 
@@ -484,6 +519,7 @@ int main(void)
         BY_BOTH(test_listener_wildcard_host_has_every_address),
         BY_BOTH(test_listener_larger_group_is_unverifiable),
         BY_NETLINK(test_listener_scans_have_their_turns),
+        BY_BOTH(test_listener_names_of_many_strangers_stay),
         BY_BOTH(test_listener_of_hidden_process_is_unverifiable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
