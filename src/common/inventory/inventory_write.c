@@ -110,13 +110,11 @@ static int inventory_path(
     return 0;
 }
 
-static int map(int fd, struct inventory **out, struct error *error)
+/* NULL with errno. */
+static struct inventory *map(int fd)
 {
     void *memory = mmap(NULL, sizeof(struct inventory), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (memory == MAP_FAILED)
-        return error_set_errno(error, errno, "map the inventory");
-    *out = memory;
-    return 0;
+    return memory == MAP_FAILED ? NULL : memory;
 }
 
 /* A new file of the right size, with room on the disk for all of it: written through memory, a full
@@ -131,14 +129,14 @@ static int make_file(const char *path, int *out_fd, struct inventory **out, stru
         (void)unlink(path);
         return error_set_errno(error, failure, "make room for %s", path);
     }
-    int result = map(fd, out, error);
-    if (result != 0)
-        return result;
-    struct inventory_head *head = &(*out)->head;
-    head->record_size = (uint32_t)sizeof(struct inventory_entry);
-    head->n_records = INVENTORY_RECORDS;
-    inventory_boot_id(head->boot_id);
-    head->magic = INVENTORY_MAGIC;
+    struct inventory *inventory = map(fd);
+    if (inventory == NULL)
+        return error_set_errno(error, errno, "map %s", path);
+    inventory->head.record_size = (uint32_t)sizeof(struct inventory_entry);
+    inventory->head.n_records = INVENTORY_RECORDS;
+    inventory_boot_id(inventory->head.boot_id);
+    inventory->head.magic = INVENTORY_MAGIC;
+    *out = inventory;
     *out_fd = fd_take(&fd);
     return 0;
 }
@@ -177,12 +175,15 @@ int inventory_open(int fd, struct inventory **out, struct error *error)
         return error_set_errno(error, errno, "look at the inventory");
     if (status.st_size != (off_t)sizeof(struct inventory))
         return error_set(error, STATUS_DATA_LOSS, "the inventory has another size");
-    int result = map(fd, out, error);
-    if (result == 0 && inventory_kinship(&(*out)->head) != INVENTORY_IS_OURS) {
-        (void)munmap(*out, sizeof **out);
+    struct inventory *inventory = map(fd);
+    if (inventory == NULL)
+        return error_set_errno(error, errno, "map the inventory");
+    if (inventory_kinship(&inventory->head) != INVENTORY_IS_OURS) {
+        (void)munmap(inventory, sizeof *inventory);
         return error_set(error, STATUS_DATA_LOSS, "the inventory is of another version or boot");
     }
-    return result;
+    *out = inventory;
+    return 0;
 }
 
 static void copy_all(struct inventory *to, const struct inventory *from)
@@ -220,7 +221,7 @@ int inventory_restore(const char *run, struct inventory **inventory, int *fd, st
     CLEANUP(fd_close) int copy_fd = -1;
     (void)unlink(new_path);
     result = make_file(new_path, &copy_fd, &copy, error);
-    if (result != 0)
+    if (result != 0 || copy == NULL)
         return result;
     copy_all(copy, *inventory);
     if (rename(new_path, path) != 0) {

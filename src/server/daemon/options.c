@@ -139,6 +139,13 @@ static bool is_own(const char *text)
     return false;
 }
 
+static void free_texts(char **texts)
+{
+    for (size_t i = 0; texts[i]; i++)
+        free(texts[i]);
+    free(texts);
+}
+
 char **options_bequeath(char *const *argv)
 {
     size_t n = 0;
@@ -154,8 +161,10 @@ char **options_bequeath(char *const *argv)
             continue;
         }
         kept[n_kept] = strdup(argv[i]);
-        if (!kept[n_kept++])
+        if (!kept[n_kept++]) {
+            free_texts(kept);
             return NULL;
+        }
     }
     return kept;
 }

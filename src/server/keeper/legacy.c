@@ -17,20 +17,25 @@
 
 /* ---- descriptors ---- */
 
-static int map_legacy(int fd, const struct keeper_legacy **out, struct error *error)
+/* NULL: `error` says why. */
+static const struct keeper_legacy *map_legacy(int fd, struct error *error)
 {
     struct stat status;
-    if (fstat(fd, &status) != 0)
-        return error_set_errno(error, errno, "look at what is to be taken over");
-    if (status.st_size != (off_t)sizeof(struct keeper_legacy))
-        return error_set(error, STATUS_INVALID_ARGUMENT, "nothing that can be taken over");
+    if (fstat(fd, &status) != 0 || status.st_size != (off_t)sizeof(struct keeper_legacy)) {
+        (void)error_set(error, STATUS_INVALID_ARGUMENT, "nothing that can be taken over");
+        return NULL;
+    }
     const void *memory = mmap(NULL, sizeof(struct keeper_legacy), PROT_READ, MAP_PRIVATE, fd, 0);
-    if (memory == MAP_FAILED)
-        return error_set_errno(error, errno, "read what is to be taken over");
-    *out = memory;
-    if ((*out)->magic != KEEPER_LEGACY_MAGIC || (*out)->n_outputs > KEEPER_SLOTS)
-        return error_set(error, STATUS_INVALID_ARGUMENT, "nothing that can be taken over");
-    return 0;
+    if (memory == MAP_FAILED) {
+        (void)error_set_errno(error, errno, "read what is to be taken over");
+        return NULL;
+    }
+    const struct keeper_legacy *legacy = memory;
+    if (legacy->magic != KEEPER_LEGACY_MAGIC || legacy->n_outputs > KEEPER_SLOTS) {
+        (void)error_set(error, STATUS_INVALID_ARGUMENT, "nothing that can be taken over");
+        return NULL;
+    }
+    return legacy;
 }
 
 /* What cannot be taken is lost, and so is what its service says until it is started again; all
@@ -104,11 +109,11 @@ void legacy_end_captor(struct keeper *keeper)
 int legacy_take(struct keeper *keeper, int fd, struct error *error)
 {
     CLEANUP(fd_close) int legacy_fd = fd;
-    const struct keeper_legacy *legacy = NULL;
+    const struct keeper_legacy *legacy = map_legacy(legacy_fd, error);
     int shared_fd = -1;
-    int result = map_legacy(legacy_fd, &legacy, error);
-    if (result == 0)
-        result = take_parts(keeper, legacy, &shared_fd, error);
+    if (legacy == NULL)
+        return -(int)error->code;
+    int result = take_parts(keeper, legacy, &shared_fd, error);
     if (result != 0)
         return result;
     int failure = outputs_init(&keeper->outputs, shared_fd);

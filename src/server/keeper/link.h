@@ -67,15 +67,15 @@ struct keeper_exit {
     int32_t pid;
     /* As waitpid tells it: WIFEXITED() and the like. */
     int wait_status;
-    /* How it ended is known to nobody, and `wait_status` means nothing: its keeper had been killed,
-     * and the kernel does not tell strangers (before 6.15). */
-    bool unknown;
     /* CLOCK_BOOTTIME when it was reaped. */
     int64_t at_ns;
     /* A process that nobody spawned: an orphan whose parent died before it. Strays are told while
      * the keeper has room for them (256 unacknowledged); keeper_link_strays_of() counts every one.
      */
     bool stray;
+    /* How it ended is known to nobody, and `wait_status` means nothing: its keeper had been killed,
+     * and the kernel does not tell strangers (before 6.15). */
+    bool unknown;
 };
 
 struct keeper_link_events {

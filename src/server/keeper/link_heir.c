@@ -101,25 +101,30 @@ static int write_legacy(const struct keeper_legacy *legacy, int *out_fd, struct 
     return result;
 }
 
-static char **plan_arguments(const struct keeper_heir *heir, const char *legacy_fd)
+enum {
+    HEIR_ARGUMENTS = 10,
+    /* Options of flocksd that are passed on; its own bound is lower (OPTIONS_SETTINGS_MAX). */
+    HEIR_OPTIONS_MAX = 512
+};
+
+/* In the caller's array, which has room for them, the options and the end. */
+static void plan_arguments(
+    const struct keeper_heir *heir, const char *legacy_fd, size_t n_options, const char **out)
 {
-    const char *const fixed[] = {"flocks-keeper", "--root", heir->root, "--config", heir->config,
-        "--flocksd", heir->flocksd, "--take-over", legacy_fd, "--"};
-    size_t n_options = 0;
-    while (heir->server_options[n_options] != NULL)
-        n_options++;
-    const char **arguments = calloc(ARRAY_LENGTH(fixed) + n_options + 1, sizeof *arguments);
-    if (arguments == NULL)
-        return NULL;
-    memcpy(arguments, fixed, sizeof fixed);
+    const char *const fixed[HEIR_ARGUMENTS] = {"flocks-keeper", "--root", heir->root, "--config",
+        heir->config, "--flocksd", heir->flocksd, "--take-over", legacy_fd, "--"};
+    memcpy(out, fixed, sizeof fixed);
     for (size_t i = 0; i < n_options; i++)
-        arguments[ARRAY_LENGTH(fixed) + i] = heir->server_options[i];
-    /* execve promises not to change them. */
-    union {
-        const char **read_only;
-        char **writable;
-    } argv = {.read_only = arguments};
-    return argv.writable;
+        out[HEIR_ARGUMENTS + i] = heir->server_options[i];
+    out[HEIR_ARGUMENTS + n_options] = NULL;
+}
+
+static size_t count_options(const struct keeper_heir *heir)
+{
+    size_t n = 0;
+    while (heir->server_options[n] != NULL)
+        n++;
+    return n;
 }
 
 /* Answers errno. */
@@ -156,6 +161,11 @@ int keeper_link_become(struct keeper_link *link, const struct keeper_welcome *we
     const struct keeper_heir *heir, struct error *error)
 {
     static struct keeper_legacy legacy;
+    /* execve promises not to change them. */
+    static union {
+        char *writable[HEIR_ARGUMENTS + HEIR_OPTIONS_MAX + 1];
+        const char *read_only[HEIR_ARGUMENTS + HEIR_OPTIONS_MAX + 1];
+    } argv;
     char number[16];
     CLEANUP(fd_close) int fd = -1;
     describe(link, welcome, &legacy);
@@ -163,14 +173,15 @@ int keeper_link_become(struct keeper_link *link, const struct keeper_welcome *we
     if (result != 0)
         return result;
     (void)snprintf(number, sizeof number, "%d", fd);
-    char **arguments = plan_arguments(heir, number);
-    if (arguments == NULL)
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a command line");
+    size_t n_options = count_options(heir);
+    if (n_options > HEIR_OPTIONS_MAX)
+        return error_set(
+            error, STATUS_RESOURCE_EXHAUSTED, "more than %d options", HEIR_OPTIONS_MAX);
+    plan_arguments(heir, number, n_options, argv.read_only);
     if (let_through(&legacy, true) == 0 && fcntl(fd, F_SETFD, 0) == 0)
-        result = error_set_errno(error, execute_undisturbed(link, arguments), "run the keeper");
+        result = error_set_errno(error, execute_undisturbed(link, argv.writable), "run the keeper");
     else
         result = error_set_errno(error, errno, "pass on what the keeper takes over");
     (void)let_through(&legacy, false);
-    free(arguments);
     return result;
 }

@@ -66,8 +66,8 @@ static void rescue(struct keeper *keeper, uint32_t slot, pid_t captor)
     bool is_rescued =
         private_fd >= 0 && outputs_adopt(&keeper->outputs, slot, pipe_fd, private_fd) == 0;
     if (is_rescued) {
-        pipe_fd = -1;
-        private_fd = -1;
+        (void)fd_take(&pipe_fd);
+        (void)fd_take(&private_fd);
     }
     log_warn("output of a killed keeper", "slot=%u found=%d", slot, is_rescued);
 }
