@@ -4,6 +4,7 @@ import grp
 import json
 import os
 import pwd
+from pathlib import Path
 
 import pytest
 
@@ -104,3 +105,35 @@ def test_limit_that_may_not_be_set_names_the_step(instance):
     service = instance.service("app")
     assert service["reason"] == "STATE_REASON_EXEC_FAILED"
     assert "set its priority" in service["last_error"] and "EACCES" in service["last_error"], service["last_error"]
+
+
+def test_limits_of_a_group_that_are_not_in_force_are_said(instance):
+    """Where the controllers are not there, as on most machines that are not systemd's."""
+    instance.environment["FLOCKS_CGROUP"] = "off"
+    said_with(instance, "cgroup: {memory: 64MiB, pids: 9}")
+    why = json.loads(instance.flocks("why", "app", "--json").stdout)
+    assert why["not_in_force"] == ["limits.cgroup: memory, pids (FLOCKS_CGROUP is off)"]
+    assert "memory, pids" in instance.flocks("why", "app").stdout
+    assert "limits not in force" in instance.daemon_log()
+
+
+@needs_root
+def test_run_is_in_a_control_group_of_its_own_where_delegated(instance):
+    def group():
+        lines = Path(f"/proc/{instance.pid('app')}/cgroup").read_text().splitlines()
+        return next(line[3:] for line in lines if line.startswith("0::"))
+
+    said = said_with(instance, "nice: 1")
+    if "/flocks-" not in said["cgroup"]:
+        pytest.skip("no control group was delegated to this test")
+    first = group()
+    assert first.endswith("/app-1")
+    mount = next(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()
+                 if " - cgroup2 " in line)
+    directory = Path(mount + first)
+    assert directory.is_dir()
+    instance.flocks("restart", "app", check=0)
+    assert group().endswith("/app-2")
+    wait_until(lambda: not directory.exists(), what="the first run's group to go")
+    instance.stop()
+    wait_until(lambda: not directory.parent.exists(), what="the instance's group to go")

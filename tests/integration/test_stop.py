@@ -7,7 +7,14 @@ import pytest
 
 from families import FAMILY, KINDS, Witness, as_ordinary_user, configuration, run_once
 
-RUNS = 3
+RUNS = 2
+
+
+@pytest.fixture(params=["by marks", "by groups"], autouse=True)
+def control_groups(request, instance):
+    """Everything with and without them; where none is delegated, twice without."""
+    if request.param == "by marks":
+        instance.environment["FLOCKS_CGROUP"] = "off"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -199,6 +199,12 @@ static void print_breaker(const struct why_view *view, FILE *stream)
         fputc('\n', stream);
 }
 
+static void print_not_in_force(const struct why_view *view, FILE *stream)
+{
+    for (size_t i = 0; i < view->response->n_not_in_force; i++)
+        print_fact(view, "no effect", view->response->not_in_force[i], stream);
+}
+
 static void print_hint(const struct why_view *view, FILE *stream)
 {
     print_fact(view, "hint", view->response->hint, stream);
@@ -332,6 +338,7 @@ void why_view_print(const struct why_view *view, FILE *stream)
     print_port(view, stream);
     print_fact(view, "it says", status->notified_status, stream);
     print_asked(view, stream);
+    print_not_in_force(view, stream);
     print_hint(view, stream);
     print_exits(view, stream);
     print_probes(view, stream);
@@ -350,5 +357,6 @@ void why_view_print_brief(const struct why_view *view, FILE *stream)
         begin_fact(view, "last end", stream);
         print_exit(view, view->response->exits[0], stream);
     }
+    print_not_in_force(view, stream);
     print_hint(view, stream);
 }

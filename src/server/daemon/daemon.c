@@ -224,6 +224,7 @@ static int open_supervisor(
         .notify_fd = daemon->welcome.notify_fd,
         .keeper_pid = daemon->welcome.keeper_pid,
         .keeper_version = daemon->welcome.keeper_version,
+        .earlier_keepers = daemon->welcome.earlier_keepers,
         .earlier_starts = daemon->welcome.earlier_starts,
         .config_request = &daemon->config_request,
         .ended = on_ended,

@@ -40,6 +40,9 @@ struct process_question {
     /* Its control group, below that directory; "": none. Both must stay while a pass runs. */
     int cgroup_home_fd;
     char cgroup[CGROUP_NAME_MAX];
+    /* Its orphans are not the keeper's, which therefore does not count them: it was spawned by a
+     * keeper that was killed. */
+    bool is_uncounted;
     /* KILL: somebody forks faster than a pass finds him; look where the next process will be. */
     bool chases;
 };

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "common/base/log.h"
+#include "server/supervise/proc_file.h"
 #include "server/supervise/supervisor_private.h"
 
 #define SAME_STATE(name, number)                                                                   \
@@ -405,11 +406,24 @@ static void learn_spawned(struct service *service, const struct keeper_child *ch
     service_feed(service, &input);
 }
 
+/* One that was spawned by a keeper that was killed since is not; of one that has ended nobody
+ * knows. */
+static bool is_keepers_child(const struct service *service)
+{
+    struct proc_stat stat;
+
+    return proc_stat_read(service->facts.pid, &stat) == 0 &&
+           stat.start_ticks == service->facts.start_ticks &&
+           stat.parent == service->owner->keeper_pid;
+}
+
 void service_identify(struct service *service)
 {
     service_note_invocation(&service->identity, service->invocation);
     if (service->facts.pid != 0)
         note_leader(service);
+    service->is_uncounted = service->owner->earlier_keepers > 0 && service->facts.pid != 0 &&
+                            !is_keepers_child(service);
     cgroup_name(service->name, service->facts.run, service->cgroup);
     if (!cgroup_exists(service->owner->cgroups.fd, service->cgroup))
         service->cgroup[0] = '\0';

@@ -166,6 +166,7 @@ struct service {
     struct sweep sweep;              /* looks for what is left of it (service_end.c) */
     struct signalled_list signalled; /* of the present or last ending */
     char cgroup[CGROUP_NAME_MAX];    /* of the present run; "": none */
+    bool is_uncounted;               /* the present run's orphans are not the keeper's */
     unsigned cgroup_missing;         /* enum cgroup_controller: configured and not in force */
     struct service_exit exits[SERVICE_EXITS_MAX]; /* newest first */
     size_t n_exits;

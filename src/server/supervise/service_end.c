@@ -111,6 +111,7 @@ static void ask(struct service *service)
 {
     struct process_question question = {.identity = service->identity,
         .wish = PROCESS_LOOK,
+        .is_uncounted = service->is_uncounted,
         .cgroup_home_fd = service->owner->cgroups.fd};
 
     (void)snprintf(question.cgroup, sizeof question.cgroup, "%s", service->cgroup);
@@ -131,13 +132,22 @@ static bool is_cgroup_populated(const struct service *service)
            cgroup_is_populated(service->owner->cgroups.fd, service->cgroup);
 }
 
+static bool is_being_swept(const struct service *service)
+{
+    return service->sweep.phase == SWEEP_RUNNING &&
+           clock_monotonic_ms() - service->sweep.began_at < SERVICE_SWEEP_PATIENCE_MS;
+}
+
 void service_look(struct service *service)
 {
     if (!may_be_over(service))
         return;
-    if (service->identity.leader.pid == 0 ||
-        (!is_cgroup_populated(service) &&
-            service_looks_empty(service, &service->identity) == PROCESS_SET_EMPTY))
+    /* Whom the pass that runs has signalled is not known yet. */
+    if (is_being_swept(service))
+        ask(service);
+    else if (service->identity.leader.pid == 0 ||
+             (!service->is_uncounted && !is_cgroup_populated(service) &&
+                 service_looks_empty(service, &service->identity) == PROCESS_SET_EMPTY))
         service_observe(service, SERVICE_EVENT_EMPTIED, 0, NULL);
     else
         ask(service);
@@ -148,8 +158,7 @@ void service_sweep(struct service *service)
     if (service->identity.leader.pid == 0)
         return;
     /* Who looks also kills, and tells whom; only if it hangs, the group is killed unseen. */
-    if (service->sweep.phase == SWEEP_RUNNING &&
-        clock_monotonic_ms() - service->sweep.began_at >= SERVICE_SWEEP_PATIENCE_MS)
+    if (service->sweep.phase == SWEEP_RUNNING && !is_being_swept(service))
         signal_group(service, SIGKILL);
     ask(service);
 }
@@ -215,7 +224,9 @@ static void on_swept(struct sweep *sweep, const struct sweep_answer *answer)
         log_refused(service, answer);
     sweep->has_refused = answer->n_refused > 0;
     describe_left(service, answer);
-    if (service->facts.killing || may_be_over(service))
+    if (may_be_over(service))
+        service_look(service);
+    else if (service->facts.killing)
         ask(service);
 }
 
@@ -288,6 +299,7 @@ void service_end_forget(struct service *service)
     remove_cgroup(service);
     sweep_cancel(&service->sweep);
     service->strays_told = false;
+    service->is_uncounted = false;
     service->problem[0] = '\0';
 }
 

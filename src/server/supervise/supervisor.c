@@ -206,6 +206,7 @@ static void set_basics(struct supervisor *supervisor, const struct supervisor_se
     supervisor->lost = setup->lost;
     supervisor->data = setup->data;
     supervisor->keeper_pid = setup->keeper_pid;
+    supervisor->earlier_keepers = setup->earlier_keepers;
     supervisor->takeovers = setup->earlier_starts;
     supervisor->started_wall_ns = clock_wall_ns();
     supervisor->config_request = setup->config_request;

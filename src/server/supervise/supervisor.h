@@ -61,6 +61,7 @@ struct supervisor_setup {
     /* As the keeper said Hello. */
     int32_t keeper_pid;
     const char *keeper_version;
+    uint32_t earlier_keepers;
     uint32_t earlier_starts;
     /* Effective configuration with origins and digest. NULL: take over what the state holds, which
      * is legal only if supervisor_has_state(). */

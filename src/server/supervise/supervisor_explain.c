@@ -144,6 +144,27 @@ static void fill_breaker(
     }
 }
 
+static void fill_not_in_force(
+    const struct service *service, struct arena *arena, flocks_explain_service_response *out)
+{
+    const struct cgroup_home *home = &service->owner->cgroups;
+    const char **texts;
+    char names[64];
+
+    if (service->cgroup_missing == 0)
+        return;
+    texts = arena_calloc(arena, 1, sizeof *texts);
+    cgroup_controllers_text(service->cgroup_missing, names, sizeof names);
+    if (texts == NULL)
+        return;
+    texts[0] = arena_printf(arena, "limits.cgroup: %s (%s)", names,
+        home->fd < 0 ? home->why : "not handed down to the daemon's control group");
+    if (texts[0] == NULL)
+        return;
+    out->not_in_force = texts;
+    out->n_not_in_force = 1;
+}
+
 /* ---- all of it ---- */
 
 static void fill_hint(
@@ -189,6 +210,7 @@ int supervisor_explain(struct supervisor *supervisor, const char *name, struct a
     fill_waiting_for(service, arena, out);
     fill_last_operation(service, arena, out);
     fill_breaker(service, arena, out);
+    fill_not_in_force(service, arena, out);
     lease = leases_holding(&supervisor->leases, service->name);
     if (lease != NULL)
         out->lease = lease_fill(lease, arena);

@@ -131,6 +131,7 @@ struct supervisor {
     int32_t pid; /* ours */
     int32_t keeper_pid;
     int notify_fd; /* borrowed; -1: none */
+    uint32_t earlier_keepers; /* that were killed; their children are not this one's */
     char keeper_version[32];
     bool is_fresh;      /* began from a configuration, not from the state */
     bool is_reconciled; /* the keeper's children are known; before that nothing is asked of a

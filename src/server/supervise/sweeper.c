@@ -220,7 +220,8 @@ static void fill_batch(struct sweeper *sweeper, int64_t now)
         sweep->place = place;
         sweep->began_at = now;
         sweep->is_asked = false;
-        sweep->question.chases = sweep->question.wish == PROCESS_KILL && was_restless(sweep);
+        sweep->question.chases = sweep->question.wish == PROCESS_KILL &&
+                                 (was_restless(sweep) || sweep->question.is_uncounted);
         sweeper->batch[place] = sweep;
         sweeper->passes[place].strays_before =
             setup->strays(setup->data, sweep->question.identity.mark);
@@ -307,6 +308,13 @@ static void set_pace(struct sweep *sweep, const struct process_pass *pass)
         sweep->pace_ms = most;
 }
 
+static bool is_proven(struct sweep *sweep, const struct process_pass *pass)
+{
+    bool is_clean = process_pass_proves_empty(sweep->has_earlier ? &sweep->earlier : NULL, pass);
+    sweep->n_clean = is_clean ? sweep->n_clean + 1 : 0;
+    return sweep->n_clean >= (sweep->question.is_uncounted ? (unsigned)SWEEP_UNCOUNTED_PASSES : 1);
+}
+
 static void answer(struct sweeper *sweeper, size_t place, struct process_found *mine)
 {
     struct sweep *sweep = sweeper->batch[place];
@@ -318,8 +326,7 @@ static void answer(struct sweeper *sweeper, size_t place, struct process_found *
     if (sweeper->pass->result < 0)
         sweeper->pass->answers[place] = (struct process_answer){.n_members = 0};
     pass->answer = sweeper->pass->answers[place];
-    struct sweep_answer answer = {
-        .is_empty = process_pass_proves_empty(sweep->has_earlier ? &sweep->earlier : NULL, pass),
+    struct sweep_answer answer = {.is_empty = is_proven(sweep, pass),
         .wish = sweeper->pass->questions[place].wish,
         .n_members = pass->answer.n_members,
         .n_refused = pass->answer.n_refused,
@@ -398,6 +405,7 @@ void sweep_cancel(struct sweep *sweep)
     sweep->has_earlier = false;
     sweep->is_asked = false;
     sweep->has_refused = false;
+    sweep->n_clean = 0;
     sweep->pace_ms = 0;
 }
 

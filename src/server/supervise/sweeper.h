@@ -29,14 +29,16 @@ enum {
     SWEEPER_BURIALS_MAX = 4096,
     /* A burial in which nobody is left but those that may not be signalled is given up. */
     SWEEPER_BURIAL_PATIENCE_MS = 60 * 1000,
-    SWEEPER_WHAT_MAX = 96
+    SWEEPER_WHAT_MAX = 96,
+    /* Where nobody counts orphans, so many passes in a row have to meet nobody. */
+    SWEEP_UNCOUNTED_PASSES = 5
 };
 
 struct sweeper;
 struct sweep;
 
 struct sweep_answer {
-    /* Proven (process_sweep.h). */
+    /* Proven (process_sweep.h); of an uncounted set: as good as that can be. */
     bool is_empty;
     /* What was asked when the pass began. */
     enum process_wish wish;
@@ -62,6 +64,7 @@ struct sweep {
     enum sweep_phase phase;
     int64_t due_at;
     int64_t pace_ms;
+    unsigned n_clean; /* passes in a row that met nobody */
     bool is_asked;    /* again, while its pass runs */
     bool has_refused; /* the caller's: it has said that somebody may not be signalled */
     bool has_earlier;

@@ -179,6 +179,25 @@ static void test_set_is_not_empty_while_its_orphans_are_reaped(void **state)
     assert_true(watcher.is_empty);
 }
 
+/* The keeper that was killed counted its orphans; nobody does now. */
+static void test_uncounted_set_is_empty_after_several_passes(void **state)
+{
+    struct world *world = *state;
+    struct watcher watcher;
+    pid_t leader = children_run(children_wait, NULL);
+    watch(world, &watcher, leader);
+    watcher.question.is_uncounted = true;
+    watcher.wanted = SWEEP_UNCOUNTED_PASSES - 1;
+    children_kill(leader);
+    sweep_ask(&watcher.sweep, &watcher.question);
+    assert_true(run_until(world, &watcher.answers, watcher.wanted));
+    assert_false(watcher.is_empty);
+    watcher.wanted++;
+    sweep_ask(&watcher.sweep, &watcher.question);
+    assert_true(run_until(world, &watcher.answers, watcher.wanted));
+    assert_true(watcher.is_empty);
+}
+
 static void test_cancelled_asking_is_not_answered(void **state)
 {
     struct world *world = *state;
@@ -287,6 +306,7 @@ int main(void)
         WITH_WORLD(test_many_sets_share_passes),
         WITH_WORLD(test_set_is_empty_when_nobody_is_left),
         WITH_WORLD(test_set_is_not_empty_while_its_orphans_are_reaped),
+        WITH_WORLD(test_uncounted_set_is_empty_after_several_passes),
         WITH_WORLD(test_cancelled_asking_is_not_answered),
         WITH_WORLD(test_answer_may_cancel_another_of_its_pass),
         WITH_WORLD(test_question_during_its_pass_is_answered_too),
