@@ -10,6 +10,9 @@
 /* CLOCK_MONOTONIC in milliseconds; never goes back, does not count suspend. */
 int64_t clock_monotonic_ms(void);
 int64_t clock_monotonic_ns(void);
+/* Time that this thread has used of a processor, in nanoseconds: what work costs, however busy the
+ * machine is. */
+int64_t clock_thread_ns(void);
 /* CLOCK_BOOTTIME in nanoseconds: the same for every process until reboot, survives flocksd. */
 int64_t clock_boottime_ns(void);
 /* CLOCK_REALTIME, nanoseconds since 1970-01-01 UTC. For showing only, never for deciding. */

@@ -19,7 +19,7 @@ enum {
     /* Sessions older than the leader that one fast pass remembers; beyond, they are looked at
        again. */
     OLD_SESSIONS_MAX = 128,
-    /* The fast answer gives up after this long and says UNSURE. */
+    /* The fast answer gives up after this much work and says UNSURE. */
     FAST_TIMEOUT_MS = 20,
     /* Pids between two looks at the clock. */
     CLOCK_INTERVAL = 256
@@ -241,10 +241,10 @@ static enum process_emptiness sweep(const struct process_identity *identity,
     struct process_sessions *sessions, struct proc_walk *walk)
 {
     struct old_sessions old = {.count = 0};
-    int64_t give_up_at = clock_monotonic_ms() + FAST_TIMEOUT_MS;
+    int64_t give_up_at = clock_thread_ns() + FAST_TIMEOUT_MS * INT64_C(1000000);
     int pid = 0;
     for (unsigned seen = 1; proc_walk_next(walk, &pid); seen++) {
-        if (seen % CLOCK_INTERVAL == 0 && clock_monotonic_ms() >= give_up_at)
+        if (seen % CLOCK_INTERVAL == 0 && clock_thread_ns() >= give_up_at)
             return PROCESS_SET_UNSURE;
         /* A leader's session is its own: no need to ask. */
         if (pid != identity->leader.pid && sessions_has(sessions, pid))

@@ -106,7 +106,7 @@ void process_sessions_remove(struct process_sessions *sessions, pid_t session);
 enum process_emptiness {
     PROCESS_SET_EMPTY,
     PROCESS_SET_OCCUPIED,
-    /* Time ran out, a young process hides its limits, or a member is dead and not reaped, so that
+    /* It took too long, a young process hides its limits, or a member is dead and not reaped, so that
      * it may just have started another: do a full scan. */
     PROCESS_SET_UNSURE
 };

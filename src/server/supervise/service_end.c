@@ -88,18 +88,19 @@ enum process_emptiness service_looks_empty(
     struct service *service, const struct process_identity *identity)
 {
     struct supervisor *supervisor = service->owner;
-    int64_t began_at = clock_monotonic_ns();
+    int64_t now = clock_monotonic_ns();
+    int64_t began_at = clock_thread_ns();
     uint64_t strays = keeper_link_strays_of(supervisor->link, identity->mark);
     enum process_emptiness answer;
 
-    if (began_at - supervisor->looks_since_ns > SERVICE_LOOKS_WINDOW_MS * INT64_C(1000000)) {
-        supervisor->looks_since_ns = began_at;
+    if (now - supervisor->looks_since_ns > SERVICE_LOOKS_WINDOW_MS * INT64_C(1000000)) {
+        supervisor->looks_since_ns = now;
         supervisor->looks_spent_ns = 0;
     }
     if (supervisor->looks_spent_ns > SERVICE_LOOKS_BUDGET_MS * INT64_C(1000000))
         return PROCESS_SET_UNSURE;
     answer = process_set_is_empty_fast(identity, supervisor->sessions);
-    supervisor->looks_spent_ns += clock_monotonic_ns() - began_at;
+    supervisor->looks_spent_ns += clock_thread_ns() - began_at;
     /* Who forks faster than we look is seen only by the orphans that it leaves. */
     if (answer == PROCESS_SET_EMPTY &&
         keeper_link_strays_of(supervisor->link, identity->mark) != strays)
