@@ -264,23 +264,31 @@ def limits_mark(pid):
     return None
 
 
-def test_records_of_another_boot_are_not_believed(instance, foreigners):
-    """After a reboot the pids are anybody's, and start times, counted from boot, may agree."""
+@pytest.mark.parametrize("same_boot", [False, True], ids=["another_boot", "this_boot"])
+def test_records_of_another_boot_are_not_believed(instance, foreigners, same_boot):
+    """After a reboot the pids are anybody's, and start times, counted from boot, may agree. A record of this boot with
+    all that is believed: so the other one has been read."""
     instance.write(sleepers(1))
     instance.start()
     service = instance.service("s00")
+    ticks = start_ticks(service["pid"])
     kill_both(instance)
+    os.kill(service["pid"], signal.SIGKILL)
+    foreigners.append(subprocess.Popen(["/bin/sleep", "3600"], start_new_session=True))
+    other = foreigners[0].pid
     inventory = instance.root / "run" / "inventory"
     data = bytearray(inventory.read_bytes())
-    boot_id = Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
-    at = data.index(boot_id)
-    data[at : at + len(boot_id)] = boot_id[::-1]
+    record = struct.pack("=iIIxxxxQ", service["pid"], 0, 1, ticks)
+    at = data.index(record)
+    data[at : at + len(record)] = struct.pack("=iIIxxxxQ", other, 0, 1, start_ticks(other))
+    if not same_boot:
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
+        at = data.index(boot_id)
+        data[at : at + len(boot_id)] = boot_id[::-1]
     inventory.write_bytes(data)
     instance.start()
-    # The "stranger" with the recorded pid and start time is left alone.
-    assert is_alive(service["pid"])
-    assert instance.service("s00")["pid"] != service["pid"]
-    os.kill(service["pid"], signal.SIGKILL)
+    assert (foreigners[0].poll() is None) == (not same_boot)
+    assert instance.service("s00")["state"] == "SERVICE_STATE_HEALTHY"
 
 
 def in_pid_namespace(scenario):
