@@ -760,14 +760,15 @@ def test_lease_that_cannot_be_recorded_is_not_held(product):
 
 
 @pytest.fixture
-def failing(product):
-    """failing("fsync", "EIO"): these calls of flocksd fail while it lasts, those of its thread pool, too."""
+def failing(product, tmp_path):
+    """failing("fsync", "EIO"): these calls of flocksd fail while it lasts, those of its thread pool, too. The trace
+    is kept outside the root, which flocksd watches: it would trace its own news of it for ever."""
     product.abort(product.begin())
     product.wait_for_phase("ROLLED_BACK")
 
     def inject(calls, error):
         pid = product.instance.status()["daemon"]["pid"]
-        return Injection(pid, calls, error, "1+", product.instance.root / "strace.log")
+        return Injection(pid, calls, error, "1+", tmp_path / "strace.log")
 
     return inject
 
