@@ -303,7 +303,7 @@ static struct entries sorted_entries(
 {
     struct entries entries = {.n = count(message, map)};
 
-    entries.items = arena_calloc(walk->arena, entries.n + 1, sizeof *entries.items);
+    entries.items = arena_calloc(walk->arena, entries.n + 1, sizeof(const ProtobufCMessage *));
     if (entries.items == NULL) {
         walk->is_out_of_memory = true;
         entries.n = 0;
@@ -311,7 +311,7 @@ static struct entries sorted_entries(
     }
     for (size_t i = 0; i < entries.n; i++)
         entries.items[i] = schema_get(message, map, i).message;
-    qsort(entries.items, entries.n, sizeof *entries.items, by_key);
+    qsort(entries.items, entries.n, sizeof(const ProtobufCMessage *), by_key);
     return entries;
 }
 

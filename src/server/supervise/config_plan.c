@@ -140,7 +140,10 @@ static void plan_all(struct planner *planner, struct config_plan *out)
         i += service != NULL;
         k += diff != NULL;
         impact->diff = diff;
-        impact->name = service != NULL ? service->name : diff->name;
+        /* One of them is there. */
+        impact->name = diff != NULL ? diff->name : "";
+        if (service != NULL)
+            impact->name = service->name;
         plan_service(planner, impact, service, diff);
     }
 }

@@ -40,7 +40,7 @@ static int restore_service(struct supervisor *supervisor, const char *name,
     const flocks_service_config *config, uint32_t slot, struct error *error)
 {
     struct service_spec spec;
-    struct service *service;
+    struct service *service = NULL;
     int result = service_spec_init(&spec, name, config, error);
 
     if (result == 0)

@@ -1,4 +1,5 @@
 /* What becomes of services when the configuration changes. */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,7 +207,7 @@ int supervisor_commit_change(struct supervisor *supervisor,
     size_t n = change->plan->n + 1;
     struct commit commit = {.supervisor = supervisor,
         .change = change,
-        .made = calloc(n, sizeof *commit.made),
+        .made = calloc(n, sizeof(struct service *)),
         .slots = calloc(n, sizeof *commit.slots),
         .impacts = calloc(n, sizeof *commit.impacts)};
     int result;

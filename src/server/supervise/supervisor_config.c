@@ -377,7 +377,7 @@ static void fill_mistakes(struct supervisor_job *job, flocks_plan_config_respons
 
 static int answer_plan(struct supervisor_job *job, flocks_plan_config_response *out)
 {
-    struct config_plan plan;
+    struct config_plan plan = {.n = 0};
     int result = 0;
 
     *out = (flocks_plan_config_response)FLOCKS_PLAN_CONFIG_RESPONSE_INIT;
@@ -450,7 +450,7 @@ static int find_request(const struct supervisor *supervisor, const char *request
 static int apply(struct supervisor_job *job, char out_id[SUPERVISOR_OPERATION_ID_SIZE])
 {
     struct supervisor *supervisor = job->supervisor;
-    struct config_plan plan;
+    struct config_plan plan = {.n = 0};
     struct supervisor_change change = {.plan = &plan,
         .diff = &job->diff,
         .specs = job->specs,

@@ -244,9 +244,12 @@ int supervisor_make_service(struct supervisor *supervisor, const char *name,
 
 void supervisor_place_service(struct service *service, uint32_t slot)
 {
-    struct supervisor *supervisor = service->owner;
-    uint32_t place = place_of(supervisor, service->name);
+    struct supervisor *supervisor;
+    uint32_t place;
 
+    assert(service != NULL);
+    supervisor = service->owner;
+    place = place_of(supervisor, service->name);
     assert(supervisor->n_services < SUPERVISOR_SERVICES_MAX);
     if (slot >= SUPERVISOR_SERVICES_MAX || !is_free(supervisor, slot))
         slot = lowest_free(supervisor);
@@ -295,7 +298,7 @@ static int make_of_entry(
     struct supervisor *supervisor, const flocks_config_services_entry *entry, struct error *error)
 {
     struct service_spec spec;
-    struct service *service;
+    struct service *service = NULL;
     int result;
 
     if (entry->value == NULL)

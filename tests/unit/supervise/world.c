@@ -105,6 +105,7 @@ void world_open(struct world *world, bool fresh, bool start)
         .notify_fd = -1,
         .keeper_pid = 1,
         .keeper_version = "test",
+        .config_request = world->config_request,
         .ended = on_ended,
         .data = world};
 

@@ -22,6 +22,7 @@ struct world {
     struct fake_keeper keeper;
     struct keeper_link link;
     struct paths paths;
+    const struct config_request *config_request; /* NULL: nothing is planned */
     struct supervisor *supervisor;
     unsigned ended;
     unsigned closed;
