@@ -136,6 +136,7 @@ def test_overdeck_2663_health_never_reaches_the_old_process(instance, free_port,
     assert answering_pid(port) == status["pid"]
 
 
+@pytest.mark.no_chaos("stops flocksd by its pid")
 def test_paseo_3333_port_grabbed_between_death_and_restart(instance, free_port, foreign):
     port = free_port()
     configure(instance, f'web.py, "127.0.0.1", "{port}"', port, probes=WEB_PROBE)
@@ -315,6 +316,7 @@ def test_listener_that_is_only_reported_is_not_restarted(instance, free_port):
     assert instance.wait_for_state("web", "HEALTHY")["pid"] == before["pid"]
 
 
+@pytest.mark.no_chaos("stops flocksd by its pid")
 def test_listener_lost_while_no_flocksd_runs_is_known_to_the_next(instance, free_port):
     port = free_port()
     configure(instance, listening(port), port)
