@@ -59,6 +59,8 @@ enum option_kind {
     X(EXIT_CODE, "exit-code", 0, FLAG, NULL, "plan: exit with 1 when something differs")           \
     X(PLAN, "plan", 0, TEXT, "HASH", "apply: only the plan that was looked at")                    \
     X(YES, "yes", 'y', FLAG, NULL, "apply: do not ask")                                            \
+    X(KEEP, "keep", 0, FLAG, NULL, "leave the private root, for a look at its logs")               \
+    X(FLOCKS, "flocks", 0, TEXT, "PATH", "the command to try")                                     \
     X(ORIGINS, "origins", 0, SWITCH, NULL, "say where each value comes from (the default)")
 
 enum option_id {

@@ -41,7 +41,7 @@ struct wording wording_duration(int64_t ns)
             (int)(ns % NS_PER_MS / (NS_PER_MS / 10)));
     else if (ms < MS_PER_S)
         (void)snprintf(out.text, sizeof(out.text), "%dms", (int)ms);
-    else if (ms < 10 * MS_PER_S)
+    else if (ms < INT64_C(10) * MS_PER_S)
         (void)snprintf(out.text, sizeof(out.text), "%d.%ds", (int)(ms / MS_PER_S),
             (int)(ms % MS_PER_S / (MS_PER_S / 10)));
     else

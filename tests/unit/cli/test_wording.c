@@ -37,7 +37,7 @@ static void test_wording_times_name_the_day_only_when_it_is_another(void **state
     (void)state;
     assert_string_equal(wording_time(now - 3600, now).text, "21:13:20");
     assert_string_equal(wording_time(now - 86400, now).text, "Nov 13 22:13:20");
-    assert_string_equal(wording_time(now - 365 * 86400, now).text, "Nov 14 2022 22:13:20");
+    assert_string_equal(wording_time(now - INT64_C(365) * 86400, now).text, "Nov 14 2022 22:13:20");
     assert_string_equal(wording_exact_time(now, 7000000, now).text, "22:13:20.007");
 }
 
