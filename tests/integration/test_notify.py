@@ -74,7 +74,7 @@ def test_service_is_not_ready_before_it_says_so(instance, app):
     speaker = app()
     status = instance.service("app")
     assert status["state"] == "SERVICE_STATE_STARTING"
-    assert "READY=1" in status["last_error"]
+    wait_until(lambda: "READY=1" in instance.service("app")["last_error"], what="what it waits for")
     speaker.say("STATUS=warming up")
     wait_until(lambda: instance.service("app")["notified_status"] == "warming up", what="its words")
     assert instance.service("app")["state"] == "SERVICE_STATE_STARTING"

@@ -204,12 +204,25 @@ static void apply_stopping(struct notified *notified, const struct notify_messag
             notified->stopping_by, notified->stopping_since, message->extend_ms, now);
 }
 
-bool notified_apply(struct notified *notified, const struct notify_message *message,
+static enum notified_change judge_change(
+    const struct notified *notified, const struct notify_message *message)
+{
+    if ((message->ready && !notified->ready) || (message->stopping && !notified->stopping) ||
+        (message->watchdog_ms != NOTIFY_NOT_SAID &&
+            message->watchdog_ms != notified->watchdog_ms) ||
+        (message->watchdog_trigger && !notified->is_triggered))
+        return NOTIFIED_PHASE;
+    if ((message->has_status && strcmp(message->status, notified->status) != 0) ||
+        (message->error_number != 0 && message->error_number != notified->error_number) ||
+        message->extend_ms != NOTIFY_NOT_SAID)
+        return NOTIFIED_TEXT;
+    return NOTIFIED_BEAT;
+}
+
+enum notified_change notified_apply(struct notified *notified, const struct notify_message *message,
     int64_t stop_grace_ms, int64_t now)
 {
-    bool changed = (message->ready && !notified->ready) ||
-                   (message->stopping && !notified->stopping) ||
-                   (message->has_status && strcmp(message->status, notified->status) != 0);
+    enum notified_change change = judge_change(notified, message);
 
     notified->ready = notified->ready || message->ready;
     if (message->has_status)
@@ -218,7 +231,7 @@ bool notified_apply(struct notified *notified, const struct notify_message *mess
         notified->error_number = message->error_number;
     apply_watchdog(notified, message, now);
     apply_stopping(notified, message, stop_grace_ms, now);
-    return changed;
+    return change;
 }
 
 int64_t notified_due_at(const struct notified *notified)

@@ -69,9 +69,15 @@ struct notified {
 void notified_begin(struct notified *notified, int64_t watchdog_ms);
 /* It serves: from now on it must report, if it has to at all. Not again for one that is watched. */
 void notified_watch(struct notified *notified, int64_t now);
-/* `stop_grace_ms`: how long it may take to end after STOPPING=1. True: something that is shown has
- * changed. */
-bool notified_apply(struct notified *notified, const struct notify_message *message,
+/* What came of a message; the greater includes the smaller. */
+enum notified_change {
+    NOTIFIED_BEAT,  /* nothing but a promise kept; said again before long */
+    NOTIFIED_TEXT,  /* what is shown to people */
+    NOTIFIED_PHASE, /* what is said once: it must not be lost */
+};
+
+/* `stop_grace_ms`: how long it may take to end after STOPPING=1. */
+enum notified_change notified_apply(struct notified *notified, const struct notify_message *message,
     int64_t stop_grace_ms, int64_t now);
 /* When the next promise of it ends; CLOCK_NEVER: none is open. */
 int64_t notified_due_at(const struct notified *notified);

@@ -97,7 +97,7 @@ struct service_watch {
     bool is_started;       /* the startup probe has passed */
     bool is_restored;      /* as a flocksd before left it: goes on there when it begins */
     bool void_told;        /* since the last check that said something */
-    int64_t hear_again_at; /* a promise is overdue, but much is still to be heard */
+    int64_t hear_again_at; /* a promise may be overdue, but not everything has been heard yet */
 };
 
 enum task_state {
@@ -297,8 +297,9 @@ void service_note_problem(struct service *service, const char *message);
 const flocks_probe *service_probe(const struct service *service, enum probe_role role);
 
 /* service_notified.c */
-/* One of its processes has said something by sd_notify; may feed events. */
-void service_watch_notified(
+/* One of its processes has said something by sd_notify; may feed events. True: it is said once, and
+ * must be in the state before it may be forgotten. */
+bool service_watch_notified(
     struct service *service, const struct notify_message *message, int64_t now);
 /* UNRESPONSIVE if a promise is overdue, and what has been said meanwhile is heard. */
 void service_promises_judge(struct service *service, int64_t now);

@@ -26,24 +26,25 @@ static void extend(struct service *service, int64_t extend_ms)
         service_feed(service, &input);
 }
 
-void service_watch_notified(
+bool service_watch_notified(
     struct service *service, const struct notify_message *message, int64_t now)
 {
     struct notified *notified = &service->notified;
     bool was_stopping = notified->stopping;
     bool is_watched = service->watch.phase != WATCH_OFF || service->facts.spawning;
-    bool changed = notified_apply(notified, message, service->policy.stop_grace_ms, now);
+    enum notified_change change =
+        notified_apply(notified, message, service->policy.stop_grace_ms, now);
 
     if (!is_watched) {
         /* It is being ended: nothing it promises is waited for. */
         notified->watchdog_at = CLOCK_NEVER;
         notified->stopping_by = CLOCK_NEVER;
     }
-    if (changed) {
+    if (change == NOTIFIED_BEAT) {
+        supervisor_mark_stale(service->owner, now);
+    } else {
         supervisor_status_changed(service);
         supervisor_mark_dirty(service->owner);
-    } else {
-        supervisor_mark_stale(service->owner, now);
     }
     if (message->extend_ms != NOTIFY_NOT_SAID)
         extend(service, message->extend_ms);
@@ -52,6 +53,7 @@ void service_watch_notified(
     else if (service->watch.phase == WATCH_NOTIFIED && notified->ready)
         service_watch_proceed(service, now);
     service_arm(service);
+    return change == NOTIFIED_PHASE;
 }
 
 /* A promise is broken. What it has said, but nobody has heard yet, was heard before. */
@@ -90,7 +92,7 @@ void service_add_last_words(const struct service *service, char *message, size_t
 
 void service_promises_judge(struct service *service, int64_t now)
 {
-    if (notified_due_at(&service->notified) > now)
+    if (service_promises_due_at(service) > now)
         return;
     /* Perhaps it has spoken in time and waits in the socket, behind what others say. */
     if (supervisor_hear(service->owner) &&

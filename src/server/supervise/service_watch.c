@@ -215,7 +215,8 @@ static void begin_starting(struct service *service, int64_t now)
 
     service->watch = (struct service_watch){.phase = WATCH_OFF,
         .settle_at = CLOCK_NEVER,
-        .is_started = before.is_restored && before.is_started};
+        .is_started = before.is_restored && before.is_started,
+        .hear_again_at = before.is_restored ? before.hear_again_at : 0};
     service->problem[0] = '\0';
     if (service_ports_begin_starting(service, now))
         service->watch.phase = WATCH_PORTS;

@@ -147,35 +147,30 @@ static void load_task(struct service *service, const state_task *item)
     (void)snprintf(identity->invocation, sizeof identity->invocation, "%s", item->invocation);
 }
 
-/* A promise that ended meanwhile may have been kept: the last word on it may not have been written
- * (SUPERVISOR_STALE_MS), or waits in the socket. */
-static int64_t load_promise(int64_t due_at, int64_t now)
-{
-    if (due_at == CLOCK_NEVER)
-        return CLOCK_NEVER;
-    due_at = clock_add_ms(due_at, SUPERVISOR_STALE_MS);
-    return due_at > now + SUPERVISOR_STALE_MS ? due_at : now + SUPERVISOR_STALE_MS;
-}
-
 static void load_notified(struct notified *notified, const state_service *message)
 {
-    int64_t now = clock_monotonic_ms();
-
     (void)snprintf(notified->status, sizeof notified->status, "%s", message->notified_status);
     notified->ready = message->notified_ready;
     notified->watchdog_ms = message->watchdog_ms;
-    notified->watchdog_at = load_promise(message->watchdog_at_ms, now);
+    notified->watchdog_at = message->watchdog_at_ms;
     notified->stopping = message->stopping_since_ms != 0;
     notified->stopping_since = message->stopping_since_ms;
-    notified->stopping_by = load_promise(message->stopping_by_ms, now);
+    notified->stopping_by = message->stopping_by_ms;
     notified->error_number = message->notified_errno;
     notified->is_triggered = message->watchdog_triggered;
 }
 
 void state_load_watch(struct service *service, const state_service *message)
 {
+    int64_t due_at;
+
     load_probes(service, message);
     load_watch(service, message->watch);
     load_task(service, message->task);
     load_notified(&service->notified, message);
+    due_at = notified_due_at(&service->notified);
+    /* The last word that moved it may not have been written. Not written itself, or each take-over
+     * would move it further. */
+    service->watch.hear_again_at =
+        due_at != CLOCK_NEVER ? clock_add_ms(due_at, SUPERVISOR_STALE_MS) : 0;
 }

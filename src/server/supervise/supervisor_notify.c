@@ -169,7 +169,8 @@ static void tell_main_pid(const struct service *service)
         log_warn("MAINPID refused", "name=%s pid=%d", service->name, (int)service->facts.pid);
 }
 
-static void hear(struct hearing *hearing, pid_t pid, const char *text, size_t len)
+/* True: it must not be lost. */
+static bool hear(struct hearing *hearing, pid_t pid, const char *text, size_t len)
 {
     int64_t now = clock_monotonic_ms();
     struct notify_message message;
@@ -177,42 +178,46 @@ static void hear(struct hearing *hearing, pid_t pid, const char *text, size_t le
 
     if (notify_parse(text, len, &message) != 0) {
         refuse(hearing, pid, "no text, or too long", now);
-        return;
+        return false;
     }
     service = pid > 0 ? find_sender(hearing->supervisor, pid) : NULL;
     if (service == NULL) {
         refuse(hearing, pid, "its sender is gone, or no process of a service with notify", now);
-        return;
+        return false;
     }
     if (message.main_pid) {
         tell_main_pid(service);
         service->notified.main_pid_told = true;
     }
-    service_watch_notified(service, &message, now);
+    return service_watch_notified(service, &message, now);
 }
 
-/* One datagram. False: there is none. */
-static bool receive(struct hearing *hearing)
+struct datagram {
+    /* Two bytes more than is allowed: a NUL at its end, and what tells a longer one. */
+    char text[NOTIFY_DATAGRAM_MAX + 2];
+    size_t len;
+    pid_t pid;
+};
+
+/* The first that waits; MSG_PEEK leaves it there. False: there is none. */
+static bool receive(struct hearing *hearing, int flags, struct datagram *out)
 {
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(struct ucred)) +
                    CMSG_SPACE(NOTIFY_DESCRIPTORS_MAX * sizeof(int))];
     } control;
-    /* One byte more than is allowed tells a longer one. */
-    char text[NOTIFY_DATAGRAM_MAX + 2];
-    struct iovec part = {.iov_base = text, .iov_len = sizeof text};
+    struct iovec part = {.iov_base = out->text, .iov_len = sizeof out->text};
     struct msghdr header = {.msg_iov = &part,
         .msg_iovlen = 1,
         .msg_control = control.bytes,
         .msg_controllen = sizeof control.bytes};
-    ssize_t len = recvmsg(hearing->fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    pid_t pid;
+    ssize_t len = recvmsg(hearing->fd, &header, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
     if (len < 0)
-        return errno == EINTR;
-    pid = take_control(hearing, &header);
-    hear(hearing, pid, text, (size_t)len);
+        return false;
+    out->len = (size_t)len;
+    out->pid = take_control(hearing, &header);
     return true;
 }
 
@@ -221,14 +226,37 @@ static bool is_open(const struct hearing *hearing)
     return hearing->supervisor != NULL && !hearing->supervisor->is_closing;
 }
 
-/* True: there may be more. */
-static bool hear_some(struct hearing *hearing)
+enum heard { HEARD_NOTHING, HEARD_SOMETHING, HEARD_ONCE };
+
+/* Taken out of the socket only when it can be forgotten: who dies in between hears it again. */
+static enum heard hear_one(struct hearing *hearing)
 {
+    struct datagram datagram;
+    bool is_said_once;
+
+    if (!is_open(hearing) || !receive(hearing, MSG_PEEK, &datagram))
+        return HEARD_NOTHING;
+    is_said_once = hear(hearing, datagram.pid, datagram.text, datagram.len);
+    if (!is_open(hearing))
+        return HEARD_NOTHING;
+    if (is_said_once)
+        supervisor_save(hearing->supervisor);
+    (void)receive(hearing, 0, &datagram);
+    return is_said_once ? HEARD_ONCE : HEARD_SOMETHING;
+}
+
+/* True: there may be more. One that had to be written is the last of its turn. */
+static bool hear_some(struct hearing *hearing, bool *out_is_full)
+{
+    enum heard heard = HEARD_SOMETHING;
     unsigned n = 0;
 
-    while (n < NOTIFY_PER_TURN && is_open(hearing) && receive(hearing))
+    while (n < NOTIFY_PER_TURN && heard == HEARD_SOMETHING) {
+        heard = hear_one(hearing);
         n++;
-    return n == NOTIFY_PER_TURN;
+    }
+    *out_is_full = heard == HEARD_SOMETHING;
+    return heard != HEARD_NOTHING;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events);
@@ -243,12 +271,13 @@ static void on_pause_over(uv_timer_t *timer)
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     struct hearing *hearing = poll->data;
+    bool is_full = false;
 
     (void)events;
     if (status < 0) {
         log_error("services are heard no more", "error=\"%s\"", uv_strerror(status));
         (void)uv_poll_stop(poll);
-    } else if (hear_some(hearing) && is_open(hearing)) {
+    } else if (hear_some(hearing, &is_full) && is_full && is_open(hearing)) {
         (void)uv_poll_stop(poll);
         (void)uv_timer_start(&hearing->pause, on_pause_over, NOTIFY_PAUSE_MS, 0);
     }
@@ -256,7 +285,9 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
 bool supervisor_hear(struct supervisor *supervisor)
 {
-    return supervisor->hearing != NULL && hear_some(supervisor->hearing);
+    bool is_full;
+
+    return supervisor->hearing != NULL && hear_some(supervisor->hearing, &is_full);
 }
 
 void supervisor_hear_begin(struct supervisor *supervisor)

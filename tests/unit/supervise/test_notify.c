@@ -135,7 +135,7 @@ static void test_parse_refuses_what_is_no_text(void **state)
 
 enum { WATCHDOG_MS = 2000, GRACE_MS = 10000 };
 
-static bool said(struct notified *notified, const char *text, int64_t now)
+static enum notified_change said(struct notified *notified, const char *text, int64_t now)
 {
     const struct notify_message message = parsed(text);
 
@@ -158,11 +158,15 @@ static void test_notified_tells_what_changed(void **state)
 
     (void)state;
     notified_begin(&notified, 0);
-    assert_true(said(&notified, "READY=1", 1));
-    assert_false(said(&notified, "READY=1", 2));
-    assert_true(said(&notified, "STATUS=busy", 3));
-    assert_false(said(&notified, "STATUS=busy\nWATCHDOG=1\nERRNO=5", 4));
-    assert_true(said(&notified, "STATUS=", 5));
+    assert_int_equal(said(&notified, "READY=1\nSTATUS=x", 1), NOTIFIED_PHASE);
+    assert_int_equal(said(&notified, "READY=1", 2), NOTIFIED_BEAT);
+    assert_int_equal(said(&notified, "STATUS=busy", 3), NOTIFIED_TEXT);
+    assert_int_equal(said(&notified, "STATUS=busy\nWATCHDOG=1", 4), NOTIFIED_BEAT);
+    assert_int_equal(said(&notified, "ERRNO=5", 4), NOTIFIED_TEXT);
+    assert_int_equal(said(&notified, "STATUS=", 5), NOTIFIED_TEXT);
+    assert_int_equal(said(&notified, "WATCHDOG_USEC=1000000", 5), NOTIFIED_PHASE);
+    assert_int_equal(said(&notified, "WATCHDOG_USEC=1000000", 5), NOTIFIED_BEAT);
+    assert_int_equal(said(&notified, "WATCHDOG=trigger", 5), NOTIFIED_PHASE);
     assert_true(notified.ready);
     assert_int_equal(notified.error_number, 5);
 }
@@ -236,10 +240,10 @@ static void test_stopping_replaces_the_watchdog(void **state)
     (void)state;
     notified_begin(&notified, WATCHDOG_MS);
     notified_watch(&notified, 0);
-    assert_true(said(&notified, "STOPPING=1", 1000));
+    assert_int_equal(said(&notified, "STOPPING=1", 1000), NOTIFIED_PHASE);
     assert_int_equal(notified_due_at(&notified), 1000 + GRACE_MS);
     /* Said again, it is no new beginning. */
-    assert_false(said(&notified, "STOPPING=1", 5000));
+    assert_int_equal(said(&notified, "STOPPING=1", 5000), NOTIFIED_BEAT);
     assert_int_equal(notified_due_at(&notified), 1000 + GRACE_MS);
 }
 
