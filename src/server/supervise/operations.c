@@ -169,6 +169,7 @@ static bool may_be_joined(
 static struct operation *find_identical(
     const struct operations *operations, const struct operation_request *request)
 {
+    assert(operations->all.next != NULL);
     LIST_FOR_EACH(link, &operations->all)
     {
         struct operation *operation = CONTAINER_OF(link, struct operation, link);

@@ -328,7 +328,7 @@ int supervisor_apply(struct supervisor *supervisor, const struct supervisor_appl
     (void)request;
     (void)done;
     (void)data;
-    (void)out_id;
+    out_id[0] = '\0';
     (void)out;
     return error_set(error, STATUS_FAILED_PRECONDITION, "no plans here");
 }

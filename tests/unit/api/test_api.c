@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 /* cmocka wants the first four before it. */
@@ -12,6 +14,7 @@
 
 #include "caller.h"
 #include "common/base/clock.h"
+#include "server/api/explaining.h"
 #include "server/api/mutation.h"
 #include "server/api/waiting.h"
 
@@ -567,6 +570,186 @@ static void test_times_of_leases_are_those_of_the_schema(void **state)
     assert_int_equal(SUPERVISOR_COMMIT_OBSERVE_MAX_MS, 60 * 60 * 1000);
 }
 
+/* ---- CancelOperation, streams ---- */
+
+static void test_cancel_operation_answers_how_it_ended(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_CANCEL_OPERATION);
+    flocks_cancel_operation_request request = FLOCKS_CANCEL_OPERATION_REQUEST_INIT;
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    caller_open(&caller, 0);
+    request.operation_id = FAKE_OPERATION_ID;
+    caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(answer.code, 0);
+    assert_int_equal(
+        ((const flocks_cancel_operation_response *)(const void *)answer.response)->operation->state,
+        FLOCKS_OPERATION_STATE_CANCELLED);
+    answer_free(&answer);
+    request.operation_id = "another";
+    caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(answer.code, RPC_NOT_FOUND);
+    assert_int_equal(answer.detail->reason, FLOCKS_ERROR_REASON_UNKNOWN_OPERATION);
+    answer_free(&answer);
+    assert_int_equal(caller.supervisor.cancelled, 1);
+    caller_close(&caller);
+}
+
+static void test_watch_of_what_is_not_there_is_refused_before_it_begins(void **state)
+{
+    const char *names[] = {"nobody"};
+    flocks_watch_events_request events = FLOCKS_WATCH_EVENTS_REQUEST_INIT;
+    flocks_watch_operation_request operation = FLOCKS_WATCH_OPERATION_REQUEST_INIT;
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    caller_open(&caller, 0);
+    events.services = names;
+    events.n_services = 1;
+    caller_call(&caller, method_of(FLOCKS_SUPERVISOR_WATCH_EVENTS), &events.base, &answer);
+    assert_int_equal(answer.code, RPC_NOT_FOUND);
+    answer_free(&answer);
+    operation.operation_id = "another";
+    caller_call(&caller, method_of(FLOCKS_SUPERVISOR_WATCH_OPERATION), &operation.base, &answer);
+    assert_int_equal(answer.code, RPC_NOT_FOUND);
+    answer_free(&answer);
+    assert_int_equal(caller.supervisor.watches, 0);
+    caller_close(&caller);
+}
+
+/* ---- ExplainService ---- */
+
+/* Keeps every thread of libuv's pool busy, as a disk that hangs would. */
+enum { POOL_THREADS = 4 };
+static uv_sem_t gate;
+static uv_sem_t busy;
+
+static void hang(uv_work_t *work)
+{
+    (void)work;
+    uv_sem_post(&busy);
+    uv_sem_wait(&gate);
+}
+
+static void hung(uv_work_t *work, int status)
+{
+    (void)work;
+    (void)status;
+}
+
+static void hang_disk(struct caller *caller, uv_work_t works[POOL_THREADS])
+{
+    assert_int_equal(uv_sem_init(&gate, 0), 0);
+    assert_int_equal(uv_sem_init(&busy, 0), 0);
+    for (size_t i = 0; i < POOL_THREADS; i++)
+        assert_int_equal(uv_queue_work(&caller->loop, &works[i], hang, hung), 0);
+    for (size_t i = 0; i < POOL_THREADS; i++)
+        uv_sem_wait(&busy);
+}
+
+static void free_disk(void)
+{
+    for (size_t i = 0; i < POOL_THREADS; i++)
+        uv_sem_post(&gate);
+}
+
+static size_t lines_of(const struct answer *answer)
+{
+    const flocks_explain_service_response *response =
+        (const flocks_explain_service_response *)(const void *)answer->response;
+
+    assert_int_equal(answer->code, 0);
+    assert_string_equal(response->hint, "a hint");
+    return response->n_output_tail;
+}
+
+static void make_log(char path[32])
+{
+    int fd;
+
+    (void)snprintf(path, 32, "/tmp/flocks-api-XXXXXX");
+    fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "one\ntwo\n", 8), 8);
+    assert_int_equal(close(fd), 0);
+}
+
+static void test_explain_service_has_the_last_lines_of_its_log(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_EXPLAIN_SERVICE);
+    flocks_explain_service_request request = FLOCKS_EXPLAIN_SERVICE_REQUEST_INIT;
+    struct caller caller;
+    struct answer answer;
+    char path[32];
+
+    (void)state;
+    make_log(path);
+    caller_open(&caller, 0);
+    caller.supervisor.log_path = path;
+    request.service = "backend";
+    caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(lines_of(&answer), 2);
+    answer_free(&answer);
+    request.service = "nobody";
+    caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(answer.code, RPC_NOT_FOUND);
+    answer_free(&answer);
+    caller_close(&caller);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void test_explain_service_waits_500_ms_for_a_disk_and_no_longer(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_EXPLAIN_SERVICE);
+    flocks_explain_service_request request = FLOCKS_EXPLAIN_SERVICE_REQUEST_INIT;
+    uv_work_t works[POOL_THREADS];
+    struct caller caller;
+    struct answer answer;
+    int64_t began_at;
+
+    (void)state;
+    caller_open(&caller, 0);
+    caller.supervisor.log_path = "/dev/null";
+    hang_disk(&caller, works);
+    request.service = "backend";
+    began_at = clock_monotonic_ms();
+    caller_call(&caller, method, &request.base, &answer);
+    assert_true(clock_monotonic_ms() - began_at >= EXPLAINING_PATIENCE_MS);
+    assert_int_equal(lines_of(&answer), 0);
+    answer_free(&answer);
+    free_disk();
+    caller_close(&caller);
+}
+
+/* Calls that wait are bounded: one more is answered at once. And whoever waits when the daemon ends
+ * is told so. */
+static void test_explain_service_has_64_waiting_calls_at_most(void **state)
+{
+    const struct rpc_method *method = method_of(FLOCKS_SUPERVISOR_EXPLAIN_SERVICE);
+    flocks_explain_service_request request = FLOCKS_EXPLAIN_SERVICE_REQUEST_INIT;
+    uv_work_t works[POOL_THREADS];
+    struct caller caller;
+    struct answer answer;
+
+    (void)state;
+    caller_open(&caller, 0);
+    caller.supervisor.log_path = "/dev/null";
+    hang_disk(&caller, works);
+    request.service = "backend";
+    for (int i = 0; i < EXPLAINING_CALLS_MAX; i++)
+        caller_send(&caller, method, &request.base, 0);
+    assert_false(caller_receive(&caller, method, &answer));
+    caller_send(&caller, method, &request.base, 0);
+    assert_true(caller_receive(&caller, method, &answer));
+    assert_int_equal(lines_of(&answer), 0);
+    answer_free(&answer);
+    free_disk();
+    caller_close(&caller);
+}
+
 /* ---- GetConfig ---- */
 
 static const char *token_of(const struct answer *answer)
@@ -674,6 +857,11 @@ int main(void)
         cmocka_unit_test(test_too_many_names_are_refused_before_the_handler),
         cmocka_unit_test(test_too_long_text_is_refused_before_the_handler),
         cmocka_unit_test(test_method_of_later_says_so_with_a_typed_detail),
+        cmocka_unit_test(test_cancel_operation_answers_how_it_ended),
+        cmocka_unit_test(test_watch_of_what_is_not_there_is_refused_before_it_begins),
+        cmocka_unit_test(test_explain_service_has_the_last_lines_of_its_log),
+        cmocka_unit_test(test_explain_service_waits_500_ms_for_a_disk_and_no_longer),
+        cmocka_unit_test(test_explain_service_has_64_waiting_calls_at_most),
         cmocka_unit_test(test_get_config_masks_secrets),
         cmocka_unit_test(test_get_config_reveals_to_the_owner_only),
         cmocka_unit_test(test_due_at_leaves_time_for_the_answer),

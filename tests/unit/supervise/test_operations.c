@@ -243,7 +243,7 @@ static void test_operations_progress_is_told_at_a_bounded_rate_and_the_end_at_on
     struct operation *operation = begin(operations, FLOCKS_OPERATION_KIND_START, all, 1);
 
     assert_ptr_equal(operations_take_changed(operations, 1000), operation);
-    operation_told(operation, 10 * OPERATION_TOLD_BYTES_PER_MS, 1000);
+    operation_told(operation, (size_t)10 * OPERATION_TOLD_BYTES_PER_MS, 1000);
     assert_ptr_equal(operations_take_told(operations), operation);
     assert_null(operations_take_told(operations));
     operation_touch(operation);
