@@ -157,8 +157,10 @@ int supervisor_get_config(const struct supervisor *supervisor, struct arena *are
 int supervisor_cancel_operation(struct supervisor *supervisor, const char *id, struct error *error)
 {
     if (strcmp(id, FAKE_OPERATION_ID) != 0) {
+        int result = error_set(error, STATUS_NOT_FOUND, "there is no operation %s", id);
+
         error->reason = FLOCKS_ERROR_REASON_UNKNOWN_OPERATION;
-        return error_set(error, STATUS_NOT_FOUND, "there is no operation %s", id);
+        return result;
     }
     supervisor->cancelled++;
     supervisor->state = FLOCKS_OPERATION_STATE_CANCELLED;

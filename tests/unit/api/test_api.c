@@ -570,7 +570,7 @@ static void test_times_of_leases_are_those_of_the_schema(void **state)
     assert_int_equal(SUPERVISOR_COMMIT_OBSERVE_MAX_MS, 60 * 60 * 1000);
 }
 
-/* ---- CancelOperation, streams ---- */
+/* ---- CancelOperation ---- */
 
 static void test_cancel_operation_answers_how_it_ended(void **state)
 {
@@ -594,29 +594,6 @@ static void test_cancel_operation_answers_how_it_ended(void **state)
     assert_int_equal(answer.detail->reason, FLOCKS_ERROR_REASON_UNKNOWN_OPERATION);
     answer_free(&answer);
     assert_int_equal(caller.supervisor.cancelled, 1);
-    caller_close(&caller);
-}
-
-static void test_watch_of_what_is_not_there_is_refused_before_it_begins(void **state)
-{
-    const char *names[] = {"nobody"};
-    flocks_watch_events_request events = FLOCKS_WATCH_EVENTS_REQUEST_INIT;
-    flocks_watch_operation_request operation = FLOCKS_WATCH_OPERATION_REQUEST_INIT;
-    struct caller caller;
-    struct answer answer;
-
-    (void)state;
-    caller_open(&caller, 0);
-    events.services = names;
-    events.n_services = 1;
-    caller_call(&caller, method_of(FLOCKS_SUPERVISOR_WATCH_EVENTS), &events.base, &answer);
-    assert_int_equal(answer.code, RPC_NOT_FOUND);
-    answer_free(&answer);
-    operation.operation_id = "another";
-    caller_call(&caller, method_of(FLOCKS_SUPERVISOR_WATCH_OPERATION), &operation.base, &answer);
-    assert_int_equal(answer.code, RPC_NOT_FOUND);
-    answer_free(&answer);
-    assert_int_equal(caller.supervisor.watches, 0);
     caller_close(&caller);
 }
 
@@ -690,7 +667,8 @@ static void test_explain_service_has_the_last_lines_of_its_log(void **state)
     caller_open(&caller, 0);
     caller.supervisor.log_path = path;
     request.service = "backend";
-    caller_call(&caller, method, &request.base, &answer);
+    caller_send(&caller, method, &request.base, 0);
+    caller_await(&caller, method, &answer);
     assert_int_equal(lines_of(&answer), 2);
     answer_free(&answer);
     request.service = "nobody";
@@ -716,7 +694,8 @@ static void test_explain_service_waits_500_ms_for_a_disk_and_no_longer(void **st
     hang_disk(&caller, works);
     request.service = "backend";
     began_at = clock_monotonic_ms();
-    caller_call(&caller, method, &request.base, &answer);
+    caller_send(&caller, method, &request.base, 0);
+    caller_await(&caller, method, &answer);
     assert_true(clock_monotonic_ms() - began_at >= EXPLAINING_PATIENCE_MS);
     assert_int_equal(lines_of(&answer), 0);
     answer_free(&answer);
@@ -858,7 +837,6 @@ int main(void)
         cmocka_unit_test(test_too_long_text_is_refused_before_the_handler),
         cmocka_unit_test(test_method_of_later_says_so_with_a_typed_detail),
         cmocka_unit_test(test_cancel_operation_answers_how_it_ended),
-        cmocka_unit_test(test_watch_of_what_is_not_there_is_refused_before_it_begins),
         cmocka_unit_test(test_explain_service_has_the_last_lines_of_its_log),
         cmocka_unit_test(test_explain_service_waits_500_ms_for_a_disk_and_no_longer),
         cmocka_unit_test(test_explain_service_has_64_waiting_calls_at_most),
