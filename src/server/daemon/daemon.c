@@ -119,11 +119,16 @@ static void on_succession_failed(void *data)
         supervisor_abandon(daemon->supervisor);
 }
 
-/* The keeper runs the next one at once. */
+/* The keeper ends us and runs the next one. We stay until it does: if it is killed at this very
+ * moment we are its heir. */
 static void on_leave(void *data)
 {
-    log_info("flocksd lets itself be run again", "pid=%d", (int)getpid());
-    close_all(data);
+    struct daemon *daemon = data;
+    struct error error = ERROR_INIT;
+
+    log_info("flocksd asks to be run again", "pid=%d", (int)getpid());
+    if (keeper_link_replace(daemon->link, "", "", NULL, NULL, &error) < 0)
+        log_error("keeper not asked to run flocksd again", "error=%s", error.text);
 }
 
 /* ---- signals ---- */

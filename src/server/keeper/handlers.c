@@ -204,9 +204,12 @@ static enum rpc_code replace(
     void *self, const keeper_replace_request *request, keeper_replace_response *response)
 {
     struct keeper *keeper = self;
-    (void)request;
     (void)response;
-    return refuse(keeper, RPC_UNIMPLEMENTED, "this keeper does not replace its image");
+    if (request->flocksd_path[0] != '\0' || request->keeper_path[0] != '\0')
+        return refuse(keeper, RPC_UNIMPLEMENTED, "this keeper does not replace its image");
+    if (keeper->server.pid > 0)
+        (void)kill(keeper->server.pid, SIGKILL);
+    return RPC_OK;
 }
 
 static enum rpc_code leave(

@@ -308,8 +308,9 @@ NODISCARD int keeper_link_forget(
  * them. Nothing to wait for; cheap (one packet, and only when the number grew). */
 void keeper_link_acknowledge(struct keeper_link *link, uint64_t sequence);
 
-/* Changes the images of flocksd and keeper without touching a child. This keeper answers
- * UNIMPLEMENTED. */
+/* Changes the images of flocksd and keeper without touching a child. Both "": the same images, and
+ * flocksd is ended at once and run again, after the keeper has made again what files of the
+ * instance are missing. Others: this keeper answers UNIMPLEMENTED. */
 NODISCARD int keeper_link_replace(struct keeper_link *link, const char *flocksd_path,
     const char *keeper_path, keeper_done_fn done, void *data, struct error *error);
 
