@@ -130,7 +130,7 @@ struct supervisor {
     uint32_t takeovers;
     int32_t pid; /* ours */
     int32_t keeper_pid;
-    int notify_fd; /* borrowed; -1: none */
+    int notify_fd;            /* borrowed; -1: none */
     uint32_t earlier_keepers; /* that were killed; their children are not this one's */
     char keeper_version[32];
     bool is_fresh;      /* began from a configuration, not from the state */

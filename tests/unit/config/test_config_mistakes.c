@@ -33,8 +33,8 @@ static void test_config_mistakes_are_told_with_place_and_remedy(void **state)
 {
     (void)state;
     static const char *const stems[] = {"brackets", "empty", "expansion", "missing", "names",
-        "no_services", "not_built", "notify", "order", "ports", "probes", "ranges", "tabs", "unknown_key",
-        "wrong_types"};
+        "no_services", "not_built", "notify", "order", "ports", "probes", "ranges", "tabs",
+        "unknown_key", "wrong_types"};
     for (size_t i = 0; i < sizeof(stems) / sizeof(stems[0]); i++)
         check_fixture(stems[i]);
 }

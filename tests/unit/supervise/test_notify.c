@@ -258,7 +258,7 @@ static void test_stopping_is_extended_but_not_for_ever(void **state)
     assert_int_equal(notified_due_at(&notified), 1000 + GRACE_MS);
     (void)said(&notified, "EXTEND_TIMEOUT_USEC=30000000", 2000);
     assert_int_equal(notified_due_at(&notified), 32000);
-    for (int64_t now = 3000; now < 2 * NOTIFY_EXTENDED_MAX_MS; now += 600 * 1000)
+    for (int64_t now = 3000; now < INT64_C(2) * NOTIFY_EXTENDED_MAX_MS; now += 600 * 1000)
         (void)said(&notified, "EXTEND_TIMEOUT_USEC=3600000000", now);
     assert_int_equal(notified_due_at(&notified), 1000 + NOTIFY_EXTENDED_MAX_MS);
 }
@@ -268,8 +268,8 @@ static void test_extension_never_shortens(void **state)
     (void)state;
     assert_int_equal(notify_extended(5000, 0, 1000, 1000), 5000);
     assert_int_equal(notify_extended(5000, 0, 9000, 1000), 10000);
-    assert_int_equal(
-        notify_extended(2 * NOTIFY_EXTENDED_MAX_MS, 0, 9000, 1000), 2 * NOTIFY_EXTENDED_MAX_MS);
+    assert_int_equal(notify_extended(INT64_C(2) * NOTIFY_EXTENDED_MAX_MS, 0, 9000, 1000),
+        INT64_C(2) * NOTIFY_EXTENDED_MAX_MS);
     assert_true(notify_extended(CLOCK_NEVER, 0, 9000, 1000) == CLOCK_NEVER);
 }
 
