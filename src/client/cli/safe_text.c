@@ -54,9 +54,19 @@ static size_t decode(const char *text, size_t len, uint32_t *out)
     return n;
 }
 
+/* Most characters of most texts: neither a control nor part of a longer one. */
+static bool is_plain(char byte)
+{
+    return byte >= 0x20 && byte < 0x7f;
+}
+
 size_t safe_text_next(const char *text, size_t len, char out[SAFE_TEXT_FORM_SIZE])
 {
     uint32_t character = 0;
+    out[0] = text[0];
+    out[1] = '\0';
+    if (is_plain(text[0]))
+        return 1;
     size_t n = decode(text, len, &character);
     if (n == 0 || character < 0x20 || character == 0x7f) {
         (void)snprintf(out, SAFE_TEXT_FORM_SIZE, "\\x%02x", (unsigned)(uint8_t)text[0]);
@@ -79,7 +89,7 @@ void safe_text_copy(const char *text, char *out, size_t size)
     while (len > 0) {
         char form[SAFE_TEXT_FORM_SIZE];
         size_t n = safe_text_next(text, len, form);
-        size_t form_len = strlen(form);
+        size_t form_len = form[1] == '\0' ? 1 : strlen(form);
         if (filled + form_len >= size)
             return;
         memcpy(out + filled, form, form_len + 1);
@@ -104,7 +114,11 @@ static size_t sequence_length(const char *text, size_t len)
 static size_t step(const char *text, size_t len, size_t *out_columns)
 {
     uint32_t character = 0;
-    size_t n = sequence_length(text, len);
+    size_t n = 0;
+    *out_columns = 1;
+    if (is_plain(text[0]))
+        return 1;
+    n = sequence_length(text, len);
     *out_columns = 0;
     if (n > 0)
         return n;
