@@ -69,6 +69,8 @@ void inventory_put(
 void inventory_clear(struct inventory *inventory, size_t index);
 /* All of a slot that is given up: its numbers may begin again. */
 void inventory_clear_slot(struct inventory *inventory, uint32_t slot);
+/* After a walk over all records: the pages of those that nobody uses cost nothing again. */
+void inventory_walked(struct inventory *inventory);
 void inventory_note_exit(struct inventory *inventory, size_t index, int wait_status);
 void inventory_note_acknowledged(struct inventory *inventory, size_t index);
 /* False: nothing is noted there. */

@@ -250,12 +250,19 @@ void inventory_clear(struct inventory *inventory, size_t index)
     atomic_store(&inventory->entries[index].in_use, 0);
 }
 
+void inventory_walked(struct inventory *inventory)
+{
+    /* Of a shared mapping of a file: nothing written is lost (madvise(2)). */
+    (void)madvise(inventory, sizeof *inventory, MADV_DONTNEED);
+}
+
 void inventory_clear_slot(struct inventory *inventory, uint32_t slot)
 {
     for (size_t i = 0; i < INVENTORY_RECORDS; i++)
         if (atomic_load(&inventory->entries[i].in_use) != 0 &&
             inventory->entries[i].record.slot == slot)
             inventory_clear(inventory, i);
+    inventory_walked(inventory);
 }
 
 void inventory_note_exit(struct inventory *inventory, size_t index, int wait_status)

@@ -93,6 +93,7 @@ void adopted_take_all(struct keeper *keeper)
             wait_status = KEEPER_STATUS_UNKNOWN;
         tell_ended(keeper, place, wait_status);
     }
+    inventory_walked(keeper->inventory);
     log_info("children taken over", "count=%zu", n);
 }
 
