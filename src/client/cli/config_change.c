@@ -220,7 +220,7 @@ static enum outcome tell_applied(struct change *change, flocks_operation *operat
     const struct cli *cli = change->daemon.cli;
     struct error error = ERROR_INIT;
     CLEANUP(daemon_free_status) const flocks_get_status_response *status = NULL;
-    enum outcome outcome = outcome_of_operation((int)operation->state);
+    enum outcome outcome = operation_outcome(operation);
     flocks_apply_config_response response = FLOCKS_APPLY_CONFIG_RESPONSE_INIT;
     response.operation = operation;
     if (cli->json)

@@ -165,8 +165,10 @@ uint32_t supervisor_slots_needed(const struct supervisor *supervisor)
 {
     uint32_t n = supervisor->n_services;
 
-    for (uint32_t i = 0; i < supervisor->n_services; i++)
+    for (uint32_t i = 0; i < supervisor->n_services; i++) {
+        assert(supervisor->services[i] != NULL);
         n += supervisor_needs_task_slot(supervisor->services[i]);
+    }
     return n;
 }
 
