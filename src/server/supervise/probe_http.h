@@ -34,8 +34,8 @@ void probe_judge_free(struct probe_judge *judge);
  * made (probe_judge_result), no more bytes are wanted. */
 bool probe_judge_feed(struct probe_judge *judge, const char *bytes, size_t len);
 
-/* Sets `passed`, `status`, `is_other` and `message`; the rest is left alone. Before the judgement: failed, "no
- * answer". */
+/* Sets `passed`, `status`, `is_other` and `message`; the rest is left alone. Before the judgement:
+ * failed, "no answer". */
 void probe_judge_result(const struct probe_judge *judge, struct probe_result *out);
 
 #endif

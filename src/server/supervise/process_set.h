@@ -106,16 +106,17 @@ void process_sessions_remove(struct process_sessions *sessions, pid_t session);
 enum process_emptiness {
     PROCESS_SET_EMPTY,
     PROCESS_SET_OCCUPIED,
-    /* It took too long, a young process hides its limits, or a member is dead and not reaped, so that
-     * it may just have started another: do a full scan. */
+    /* It took too long, a young process hides its limits, or a member is dead and not reaped, so
+     * that it may just have started another: do a full scan. */
     PROCESS_SET_UNSURE
 };
 
 /* For a generation whose leader has been reaped: EMPTY is proof if no orphan of it was reaped
- * between its beginning and its end (process_sweep.h says why). One pass over the pids with getsid(2); only
- * processes in sessions that are neither in `sessions` nor older than the leader are looked at
- * closer (start time, mark). The own session of `identity` may be in `sessions`; it is never
- * skipped. Remembers elders. Allocates nothing; 1.5 us per process of the machine on a slow one. */
+ * between its beginning and its end (process_sweep.h says why). One pass over the pids with
+ * getsid(2); only processes in sessions that are neither in `sessions` nor older than the leader
+ * are looked at closer (start time, mark). The own session of `identity` may be in `sessions`; it
+ * is never skipped. Remembers elders. Allocates nothing; 1.5 us per process of the machine on a
+ * slow one. */
 enum process_emptiness process_set_is_empty_fast(
     const struct process_identity *identity, struct process_sessions *sessions);
 
