@@ -1,5 +1,6 @@
 #include "common/config/account.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@ static const char *next_line(const char *text, struct line *out)
     const char *end = text + strcspn(text, "\n");
     const char *at = text;
 
-    out->n = 0;
+    *out = (struct line){.n = 0};
     while (out->n < FIELDS_MAX && at <= end) {
         size_t len = strcspn(at, ":\n");
 
@@ -39,14 +40,15 @@ static const char *next_line(const char *text, struct line *out)
 
 static bool is_field(const struct field *field, const char *text)
 {
-    return strlen(text) == field->len && memcmp(field->at, text, field->len) == 0;
+    return field->at != NULL && strlen(text) == field->len &&
+           memcmp(field->at, text, field->len) == 0;
 }
 
 static bool read_number(const char *text, size_t len, uint32_t *out)
 {
     uint64_t number = 0;
 
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; text != NULL && i < len; i++) {
         if (text[i] < '0' || text[i] > '9' || number > UINT32_MAX / 10)
             return false;
         number = number * 10 + (uint64_t)(text[i] - '0');
@@ -70,7 +72,7 @@ static bool copy_field(const struct field *field, char out[ACCOUNT_TEXT_MAX])
 /* A name wins over a number that reads the same. */
 static bool find_user(const char *passwd, const char *user, bool by_number, struct account *out)
 {
-    struct line line;
+    struct line line = {.n = 0};
     uint32_t wanted = 0;
 
     if (by_number && !read_number(user, strlen(user), &wanted))
@@ -95,7 +97,7 @@ static bool find_user(const char *passwd, const char *user, bool by_number, stru
 
 static bool find_group(const char *groups, const char *group, gid_t *out)
 {
-    struct line line;
+    struct line line = {.n = 0};
     uint32_t gid = 0;
 
     for (const char *at = groups; *at != '\0';) {
@@ -141,7 +143,7 @@ static bool add_group(struct account *account, gid_t gid)
 
 static bool add_supplementary(const char *groups, struct account *account)
 {
-    struct line line;
+    struct line line = {.n = 0};
     uint32_t gid = 0;
 
     if (!add_group(account, account->gid))
@@ -194,6 +196,7 @@ int account_resolve(const char *user, const char *group, struct account *out, st
         result = fd_read_file("/etc/group", ACCOUNT_FILE_MAX, &groups, &len, error);
     if (result < 0)
         return result;
+    assert(passwd != NULL && groups != NULL);
     return account_find(passwd, groups, user, group, out, error);
 }
 

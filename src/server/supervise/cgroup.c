@@ -522,6 +522,7 @@ static void visit_members(int fd, const char *child, void *data)
         list_members(data, child_fd);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is written through the list. */
 size_t cgroup_members(int home_fd, const char *name, pid_t *out, size_t capacity)
 {
     struct member_list list = {.pids = out, .capacity = capacity};

@@ -53,7 +53,7 @@ enum {
     SERVICE_LOOKS_BUDGET_MS = 10,
     SERVICE_LOOKS_WINDOW_MS = 100,
     /* A pass that takes longer may hang: the group is killed through the keeper meanwhile. */
-    SERVICE_SWEEP_PATIENCE_MS = 500,
+    SERVICE_SWEEP_PATIENCE_MS = 5000,
     /* An exec check that cannot be ended for so long counts as a failed one, each period. */
     SERVICE_TASK_STUCK_MS = 5000,
     /* Longest wait for the answer of a service that is asked for its version. */

@@ -141,14 +141,17 @@ static bool is_being_swept(const struct service *service)
 
 void service_look(struct service *service)
 {
+    const struct process_identity *identity = &service->identity;
+    bool is_empty;
+
     if (!may_be_over(service))
         return;
     /* Whom the pass that runs has signalled is not known yet. */
-    if (is_being_swept(service))
-        ask(service);
-    else if (service->identity.leader.pid == 0 ||
-             (!service->is_uncounted && !is_cgroup_populated(service) &&
-                 service_looks_empty(service, &service->identity) == PROCESS_SET_EMPTY))
+    is_empty = !is_being_swept(service) &&
+               (identity->leader.pid == 0 ||
+                   (!service->is_uncounted && !is_cgroup_populated(service) &&
+                       service_looks_empty(service, identity) == PROCESS_SET_EMPTY));
+    if (is_empty)
         service_observe(service, SERVICE_EVENT_EMPTIED, 0, NULL);
     else
         ask(service);
