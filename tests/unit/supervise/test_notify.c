@@ -258,7 +258,7 @@ static void test_stopping_is_extended_but_not_for_ever(void **state)
     assert_int_equal(notified_due_at(&notified), 1000 + GRACE_MS);
     (void)said(&notified, "EXTEND_TIMEOUT_USEC=30000000", 2000);
     assert_int_equal(notified_due_at(&notified), 32000);
-    for (int64_t now = 3000; now < INT64_C(2) * NOTIFY_EXTENDED_MAX_MS; now += 600 * 1000)
+    for (int64_t now = 3000; now < INT64_C(2) * NOTIFY_EXTENDED_MAX_MS; now += INT64_C(600) * 1000)
         (void)said(&notified, "EXTEND_TIMEOUT_USEC=3600000000", now);
     assert_int_equal(notified_due_at(&notified), 1000 + NOTIFY_EXTENDED_MAX_MS);
 }
