@@ -1,0 +1,357 @@
+"""Faults of others (docs/faults.md) that no other file's tests answer; each name says whose fault it is."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from instance import PYTHON, is_alive, wait_until
+
+SLEEPER = "services: {ticker: {command: [/bin/sleep, '1000']}}\n"
+PROGRAMS = ("flocksd", "flocks-keeper", "flocks-capture")
+
+
+def programs(instance):
+    """Our own processes of this instance: {name: pid}."""
+    found = {}
+    for pid in instance.processes():
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        if name in PROGRAMS:
+            found[name] = pid
+    assert set(found) == set(PROGRAMS), found
+    return found
+
+
+def begin(instance, *arguments, **options):
+    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, **options}
+    return subprocess.Popen(instance.command(*arguments), env=instance.environment, **options)
+
+
+# ---- the system before this one ----
+
+
+def test_browser_opened_and_exit_0_when_the_service_is_not_healthy_cannot_be(instance, free_port):
+    opened = instance.root / "opened"
+    browser = instance.root / "browser"
+    browser.write_text(f"#!/bin/sh\ntouch {opened}\n")
+    browser.chmod(0o700)
+    instance.write(
+        f"services: {{webui: {{command: [/bin/false], port: {free_port()}, restart: {{policy: NEVER}}}}}}\n"
+    )
+    terminal, end = os.openpty()
+    environment = {**instance.environment, "BROWSER": str(browser), "DISPLAY": ":9"}
+    result = subprocess.run(instance.command("start"), env=environment, stdin=end, stdout=end, stderr=end, timeout=60)
+    os.close(end)
+    os.close(terminal)
+    assert result.returncode == 1
+    # A browser would be a child of the command, or left by it.
+    assert not opened.exists()
+
+
+def test_output_of_the_background_never_reaches_the_terminal_of_start(instance):
+    instance.write("services: {loud: {command: [/bin/sh, -c, 'while :; do echo loud; sleep 0.05; done']}}\n")
+    terminal, end = os.openpty()
+    name = os.ttyname(end)
+    result = subprocess.run(
+        instance.command("start", "--no-browser"), env=instance.environment, stdin=end, stdout=end, stderr=end, timeout=60
+    )
+    assert result.returncode == 0
+    for pid in instance.processes():
+        held = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir() if entry.is_symlink()]
+        assert name not in held, (pid, held)
+    os.close(end)
+    os.close(terminal)
+    wait_until(lambda: instance.log("loud").count("loud") > 5, what="its words in its log")
+
+
+def test_exiting_daemon_deletes_its_successors_socket_cannot_be(instance):
+    """A stop that takes a while, and starts in the middle of it."""
+    instance.write(
+        "services: {slow: {command: [/bin/sh, -c, \"trap 'sleep 0.7; exit 0' TERM; while :; do sleep 0.05; done\"]}}\n"
+    )
+    for _ in range(3):
+        instance.start()
+        old = instance.status()["daemon"]["keeper_pid"]
+        stop = begin(instance, "stop")
+        wait_until(lambda: instance.status()["daemon"]["state"] != "DAEMON_STATE_RUNNING", what="the stop")
+        # Until then it may well be refused, or be told that the daemon stops.
+        wait_until(lambda: instance.flocks("start", "--no-browser").returncode == 0, what="another daemon")
+        assert stop.wait(timeout=60) == 0
+        wait_until(lambda: not is_alive(old), what="the old keeper's end")
+        assert instance.status()["daemon"]["keeper_pid"] not in (0, old)
+        instance.stop()
+
+
+@pytest.mark.no_chaos("stops flocksd by its pid")
+def test_start_deletes_the_socket_of_a_living_daemon_cannot_be(instance):
+    instance.write(SLEEPER)
+    instance.start()
+    socket_path = instance.root / "run" / "flocksd.sock"
+    before = instance.status()
+    inode = socket_path.stat().st_ino
+    os.kill(before["daemon"]["pid"], signal.SIGSTOP)
+    try:
+        assert instance.flocks("start", "--no-browser", "--timeout", "500ms").returncode == 4
+        assert socket_path.stat().st_ino == inode and stat.S_ISSOCK(socket_path.stat().st_mode)
+    finally:
+        os.kill(before["daemon"]["pid"], signal.SIGCONT)
+    after = instance.status()
+    assert after["daemon"]["pid"] == before["daemon"]["pid"]
+    assert after["services"][0]["pid"] == before["services"][0]["pid"]
+
+
+def test_death_during_the_wait_for_readiness_unnoticed_cannot_be(instance, free_port):
+    instance.write(
+        f"services: {{web: {{command: [/bin/sh, -c, 'sleep 0.3; exit 7'], port: {free_port()}, "
+        "restart: {policy: NEVER}}}\n"
+    )
+    began = time.monotonic()
+    result = instance.start(check=1)
+    assert time.monotonic() - began < 20
+    assert "7" in instance.service("web")["last_error"], result.stderr
+
+
+# ---- other supervisors ----
+
+
+def test_process_compose_520_pebble_594_next_generation_waits_for_the_last_one(instance):
+    """The leader obeys TERM, a child of its group does not: no new generation while that one lives."""
+    alive = instance.root / "alive"
+    instance.write(
+        f"""
+services:
+  web:
+    command:
+      - {PYTHON}
+      - -c
+      - |
+        import fcntl, os, signal, subprocess, time
+        lock = os.open("{alive}", os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("somebody of the last generation lives", flush=True)
+        os.set_inheritable(lock, True)
+        ignoring = lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        subprocess.Popen(["/bin/sleep", "1000"], close_fds=False, preexec_fn=ignoring)
+        print("begun", flush=True)
+        while True:
+            time.sleep(1000)
+    stop: {{grace: 300ms}}
+    restart: {{delay: 50ms}}
+"""
+    )
+    instance.start()
+    for number in range(1, 4):
+        wait_until(lambda: instance.log("web").count("begun") == number, what="its child")
+        instance.flocks("restart", "web", check=0)
+    wait_until(lambda: instance.log("web").count("begun") == 4, what="its child")
+    os.kill(instance.pid("web"), signal.SIGTERM)
+    wait_until(lambda: instance.log("web").count("begun") == 5, what="another generation")
+    assert "somebody" not in instance.log("web")
+
+
+def test_supervisor_122_start_waits_until_what_it_needs_is_ready(instance):
+    ready = instance.root / "ready"
+    instance.write(
+        f"""
+services:
+  base:
+    command: [/bin/sh, -c, "sleep 0.7; touch {ready}; exec sleep 1000"]
+    probes: {{ready: {{exec: {{command: [/usr/bin/test, -e, {ready}]}}, period: 50ms}}}}
+  app: {{command: [/bin/sh, -c, "test -e {ready} && echo after || echo before; exec sleep 1000"], after: [base]}}
+"""
+    )
+    instance.start()
+    wait_until(lambda: instance.log("app"), what="its word")
+    assert instance.log("app") == "after\n"
+
+
+def test_process_compose_530_restart_while_it_waits_leaves_no_copy(instance, free_port):
+    instance.write(
+        f"""
+services:
+  unready: {{command: [/bin/sleep, "1000"], port: {free_port()}, start: false}}
+  late: {{command: [/bin/sleep, "1001"], after: [unready], start: false}}
+  ticker: {{command: [/bin/sleep, "1002"]}}
+"""
+    )
+    instance.start()
+    start = begin(instance, "start", "--no-browser", "unready", "late")
+    instance.wait_for_state("late", "WAITING")
+    restarts = [begin(instance, "restart", "--no-browser", "late") for _ in range(3)]
+    instance.stop("unready", "late")
+    for process in (start, *restarts):
+        process.communicate(timeout=60)
+    names = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in instance.processes()]
+    assert b"/bin/sleep\x001001\x00" not in names and b"/bin/sleep\x001000\x00" not in names
+
+
+def ticks(pid):
+    """Processor time, in clock ticks."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+@pytest.mark.no_chaos("measures one flocksd")
+def test_supervisor_807_closed_output_and_moved_logs_cost_no_processor(instance):
+    """100 % of a core in poll(2), after a descriptor was closed or a log was moved away."""
+    instance.write(
+        """
+services:
+  closed: {command: [/bin/sh, -c, "echo said; exec sleep 1000 >&- 2>&- <&-"]}
+  moved: {command: [/bin/sh, -c, "echo said; exec sleep 1000"]}
+"""
+    )
+    instance.start()
+    for name in ("closed", "moved"):
+        wait_until(lambda: "said" in instance.log(name), what="its word")
+    os.rename(instance.root / "logs" / "moved.log", instance.root / "logs" / "elsewhere")
+    (instance.root / "logs" / "daemon.log").unlink()
+    instance.status()
+    before = {pid: ticks(pid) for pid in programs(instance).values()}
+    # A window, not a wait: who spins uses all of it.
+    time.sleep(2)
+    spent = {pid: ticks(pid) - then for pid, then in before.items()}
+    assert max(spent.values()) < os.sysconf("SC_CLK_TCK") / 2, spent
+
+
+def usage(pid):
+    """(descriptors, resident KiB)."""
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    resident = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+    return len(os.listdir(f"/proc/{pid}/fd")), resident
+
+
+@pytest.mark.no_chaos("looks at one flocksd")
+def test_pm2_6113_circus_315_flapping_leaks_neither_memory_nor_descriptors(instance):
+    instance.write(
+        "services: {flaps: {command: [/bin/sh, -c, 'echo here; sleep 0.01'], restart: {delay: 10ms, max_delay: 10ms, "
+        "give_up_after: 0}}, ticker: {command: [/bin/sleep, '1000']}}\n"
+    )
+    instance.flocks("start", "--no-browser", timeout=60)
+
+    def flap(times):
+        begun = instance.service("flaps")["generation"]
+        wait_until(lambda: instance.service("flaps")["generation"] >= begun + times, 120, "flapping")
+
+    flap(20)
+    ours = programs(instance)
+    before = {name: usage(pid) for name, pid in ours.items()}
+    flap(100)
+    instance.stop("flaps")
+
+    def is_as_before():
+        return all(usage(pid)[0] <= before[name][0] for name, pid in ours.items())
+
+    wait_until(is_as_before, 10, f"no more descriptors than {before}")
+    after = {name: usage(pid) for name, pid in ours.items()}
+    # A sanitizer keeps freed memory for a while; a generation that leaked its buffers would be far beyond this.
+    assert all(after[name][1] - before[name][1] < 16 * 1024 for name in ours), (before, after)
+
+
+def listening_inodes():
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A":
+                found.add(f"socket:[{fields[9]}]")
+    return found
+
+
+def test_ghsa_5gm3_no_tcp_port_unless_asked_for(instance):
+    """process-compose's, and pm2's and monit's: a port of the supervisor itself, which a web page can reach."""
+    instance.write(SLEEPER)
+    instance.start()
+    with socket.create_server(("127.0.0.1", 0)) as own:
+        assert f"socket:[{os.fstat(own.fileno()).st_ino}]" in listening_inodes()
+        for name, pid in programs(instance).items():
+            held = {os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir() if entry.is_symlink()}
+            assert not held & listening_inodes(), name
+
+
+def test_process_compose_364_relative_root_is_the_same_from_everywhere(instance):
+    instance.write(SLEEPER)
+    environment = {k: v for k, v in instance.environment.items() if k != "FLOCKS_ROOT"}
+    environment["FLOCKS_ROOT"] = instance.root.name
+    line = [str(instance.bin / "flocks"), "start", "--no-browser"]
+    subprocess.run(line, env=environment, cwd=instance.root.parent, check=True, capture_output=True, timeout=60)
+    before = instance.status()
+    assert before["services"][0]["state"] == "SERVICE_STATE_HEALTHY"
+    os.kill(before["daemon"]["pid"], signal.SIGKILL)
+    wait_until(lambda: instance.status()["daemon"]["pid"] not in (0, before["daemon"]["pid"]), what="another flocksd")
+    assert instance.pid("ticker") == before["services"][0]["pid"]
+    environment["FLOCKS_ROOT"] = str(Path("..") / instance.root.name)
+    line = [str(instance.bin / "flocks"), "status", "--json"]
+    told = subprocess.run(line, env=environment, cwd=instance.root, check=True, capture_output=True, timeout=60)
+    assert json.loads(told.stdout)["services"][0]["pid"] == before["services"][0]["pid"]
+
+
+def test_dinit_225_s6_overlay_566_shutdown_stuck_behind_a_start_cannot_be(instance, free_port):
+    instance.write(
+        f"""
+services:
+  unready: {{command: [/bin/sleep, "1000"], port: {free_port()}}}
+  prepared: {{command: [/bin/sleep, "1001"], prepare: {{command: [/bin/sleep, "1002"], timeout: 5m}}}}
+  late: {{command: [/bin/sleep, "1003"], after: [unready]}}
+"""
+    )
+    start = begin(instance, "start", "--no-browser")
+    wait_until(lambda: instance.flocks("status").returncode != 3, what="a daemon")
+    for name, state in (("unready", "STARTING"), ("prepared", "PREPARING"), ("late", "WAITING")):
+        instance.wait_for_state(name, state)
+    began = time.monotonic()
+    instance.stop()
+    assert time.monotonic() - began < 15
+    assert start.wait(timeout=30) != 0
+    start.communicate()
+    assert instance.processes() == []
+
+
+def zombies_of(pid):
+    found = []
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        try:
+            found += [child] if not is_alive(int(child)) else []
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.no_chaos("counts a keeper's children")
+def test_pebble_71_zombies_of_orphans_are_reaped(instance):
+    """A leader that leaves orphans behind, which end long before it does."""
+    instance.write(
+        "services: {mother: {command: [/bin/sh, -c, "
+        "'for i in 1 2 3 4 5 6 7 8; do (setsid sleep 0.2 &) ; done; sleep 0.6; echo done; exec sleep 1000']}}\n"
+    )
+    instance.start()
+    wait_until(lambda: "done" in instance.log("mother"), what="the orphans' end")
+    ours = programs(instance)
+    wait_until(lambda: not any(zombies_of(pid) for pid in ours.values()), 10, "nobody unburied")
+    assert len(instance.processes()) == len(ours) + 1
+
+
+def test_pebble_380_exec_probe_under_way_holds_up_no_shutdown(instance):
+    begun = instance.root / "begun"
+    instance.write(
+        f"""
+services:
+  web:
+    command: [/bin/sleep, "1000"]
+    probes: {{alive: {{exec: {{command: [/bin/sh, -c, "touch {begun}; exec sleep 100"]}}, period: 60s, timeout: 50s}}}}
+"""
+    )
+    instance.start()
+    wait_until(begun.exists, what="the probe")
+    began = time.monotonic()
+    instance.stop()
+    assert time.monotonic() - began < 15
+    assert instance.processes() == []
