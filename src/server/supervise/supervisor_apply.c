@@ -192,6 +192,7 @@ static int commit_all(struct commit *commit, const struct supervisor_request *re
         result = begin(commit, request, &operation, error);
     if (result < 0)
         return result;
+    assert(operation != NULL);
     log_info(
         "configuration changed", "digest=%s operation=%s", commit->change->digest, operation->id);
     memcpy(out_id, operation->id, SUPERVISOR_OPERATION_ID_SIZE);

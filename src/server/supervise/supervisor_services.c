@@ -157,6 +157,7 @@ static bool needs_task_slot(const struct service *service)
 
 bool supervisor_needs_task_slot(const struct service *service)
 {
+    assert(service != NULL);
     return service->task_slot != SERVICE_NO_SLOT || needs_task_slot(service) ||
            (service->next.config != NULL && service_spec_has_exec_probe(&service->next));
 }

@@ -467,7 +467,7 @@ static void test_diff_counts_what_is_too_much_to_show(void **state)
 
     (void)state;
     make_world(&world, 1);
-    variables = calloc(VARIABLES, sizeof *variables);
+    variables = calloc(VARIABLES, sizeof(flocks_service_config_environment_entry *));
     assert_non_null(variables);
     for (size_t i = 0; i < VARIABLES; i++) {
         variables[i] = arena_alloc(&world.arena, sizeof **variables);
@@ -505,7 +505,7 @@ static void test_diff_without_memory_says_so(void **state)
         if (result == 0)
             break;
         assert_int_equal(result, -STATUS_RESOURCE_EXHAUSTED);
-        assert_true(cap < 1024 * 1024);
+        assert_true(cap < ARENA_BYTES);
     }
     end_world(&world);
 }
