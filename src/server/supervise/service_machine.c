@@ -515,10 +515,12 @@ struct service_step service_machine_apply(const struct service_policy *policy,
 
 static void resume_run(struct machine *m, bool process_known)
 {
-    if (m->facts->spawning && !process_known)
+    if (m->facts->spawning && !process_known) {
+        /* The keeper may have tried, and then takes this number no more. */
+        m->facts->run = ++m->facts->last_run;
         act(m,
             m->facts->state == SERVICE_PREPARING ? SERVICE_ACTION_PREPARE : SERVICE_ACTION_SPAWN);
-    else if (m->facts->state != SERVICE_PREPARING)
+    } else if (m->facts->state != SERVICE_PREPARING)
         act(m, SERVICE_ACTION_WATCH);
 }
 

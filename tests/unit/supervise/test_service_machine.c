@@ -627,9 +627,24 @@ static void test_machine_resume_spawns_only_what_was_never_born(void **state)
     step = service_machine_resume(&life.policy, &life.facts, false, life.now);
     assert_int_equal(step.n_actions, 1);
     assert_int_equal(step.actions[0], SERVICE_ACTION_SPAWN);
-    assert_int_equal(step.facts.run, life.facts.run);
     step = service_machine_resume(&life.policy, &life.facts, true, life.now);
     assert_int_not_equal(step.actions[0], SERVICE_ACTION_SPAWN);
+    assert_int_equal(step.facts.run, life.facts.run);
+}
+
+/* The keeper refuses a number that it has tried before: that was told as the reason of the failure.
+ */
+static void test_machine_resume_spawns_under_a_number_that_was_never_tried(void **state)
+{
+    struct life life = begin_life();
+    struct service_step step;
+
+    (void)state;
+    happen(&life, SERVICE_EVENT_START);
+    step = service_machine_resume(&life.policy, &life.facts, false, life.now);
+    assert_int_equal(step.facts.run, life.facts.run + 1);
+    assert_int_equal(step.facts.last_run, step.facts.run);
+    assert_int_equal(step.facts.generation, life.facts.generation);
 }
 
 static void test_machine_resume_goes_on_with_a_stop(void **state)
@@ -754,6 +769,7 @@ int main(void)
         cmocka_unit_test(test_machine_degraded_recovers),
         cmocka_unit_test(test_machine_due_before_its_time_is_ignored),
         cmocka_unit_test(test_machine_resume_spawns_only_what_was_never_born),
+        cmocka_unit_test(test_machine_resume_spawns_under_a_number_that_was_never_tried),
         cmocka_unit_test(test_machine_resume_goes_on_with_a_stop),
         cmocka_unit_test(test_machine_pause_of_a_running_service_ends_it_and_keeps_it_wanted),
         cmocka_unit_test(test_machine_stop_wins_over_a_pause),
