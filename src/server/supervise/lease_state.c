@@ -157,6 +157,7 @@ int lease_load(struct leases *leases, const state_lease *message, struct error *
         .start_timeout_ms = message->start_timeout_ms,
         .observe_ms = message->observe_ms,
         .is_settled = message->settled};
+    lease->is_loaded = true;
     lease->began_wall_ns = message->began_wall_ns;
     lease->ended_wall_ns = message->ended_wall_ns;
     lease->holding_page = message->holding_page;

@@ -116,6 +116,26 @@ bool leases_are_busy(const struct supervisor *supervisor)
 
 /* ---- the beginning and the end ---- */
 
+static void resume(struct lease *lease, int64_t now)
+{
+    struct lease_step step = lease_machine_resume(&lease->facts, now);
+
+    lease->is_loaded = false;
+    lease->facts = step.facts;
+    if (lease->facts.phase == LEASE_HELD)
+        lease_owner_watch(lease, lease->owner_pid);
+    if (lease->facts.phase == LEASE_HELD && lease->facts.due_at < now + LEASE_TAKEOVER_MS)
+        lease->facts.due_at = now + LEASE_TAKEOVER_MS;
+    /* Who has asked again meanwhile waits for it. */
+    if (lease->facts.phase == LEASE_DROPPED)
+        (void)error_set(&lease->refusal, STATUS_UNAVAILABLE,
+            "flocksd was replaced before the lease was recorded; ask again");
+    if (step.has_action && step.action == LEASE_ACTION_UNDO)
+        lease->work = LEASE_WORK_UNDO;
+    else if (step.has_action)
+        lease_perform(lease, step.action);
+}
+
 void leases_resume(struct supervisor *supervisor)
 {
     int64_t now = clock_monotonic_ms();
@@ -123,18 +143,11 @@ void leases_resume(struct supervisor *supervisor)
     LIST_FOR_EACH_SAFE(link, &supervisor->leases.all)
     {
         struct lease *lease = CONTAINER_OF(link, struct lease, link);
-        struct lease_step step = lease_machine_resume(&lease->facts, now);
 
-        lease->facts = step.facts;
         supervisor->is_record_dirty = true;
-        if (lease->facts.phase == LEASE_HELD)
-            lease_owner_watch(lease, lease->owner_pid);
-        if (lease->facts.phase == LEASE_HELD && lease->facts.due_at < now + LEASE_TAKEOVER_MS)
-            lease->facts.due_at = now + LEASE_TAKEOVER_MS;
-        if (step.has_action && step.action == LEASE_ACTION_UNDO)
-            lease->work = LEASE_WORK_UNDO;
-        else if (step.has_action)
-            lease_perform(lease, step.action);
+        /* Clients are served before the keeper has answered: some may be our own. */
+        if (lease->is_loaded)
+            resume(lease, now);
     }
     supervisor->is_lease_turn_due = true;
     lease_work_run(supervisor);

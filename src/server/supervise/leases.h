@@ -167,6 +167,7 @@ struct lease {
     struct error refusal;    /* DROPPED: what they are told */
     enum lease_work work;    /* asked for and not begun */
     void *watch;             /* of the owner's process (lease_owner.c) */
+    bool is_loaded;          /* of a flocksd before, and not gone on with yet */
     bool is_orphan;          /* ... which is gone */
     bool has_operation;      /* operation_id is of the present phase */
     const char *failed_name; /* service that failed the gate, of `services`; NULL: none */
