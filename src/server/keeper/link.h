@@ -47,10 +47,13 @@ enum {
     KEEPER_SILENCE_MS = 5 * 1000,
     /* Calls that may wait for their answers at once; beyond: RESOURCE_EXHAUSTED. */
     KEEPER_CALLS_MAX = 8192,
-    /* flocksd's state memory: two slots of 1 MiB and 1 KiB for each service, and behind them the
-     * ring of its events. Untouched pages cost nothing. */
+    /* flocksd's state memory: two slots of 1 MiB and 1 KiB for each service, behind them the ring
+     * of its events, and behind that a time for each slot. Untouched pages cost nothing. */
     KEEPER_STATE_SLOTS_BYTES = 2 * (1024 * 1024 + 1024 * KEEPER_SLOTS),
-    KEEPER_STATE_EVENTS_BYTES = 1024 * 1024
+    KEEPER_STATE_EVENTS_BYTES = 1024 * 1024,
+    KEEPER_STATE_PULSES_BYTES = 8 * KEEPER_SLOTS,
+    KEEPER_STATE_BYTES =
+        KEEPER_STATE_SLOTS_BYTES + KEEPER_STATE_EVENTS_BYTES + KEEPER_STATE_PULSES_BYTES
 };
 
 struct keeper_link;

@@ -27,7 +27,6 @@ enum {
     EXIT_FAILED = 1,
     EXIT_USAGE = 2,
     EXIT_BUSY = 5,
-    STATE_BYTES = KEEPER_STATE_SLOTS_BYTES + KEEPER_STATE_EVENTS_BYTES,
     /* Of the daemon's own log, until flocksd registers it with the configuration's. */
     DAEMON_LOG_BYTES = 16 * 1024 * 1024,
     DAEMON_LOG_KEEP = 3
@@ -104,7 +103,7 @@ static int watch_signals(struct error *error)
 static int make_state(struct error *error)
 {
     keeper.state_fd = memfd_create("flocksd-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (keeper.state_fd < 0 || ftruncate(keeper.state_fd, STATE_BYTES) != 0 ||
+    if (keeper.state_fd < 0 || ftruncate(keeper.state_fd, KEEPER_STATE_BYTES) != 0 ||
         fcntl(keeper.state_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
         return error_set_errno(error, errno, "make flocksd's state memory");
     return 0;

@@ -427,6 +427,7 @@ void service_identify(struct service *service)
     cgroup_name(service->name, service->facts.run, service->cgroup);
     if (!cgroup_exists(service->owner->cgroups.fd, service->cgroup))
         service->cgroup[0] = '\0';
+    service_recall_limits(service);
 }
 
 /* Neither alive nor among the exits that will be told: how it ended is known to nobody. */

@@ -56,6 +56,11 @@ enum {
     SERVICE_SWEEP_PATIENCE_MS = 5000,
     /* An exec check that cannot be ended for so long counts as a failed one, each period. */
     SERVICE_TASK_STUCK_MS = 5000,
+    /* After a take-over a promise may be so late, however many take-overs there are by no more than
+       the second in all: what says that it was kept may still have to be sent, because the socket
+       was full. */
+    SERVICE_HEAR_GRACE_MS = 1000,
+    SERVICE_HEAR_OUT_MS = 5000,
     /* Longest wait for the answer of a service that is asked for its version. */
     SERVICE_ASK_TIMEOUT_MS = 5000
 };
@@ -237,6 +242,8 @@ void service_arm(struct service *service);
  * of it has been written. */
 void service_spawn(struct service *service);
 void service_launch(struct service *service);
+/* Which of its limits are not in force, of a run of a flocksd before. */
+void service_recall_limits(struct service *service);
 void service_note_exit(struct service *service, const struct service_exit *exit);
 /* The text that processes carry in their environment. */
 void service_note_invocation(struct process_identity *identity, const uint8_t *invocation);
@@ -301,6 +308,8 @@ const flocks_probe *service_probe(const struct service *service, enum probe_role
  * must be in the state before it may be forgotten. */
 bool service_watch_notified(
     struct service *service, const struct notify_message *message, int64_t now);
+/* After a take-over: who has promised something is heard first. */
+void service_promises_restore(struct service *service, int64_t now);
 /* UNRESPONSIVE if a promise is overdue, and what has been said meanwhile is heard. */
 void service_promises_judge(struct service *service, int64_t now);
 int64_t service_promises_due_at(const struct service *service);

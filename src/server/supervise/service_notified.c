@@ -35,14 +35,14 @@ bool service_watch_notified(
     enum notified_change change =
         notified_apply(notified, message, service->policy.stop_grace_ms, now);
 
+    if (message->watchdog)
+        state_store_set_pulse(service->owner->store, service->slot, now);
     if (!is_watched) {
         /* It is being ended: nothing it promises is waited for. */
         notified->watchdog_at = CLOCK_NEVER;
         notified->stopping_by = CLOCK_NEVER;
     }
-    if (change == NOTIFIED_BEAT) {
-        supervisor_mark_stale(service->owner, now);
-    } else {
+    if (change != NOTIFIED_BEAT) {
         supervisor_status_changed(service);
         supervisor_mark_dirty(service->owner);
     }
@@ -88,6 +88,19 @@ void service_add_last_words(const struct service *service, char *message, size_t
             (int)utf8_cut(
                 notified->status, strlen(notified->status), size - len - sizeof "; it said: "),
             notified->status);
+}
+
+/* Not written, or each take-over would move it further. */
+void service_promises_restore(struct service *service, int64_t now)
+{
+    int64_t due_at = notified_due_at(&service->notified);
+    int64_t latest = clock_add_ms(due_at, SERVICE_HEAR_OUT_MS);
+
+    if (due_at == CLOCK_NEVER)
+        return;
+    service->watch.hear_again_at = now + SERVICE_HEAR_GRACE_MS;
+    if (service->watch.hear_again_at > latest)
+        service->watch.hear_again_at = latest;
 }
 
 void service_promises_judge(struct service *service, int64_t now)

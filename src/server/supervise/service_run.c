@@ -172,21 +172,39 @@ static void tell_missing(const struct service *service, unsigned missing)
         home->fd < 0 ? home->why : "not handed down to the daemon's control group");
 }
 
-/* The descriptor of its group, where there is one; without it the service runs all the same. */
-static int begin_cgroup(struct service *service)
+static struct cgroup_limits wanted_limits(const struct service *service)
 {
     const flocks_limits_config *config = service->config->limits;
     const flocks_cgroup_limits *wanted = config != NULL ? config->cgroup : NULL;
-    struct cgroup_limits limits = {.memory = 0};
+
+    if (wanted == NULL)
+        return (struct cgroup_limits){.memory = 0};
+    return (struct cgroup_limits){
+        .memory = wanted->memory, .cpu_percent = wanted->cpu, .pids = wanted->pids};
+}
+
+void service_recall_limits(struct service *service)
+{
+    static const struct cgroup_home nowhere = {.fd = -1};
+    const struct cgroup_home *home =
+        service->cgroup[0] != '\0' ? &service->owner->cgroups : &nowhere;
+    const struct cgroup_limits limits = wanted_limits(service);
+    CLEANUP(fd_close) int fd = -1;
+
+    if (cgroup_make(home, service->cgroup, &limits, &fd, &service->cgroup_missing, NULL) < 0)
+        log_warn("limits are not known", "name=%s group=%s", service->name, service->cgroup);
+}
+
+/* The descriptor of its group, where there is one; without it the service runs all the same. */
+static int begin_cgroup(struct service *service)
+{
+    const struct cgroup_limits limits = wanted_limits(service);
     struct error error = ERROR_INIT;
     unsigned missing = 0;
     char name[CGROUP_NAME_MAX];
     int fd = -1;
     int result;
 
-    if (wanted != NULL)
-        limits = (struct cgroup_limits){
-            .memory = wanted->memory, .cpu_percent = wanted->cpu, .pids = wanted->pids};
     cgroup_name(service->name, service->facts.run, name);
     result = cgroup_make(&service->owner->cgroups, name, &limits, &fd, &missing, &error);
     if (result < 0)

@@ -353,10 +353,20 @@ static void tell_void(struct service *service, const char *message)
     service->watch.void_told = true;
 }
 
+/* What adds up to a verdict may not be lost: nobody would ever be judged by a flocksd that is
+ * killed again and again. That all is well, once more, may. */
+static bool is_worth_keeping(
+    const struct probe_schedule *before, const struct probe_schedule *schedule)
+{
+    return schedule->verdict != PROBE_VERDICT_PASSING || schedule->verdict != before->verdict ||
+           schedule->failures != before->failures;
+}
+
 void service_watch_result(struct service *service, const struct probe_result *result, int64_t now)
 {
     struct service_watch *watch = &service->watch;
     const flocks_probe *probe = present_probe(service);
+    struct probe_schedule before = watch->schedule;
     char text[SERVICE_MESSAGE_SIZE];
     bool changed;
 
@@ -375,7 +385,7 @@ void service_watch_result(struct service *service, const struct probe_result *re
     probe_history_add(&service->history, watch->role, clock_wall_ns(), result->duration_ms,
         result->passed, result->message);
     changed = probe_schedule_result(&watch->schedule, result->passed, now, service_random());
-    if (changed)
+    if (is_worth_keeping(&before, &watch->schedule))
         supervisor_mark_dirty(service->owner);
     else
         supervisor_mark_stale(service->owner, now);

@@ -141,9 +141,37 @@ uint8_t *state_store_events(const struct state_store *store, size_t *out_len)
 {
     size_t slots = slots_bytes(store->size);
 
-    *out_len = store->size - slots;
+    *out_len = store->size > slots ? (size_t)KEEPER_STATE_EVENTS_BYTES : 0;
     return *out_len > 0 ? store->memory + slots : NULL;
 }
+
+/* ---- pulses ---- */
+
+static _Atomic int64_t *pulse_at(const struct state_store *store, uint32_t slot)
+{
+    const size_t before = (size_t)KEEPER_STATE_SLOTS_BYTES + (size_t)KEEPER_STATE_EVENTS_BYTES;
+
+    if (store->size < (size_t)KEEPER_STATE_BYTES || slot >= (uint32_t)KEEPER_SLOTS)
+        return NULL;
+    return (_Atomic int64_t *)(void *)(store->memory + before) + slot;
+}
+
+void state_store_set_pulse(struct state_store *store, uint32_t slot, int64_t at_ms)
+{
+    _Atomic int64_t *pulse = pulse_at(store, slot);
+
+    if (pulse != NULL)
+        atomic_store_explicit(pulse, at_ms, memory_order_relaxed);
+}
+
+int64_t state_store_pulse(const struct state_store *store, uint32_t slot)
+{
+    _Atomic int64_t *pulse = pulse_at(store, slot);
+
+    return pulse != NULL ? atomic_load_explicit(pulse, memory_order_relaxed) : 0;
+}
+
+/* ---- writing ---- */
 
 size_t state_store_capacity(const struct state_store *store)
 {

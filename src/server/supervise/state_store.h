@@ -1,6 +1,6 @@
 /* Two slots in the keeper's memfd, written in turn, so that a death at any instant leaves the last
- * whole state; and behind them the memory of the events (events.h). It knows nothing of what it
- * stores. */
+ * whole state; behind them the memory of the events (events.h), and the pulses. It knows nothing of
+ * what it stores. */
 #ifndef FLOCKS_SUPERVISE_STATE_STORE_H
 #define FLOCKS_SUPERVISE_STATE_STORE_H
 
@@ -42,6 +42,12 @@ NODISCARD int state_store_read(
 /* The memory behind the slots; NULL where there is none: the keeper's is smaller than
  * KEEPER_STATE_SLOTS_BYTES and KEEPER_STATE_EVENTS_BYTES together. */
 uint8_t *state_store_events(const struct state_store *store, size_t *out_len);
+
+/* One time for each of the keeper's slots, written in place: of what happens too often for a whole
+ * state each time, and may not be lost all the same. 0: none, as always where the keeper's memory
+ * is smaller than KEEPER_STATE_BYTES. */
+void state_store_set_pulse(struct state_store *store, uint32_t slot, int64_t at_ms);
+int64_t state_store_pulse(const struct state_store *store, uint32_t slot);
 
 /* Bytes that one state may have. */
 size_t state_store_capacity(const struct state_store *store);

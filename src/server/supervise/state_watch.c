@@ -147,12 +147,27 @@ static void load_task(struct service *service, const state_task *item)
     (void)snprintf(identity->invocation, sizeof identity->invocation, "%s", item->invocation);
 }
 
-static void load_notified(struct notified *notified, const state_service *message)
+/* The last WATCHDOG=1 is in the store, whether or not the state has been written since. */
+static int64_t load_watchdog(const struct service *service, const state_service *message)
 {
+    int64_t pulse_at = state_store_pulse(service->owner->store, service->slot);
+    int64_t due_at = clock_add_ms(pulse_at, message->watchdog_ms);
+
+    /* Of an earlier run, or nothing is due at all. */
+    if (pulse_at < message->spawned_at_ms || message->watchdog_ms == 0 ||
+        message->watchdog_at_ms == CLOCK_NEVER || message->watchdog_triggered)
+        return message->watchdog_at_ms;
+    return due_at > message->watchdog_at_ms ? due_at : message->watchdog_at_ms;
+}
+
+static void load_notified(struct service *service, const state_service *message)
+{
+    struct notified *notified = &service->notified;
+
     (void)snprintf(notified->status, sizeof notified->status, "%s", message->notified_status);
     notified->ready = message->notified_ready;
     notified->watchdog_ms = message->watchdog_ms;
-    notified->watchdog_at = message->watchdog_at_ms;
+    notified->watchdog_at = load_watchdog(service, message);
     notified->stopping = message->stopping_since_ms != 0;
     notified->stopping_since = message->stopping_since_ms;
     notified->stopping_by = message->stopping_by_ms;
@@ -162,15 +177,9 @@ static void load_notified(struct notified *notified, const state_service *messag
 
 void state_load_watch(struct service *service, const state_service *message)
 {
-    int64_t due_at;
-
     load_probes(service, message);
     load_watch(service, message->watch);
     load_task(service, message->task);
-    load_notified(&service->notified, message);
-    due_at = notified_due_at(&service->notified);
-    /* The last word that moved it may not have been written. Not written itself, or each take-over
-     * would move it further. */
-    service->watch.hear_again_at =
-        due_at != CLOCK_NEVER ? clock_add_ms(due_at, SUPERVISOR_STALE_MS) : 0;
+    load_notified(service, message);
+    service_promises_restore(service, clock_monotonic_ms());
 }

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "common/base/fd.h"
+#include "server/keeper/link.h"
 #include "server/supervise/state_store.h"
 
 enum { MEMORY = 8192 };
@@ -149,6 +150,45 @@ static void test_store_other_format_is_foreign(void **state)
     state_store_close(store);
 }
 
+static void test_store_pulses_are_kept_without_a_commit(void **state)
+{
+    CLEANUP(fd_close) int fd = memfd_create("test", MFD_CLOEXEC);
+    struct state_store *store;
+    size_t len;
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, KEEPER_STATE_BYTES), 0);
+    store = open_store(fd);
+    memset(state_store_events(store, &len), 0xff, KEEPER_STATE_EVENTS_BYTES);
+    assert_int_equal(len, KEEPER_STATE_EVENTS_BYTES);
+    assert_int_equal(state_store_pulse(store, 0), 0);
+    state_store_set_pulse(store, 0, 17);
+    state_store_set_pulse(store, KEEPER_SLOTS - 1, 18);
+    state_store_set_pulse(store, KEEPER_SLOTS, 19);
+    state_store_close(store);
+    store = open_store(fd);
+    assert_int_equal(state_store_pulse(store, 0), 17);
+    assert_int_equal(state_store_pulse(store, 1), 0);
+    assert_int_equal(state_store_pulse(store, KEEPER_SLOTS - 1), 18);
+    assert_int_equal(state_store_pulse(store, KEEPER_SLOTS), 0);
+    state_store_close(store);
+}
+
+static void test_store_of_an_earlier_keeper_has_no_pulses(void **state)
+{
+    CLEANUP(fd_close) int fd = memfd_create("test", MFD_CLOEXEC);
+    struct state_store *store;
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, KEEPER_STATE_SLOTS_BYTES + KEEPER_STATE_EVENTS_BYTES), 0);
+    store = open_store(fd);
+    state_store_set_pulse(store, 0, 17);
+    assert_int_equal(state_store_pulse(store, 0), 0);
+    state_store_close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +198,8 @@ int main(void)
         cmocka_unit_test(test_store_write_torn_anywhere_leaves_one_or_the_other),
         cmocka_unit_test(test_store_too_small_is_refused),
         cmocka_unit_test(test_store_other_format_is_foreign),
+        cmocka_unit_test(test_store_pulses_are_kept_without_a_commit),
+        cmocka_unit_test(test_store_of_an_earlier_keeper_has_no_pulses),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,8 +160,7 @@ int world_set_up(void **state)
     assert_non_null(world);
     assert_int_equal(uv_loop_init(&world->loop), 0);
     world->state_fd = memfd_create("state", MFD_CLOEXEC);
-    assert_int_equal(
-        ftruncate(world->state_fd, KEEPER_STATE_SLOTS_BYTES + KEEPER_STATE_EVENTS_BYTES), 0);
+    assert_int_equal(ftruncate(world->state_fd, KEEPER_STATE_BYTES), 0);
     (void)snprintf(world->paths.root, sizeof world->paths.root, "/nonexistent/flocks-test");
     (void)snprintf(world->paths.run, sizeof world->paths.run, "/nonexistent/flocks-test/run");
     (void)snprintf(world->paths.logs, sizeof world->paths.logs, "/nonexistent/flocks-test/logs");
