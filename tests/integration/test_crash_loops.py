@@ -8,6 +8,8 @@ import signal
 import time
 from datetime import datetime, timezone
 
+import pytest
+
 from instance import PYTHON, SERVICES, wait_until
 
 
@@ -134,6 +136,7 @@ services:
         wait_until(lambda: (datetime.now(timezone.utc) - since).total_seconds() > 0.5, 5, "a stable time")
 
 
+@pytest.mark.no_chaos(reason="a take-over of a thousand services lasts longer than flocksd is left alive")
 def test_a_thousand_services_that_crash_at_once_starve_neither_status_nor_each_other(instance):
     names = [f"s{number:04}" for number in range(1000)]
     instance.write(

@@ -250,6 +250,7 @@ def test_both_processes_gone_begin_a_new_epoch(running, stubs):
     assert epoch(snapshot.token) != epoch(token)
 
 
+@pytest.mark.no_chaos(reason="thousands of calls over one connection")
 def test_supervisord_drops_oldest_silently_here_the_gap_says_how_many(running, stubs):
     _, supervisor, _ = stubs
     with connect(running, stubs) as wire:

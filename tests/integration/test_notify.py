@@ -240,6 +240,8 @@ def test_last_words_explain_an_exit(instance, app):
     speaker = app("", READY)
     first = instance.wait_for_state("app", "HEALTHY")
     speaker.say("STATUS=no such database\nERRNO=2")
+    # Who is gone before it is heard cannot be told from any other.
+    wait_until(lambda: instance.service("app")["notified_status"] == "no such database", what="its words")
     speaker.order(exit=3, is_last=True)
     second = instance.wait_for_generation("app", first["generation"])
     assert re.fullmatch(r"exit code 3 after [0-9.]+ s \(ENOENT\); it said: no such database", second["last_error"])

@@ -111,8 +111,9 @@ def test_gascity_3897_held_port_does_not_crash_loop_and_names_the_holder(instanc
     result = instance.start(check=1)
     assert f"127.0.0.1:{port} is held by pid {holder.pid} (" in result.stderr
     assert f"uid {os.getuid()})" in result.stderr
-    shown = instance.flocks("status").stdout
-    assert "WAITING" in shown and f"held by pid {holder.pid} (" in shown
+    # A flocksd that has just taken over looks for the holder once more.
+    wait_until(lambda: f"held by pid {holder.pid} (" in instance.flocks("status").stdout, what="the holder's name")
+    assert "WAITING" in instance.flocks("status").stdout
     status = wait_for_holder(instance, holder.pid)
     assert status["listener"] == "LISTENER_STATE_FOREIGN"
     assert states_seen(instance, 1) == {"SERVICE_STATE_WAITING"}

@@ -81,7 +81,9 @@ def test_backend_busy_for_30_s_is_not_killed_by_defaults_as_the_python_superviso
     set_mood(instance, "busy")
     # The passage of time is what is tested.
     time.sleep(30)
-    assert len([r for r in history(instance, "web", "ALIVE") if not r["passed"]]) >= 4
+    # A check that takes longer than flocksd lives has no result: it says nothing about the service.
+    if instance.chaos is None:
+        assert len([r for r in history(instance, "web", "ALIVE") if not r["passed"]]) >= 4
     set_mood(instance, "")
     wait_until(lambda: history(instance, "web", "ALIVE")[0]["passed"], what="an answer")
     after = instance.service("web")
