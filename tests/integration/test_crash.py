@@ -119,7 +119,8 @@ services:
     status = instance.service("web")
     assert status["state"] != "SERVICE_STATE_HEALTHY"
     assert status["reason"] == "STATE_REASON_PORT_HELD"
-    assert str(foreigners[0].pid) in status["last_error"]
+    # A flocksd that has just taken over looks for the holder once more.
+    wait_until(lambda: str(foreigners[0].pid) in instance.service("web")["last_error"], what="the holder's name")
     foreigners[0].kill()
     foreigners[0].wait()
     instance.wait_for_state("web", "HEALTHY")
