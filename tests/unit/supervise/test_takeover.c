@@ -131,7 +131,9 @@ static void give_alive_probe(struct service *service, uint32_t threshold)
     flocks_probe *probe = malloc(sizeof *probe);
     flocks_tcp_check *check = malloc(sizeof *check);
 
-    assert_true(probes != NULL && probe != NULL && check != NULL);
+    assert_non_null(probes);
+    assert_non_null(probe);
+    assert_non_null(check);
     *check = (flocks_tcp_check)FLOCKS_TCP_CHECK_INIT;
     *probe = (flocks_probe)FLOCKS_PROBE_INIT;
     probe->check_case = FLOCKS__V1__PROBE__CHECK_TCP;
