@@ -10,6 +10,8 @@ import pytest
 from instance import is_alive, start_ticks, wait_until
 from wire import Failure, Wire
 
+pytestmark = pytest.mark.no_chaos(reason="speaks over one connection, and kills flocksd itself at every step")
+
 NONE, RESTART, START, STOP = 1, 2, 3, 4
 SUCCEEDED, FAILED, CANCELLED = 3, 4, 5
 ABORTED, INVALID_ARGUMENT, NOT_FOUND, EXHAUSTED = 10, 3, 5, 8

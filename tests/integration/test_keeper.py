@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from instance import BUILD, PYTHON, SERVICES, is_alive, processes_with, start_ticks, wait_until
 
+pytestmark = pytest.mark.no_chaos(reason="kills keepers and both itself; of two that die together nobody is left to go on")
+
 KEEPER_KILLS = int(os.environ.get("FLOCKS_KEEPER_KILLS", "20"))
 HERE = Path(__file__).parent
 

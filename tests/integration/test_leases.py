@@ -13,6 +13,8 @@ from injection import Injection
 from instance import PYTHON, SERVICES, is_alive, wait_until
 from wire import Failure, Wire
 
+pytestmark = pytest.mark.no_chaos(reason="speaks over one connection, and kills flocksd itself in every phase")
+
 ABORTED, ALREADY_EXISTS, FAILED_PRECONDITION, NOT_FOUND = 10, 6, 9, 5
 INVALID_ARGUMENT, RESOURCE_EXHAUSTED = 3, 8
 
