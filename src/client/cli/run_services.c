@@ -75,6 +75,13 @@ static enum outcome print_json(const struct cli *cli, enum flocks_supervisor_met
     return report_message(cli, &flocks_restart_services_response_info, &restart.base, outcome);
 }
 
+static enum outcome tell_unanswered(struct daemon *daemon, int result, struct error *error)
+{
+    if (result == DAEMON_NOT_RUNNING)
+        error_set(error, STATUS_CANCELLED, "the daemon was stopped meanwhile");
+    return daemon_report(daemon, error);
+}
+
 static enum outcome show_end(
     struct daemon *daemon, enum flocks_supervisor_method method, flocks_operation *operation)
 {
@@ -83,9 +90,11 @@ static enum outcome show_end(
     CLEANUP(daemon_free_status) const flocks_get_status_response *status = NULL;
     enum outcome outcome = operation_outcome(operation);
     operation_print_failures(cli, operation);
-    if (daemon_get_status(daemon, NULL, 0, &status, &error) != 0)
-        return cli->json ? print_json(cli, method, operation, OUTCOME_FAILED)
-                         : daemon_report(daemon, &error);
+    int result = daemon_get_status(daemon, NULL, 0, &status, &error);
+    if (result != 0)
+        return outcome_worse(outcome,
+            cli->json ? print_json(cli, method, operation, outcome_worse(outcome, OUTCOME_FAILED))
+                      : tell_unanswered(daemon, result, &error));
     outcome = outcome_worse(outcome,
         status_view_judge(status, cli->options.operands, cli->options.n_operands, operation));
     if (cli->json)
@@ -115,7 +124,6 @@ enum outcome run_services(struct daemon *daemon, enum flocks_supervisor_method m
         result = operation_follow(daemon, begun->id, &ended, &error);
     if (message)
         rpc_message_free(message);
-    if (result == DAEMON_NOT_RUNNING)
-        error_set(&error, STATUS_CANCELLED, "the daemon was stopped meanwhile");
-    return result == 0 ? show_end(daemon, method, ended.operation) : daemon_report(daemon, &error);
+    return result == 0 ? show_end(daemon, method, ended.operation)
+                       : tell_unanswered(daemon, result, &error);
 }
