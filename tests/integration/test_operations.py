@@ -4,6 +4,7 @@ Faults of others that are tests here: Supervisor#746, #1121, #1254 (an update ha
 leaves a stop half done, named stops run one by one), circus#776, #1154 (one lock for everything: a stop waits for a
 start), process-compose#347, #530 (two restarts at once start it twice)."""
 
+import contextlib
 import os
 import random
 import signal
@@ -126,6 +127,7 @@ def test_watch_operation_tells_now_each_change_and_the_end(running, stubs):
     assert len(seen) >= 3
 
 
+@pytest.mark.no_chaos("one call on one connection")
 def test_watch_operation_that_has_ended_tells_its_outcome_and_ends(running, stubs):
     begun = begin(running, stubs, "Stop", ["plain"])
     wait_for_end(running, stubs, begun.id)
@@ -134,6 +136,7 @@ def test_watch_operation_that_has_ended_tells_its_outcome_and_ends(running, stub
     assert [item.operation.state for item in seen] == [stubs[2].OPERATION_STATE_SUCCEEDED]
 
 
+@pytest.mark.no_chaos("one call on one connection")
 def test_watch_operation_unknown(running, stubs):
     with connect(running, stubs) as wire:
         with pytest.raises(Failure) as failure:
@@ -148,7 +151,8 @@ def test_watch_operation_across_a_take_over_ends_with_the_outcome(running, stubs
     watcher = threading.Thread(target=lambda: seen.extend(watch(running, stubs, begun.id)))
     watcher.start()
     wait_until(lambda: sleepers(running, "1004"), what="the prepare step")
-    os.kill(running.status()["daemon"]["pid"], signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(running.status()["daemon"]["pid"], signal.SIGKILL)
     for pid in wait_until(lambda: sleepers(running, "1004"), what="the prepare step"):
         assert is_alive(pid), "the work goes on"
     cancel(running, stubs, begun.id)
