@@ -75,8 +75,8 @@ static size_t signal_all(struct leftovers *leftovers, int signal_number)
     size_t count = 0;
 
     /* What could not be looked at is not gone. */
-    if (process_scan_run(leftovers->scan, NULL) < 0)
-        return 1;
+    if (process_scan_run(leftovers->scan, NULL) != 0)
+        count = 1;
     for (size_t i = 0; i < leftovers->n; i++)
         count += signal_set(leftovers, &leftovers->records[i], signal_number);
     return count;

@@ -230,7 +230,8 @@ static int scan_all(
 {
     int64_t now = clock_monotonic_ns();
 
-    if (cache->scan_wanted_ns != 0 && finder->scanned_ns > cache->scan_wanted_ns)
+    if (cache->scan_wanted_ns != 0 && finder->scanned_ns > cache->scan_wanted_ns &&
+        finder->scan_result >= 0)
         return 0;
     if (now < finder->scan_next_ns) {
         if (cache->scan_wanted_ns == 0)
@@ -240,6 +241,12 @@ static int scan_all(
     finder->scanned_ns = now;
     finder->scan_result = process_scan_run(finder->scan, error);
     return finder->scan_result < 0 ? finder->scan_result : 0;
+}
+
+static int refuse_unread(struct error *error)
+{
+    return error_set(
+        error, STATUS_RESOURCE_EXHAUSTED, "not every process of the service could be read");
 }
 
 /* Selecting reads, too, and counts. */
@@ -257,6 +264,7 @@ static int search_members(struct listener_finder *finder, const struct process_i
 {
     struct process_member *members;
     size_t count = 0;
+    int found;
     int result = process_scan_select(finder->scan, identity, NULL, 0, &count, error);
 
     if (result != 0 || count == 0)
@@ -272,8 +280,10 @@ static int search_members(struct listener_finder *finder, const struct process_i
     for (size_t i = 0; i < count && i < LISTENER_PROCESSES_MAX; i++) {
         if (socket_search_missing(&sockets->ours) == sockets->ours.count)
             break;
-        if (socket_search_process(&sockets->ours, &members[i].id) == PROC_HIDDEN)
-            sockets->is_partial = true;
+        found = socket_search_process(&sockets->ours, &members[i].id);
+        sockets->is_partial = sockets->is_partial || found == PROC_HIDDEN;
+        if (found == PROC_UNREAD)
+            result = refuse_unread(error);
     }
     free(members);
     return result;
@@ -288,9 +298,12 @@ static int search_generation(struct listener_finder *finder,
     int64_t began_ns;
     int result;
 
-    sockets->is_partial = socket_search_family(&sockets->ours, &identity->leader);
+    result = socket_search_family(&sockets->ours, &identity->leader);
     if (socket_search_missing(&sockets->ours) == sockets->ours.count)
         return 0;
+    if (result == PROC_UNREAD)
+        return refuse_unread(error);
+    sockets->is_partial = result == PROC_HIDDEN;
     began_ns = clock_monotonic_ns();
     result = scan_all(finder, cache, error);
     if (result != 0)

@@ -24,7 +24,9 @@ enum {
 
 static int condition_from_errno(int error_number)
 {
-    return error_number == EACCES || error_number == EPERM ? PROC_HIDDEN : PROC_GONE;
+    if (error_number == ENOENT || error_number == ESRCH)
+        return PROC_GONE;
+    return error_number == EACCES || error_number == EPERM ? PROC_HIDDEN : PROC_UNREAD;
 }
 
 /* Opens /proc/<pid>/<name>: a descriptor, or -1 with errno. */
@@ -35,7 +37,7 @@ static int open_of(pid_t pid, const char *name)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-/* The first SMALL_FILE_SIZE - 1 bytes, NUL-terminated. 0, PROC_GONE or PROC_HIDDEN. */
+/* The first SMALL_FILE_SIZE - 1 bytes, NUL-terminated. 0 or any condition. */
 static int read_small(pid_t pid, const char *name, char out[SMALL_FILE_SIZE])
 {
     CLEANUP(fd_close) int fd = open_of(pid, name);
@@ -102,7 +104,7 @@ int proc_stat_read(pid_t pid, struct proc_stat *out)
     char text[SMALL_FILE_SIZE];
     int result = read_small(pid, "stat", text);
     if (result != 0)
-        return PROC_GONE;
+        return result == PROC_UNREAD ? PROC_UNREAD : PROC_GONE;
     return proc_stat_parse(text, out) ? 0 : PROC_GONE;
 }
 
@@ -258,6 +260,7 @@ int proc_walk_open(struct proc_walk *walk, const char *path)
     walk->len = 0;
     walk->position = 0;
     walk->bias = 0;
+    walk->has_failed = false;
     walk->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return walk->fd < 0 ? condition_from_errno(errno) : 0;
 }
@@ -279,8 +282,10 @@ bool proc_walk_next(struct proc_walk *walk, int *out)
     for (;;) {
         if (walk->at >= walk->len) {
             ssize_t len = getdents64(walk->fd, walk->buffer, sizeof walk->buffer);
-            if (len <= 0)
+            if (len <= 0) {
+                walk->has_failed = len < 0 && condition_from_errno(errno) == PROC_UNREAD;
                 return false;
+            }
             walk->at = 0;
             walk->len = (size_t)len;
         }

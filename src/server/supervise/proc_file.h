@@ -27,7 +27,10 @@ enum proc_condition {
     /* No such process (any more). */
     PROC_GONE = 1,
     /* It lives, and we may not look. */
-    PROC_HIDDEN = 2
+    PROC_HIDDEN = 2,
+    /* Descriptors or memory are short here: nothing is known of it, above all not that it is gone.
+     */
+    PROC_UNREAD = 3
 };
 
 /* What /proc/<pid>/stat says (proc(5)). */
@@ -43,27 +46,28 @@ struct proc_stat {
 
 /* `text` is the file's content, NUL-terminated. False: not in that form. Pure. */
 NODISCARD bool proc_stat_parse(const char *text, struct proc_stat *out);
-/* 0 or PROC_GONE. */
+/* 0, PROC_GONE or PROC_UNREAD. */
 NODISCARD int proc_stat_read(pid_t pid, struct proc_stat *out);
 
 /* Soft and hard RLIMIT_RTTIME in microseconds out of the text of /proc/<pid>/limits; UINT64_MAX is
  * unlimited. Pure. */
 NODISCARD bool proc_rttime_parse(const char *text, uint64_t *out_soft, uint64_t *out_hard);
-/* From the kernel where it answers (prlimit(2)), else from the file, which anybody may read. 0,
- * PROC_GONE or PROC_HIDDEN. Of a dead process that has not been reaped, too. */
+/* From the kernel where it answers (prlimit(2)), else from the file, which anybody may read. 0 or
+ * any condition. Of a dead process that has not been reaped, too. */
 NODISCARD int proc_rttime_read(pid_t pid, uint64_t *out_soft, uint64_t *out_hard);
 
 /* Value of the variable `name` in the environment that the process was exec'd with; "" when it has
- * none, or one that does not fit into `out_size` bytes with its NUL. 0, PROC_GONE or PROC_HIDDEN.
+ * none, or one that does not fit into `out_size` bytes with its NUL. 0 or any condition.
  */
 NODISCARD int proc_variable_read(pid_t pid, const char *name, char *out, size_t out_size);
 
 /* Value of FLOCKS_INVOCATION_ID in the environment that the process was exec'd with; "" when it has
- * none or one of another length. 0, PROC_GONE or PROC_HIDDEN. */
+ * none or one of another length. 0 or any condition. */
 NODISCARD int proc_invocation_read(pid_t pid, char out[PROCESS_INVOCATION_LENGTH + 1]);
 
 /* Children of its main thread, which is where most programs fork; at most `capacity`. 0, PROC_GONE
- * (also when it has none, or the kernel does not tell: CONFIG_PROC_CHILDREN) or PROC_HIDDEN. */
+ * (also when it has none, or the kernel does not tell: CONFIG_PROC_CHILDREN), PROC_HIDDEN or
+ * PROC_UNREAD. */
 NODISCARD int proc_children_read(pid_t pid, pid_t *out, size_t capacity, size_t *out_count);
 
 /* The number that was given to a process last, of the whole pid namespace; 0: unknown. */
@@ -72,6 +76,7 @@ pid_t proc_last_pid(void);
 /* One pass over a directory of numbers: /proc (pids, ascending) or /proc/<pid>/fd. */
 struct proc_walk {
     int fd;
+    bool has_failed; /* there may be more than what was given */
     size_t at;
     size_t len;
     /* Where the entry after the one before began, and how far that is from its number. */
@@ -80,9 +85,9 @@ struct proc_walk {
     _Alignas(8) char buffer[PROC_WALK_BUFFER];
 };
 
-/* 0, PROC_GONE or PROC_HIDDEN; after 0 close with proc_walk_close. */
+/* 0 or any condition; after 0 close with proc_walk_close. */
 NODISCARD int proc_walk_open(struct proc_walk *walk, const char *path);
-/* The next number; names that are none are left out. False: the end. */
+/* The next number; names that are none are left out. False: the end, or has_failed. */
 bool proc_walk_next(struct proc_walk *walk, int *out);
 /* Goes on behind `number`, which is not below the last one that was given. False: it could not. */
 NODISCARD bool proc_walk_skip(struct proc_walk *walk, int number);

@@ -70,19 +70,22 @@ static bool make_room(struct process_scan *scan)
     return true;
 }
 
-static void add_entry(struct process_scan *scan, pid_t pid)
+/* False: nothing is known of it. */
+static bool add_entry(struct process_scan *scan, pid_t pid)
 {
     struct proc_stat stat;
-    if (proc_stat_read(pid, &stat) != 0 || stat.is_dead)
-        return;
-    if (scan->count > 0 && pid <= scan->entries[scan->count - 1].id.pid)
-        return;
+    int result = proc_stat_read(pid, &stat);
+    if (result != 0)
+        return result != PROC_UNREAD;
+    if (stat.is_dead || (scan->count > 0 && pid <= scan->entries[scan->count - 1].id.pid))
+        return true;
     scan->entries[scan->count++] = (struct entry){
         .id = {.pid = pid, .start_ticks = stat.start_ticks},
         .parent = stat.parent,
         .group = stat.group,
         .session = stat.session,
     };
+    return true;
 }
 
 int process_scan_run(struct process_scan *scan, struct error *error)
@@ -94,15 +97,20 @@ int process_scan_run(struct process_scan *scan, struct error *error)
         return error_set_errno(error, errno, "open /proc");
     int64_t give_up_at = clock_monotonic_ms() + PROCESS_SCAN_TIMEOUT_MS;
     int pid = 0;
+    bool is_read = true;
     for (unsigned seen = 1; proc_walk_next(&walk, &pid); seen++) {
         bool is_late = seen % CLOCK_INTERVAL == 0 && clock_monotonic_ms() >= give_up_at;
         if (is_late || scan->count == PROCESS_SCAN_MAX || !make_room(scan)) {
             scan->result = PROCESS_SCAN_INCOMPLETE;
             break;
         }
-        add_entry(scan, pid);
+        is_read = add_entry(scan, pid) && is_read;
     }
+    is_read = is_read && !walk.has_failed;
     proc_walk_close(&walk);
+    if (!is_read)
+        scan->result =
+            error_set(error, STATUS_RESOURCE_EXHAUSTED, "not every process could be read");
     return scan->result;
 }
 

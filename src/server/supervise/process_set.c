@@ -209,12 +209,14 @@ static enum process_emptiness examine(const struct process_identity *identity,
     struct process_sessions *sessions, pid_t pid, pid_t session, struct old_sessions *old)
 {
     struct proc_stat stat;
+    int result;
     if (session != identity->leader.pid && is_elders_session(sessions, identity, session)) {
         old_sessions_add(old, session);
         return PROCESS_SET_EMPTY;
     }
-    if (proc_stat_read(pid, &stat) != 0)
-        return PROCESS_SET_EMPTY;
+    result = proc_stat_read(pid, &stat);
+    if (result != 0)
+        return result == PROC_UNREAD ? PROCESS_SET_UNSURE : PROCESS_SET_EMPTY;
     if (session == identity->leader.pid && !is_older(&stat, identity))
         return stat.is_dead ? PROCESS_SET_UNSURE : PROCESS_SET_OCCUPIED;
     if (is_old_session(identity, sessions, session, pid, &stat)) {
@@ -260,7 +262,7 @@ static enum process_emptiness sweep(const struct process_identity *identity,
         if (answer != PROCESS_SET_EMPTY)
             return answer;
     }
-    return PROCESS_SET_EMPTY;
+    return walk->has_failed ? PROCESS_SET_UNSURE : PROCESS_SET_EMPTY;
 }
 
 enum process_emptiness process_set_is_empty_fast(

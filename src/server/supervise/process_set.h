@@ -133,7 +133,8 @@ enum process_scan_condition { PROCESS_SCAN_INCOMPLETE = 1 };
 
 /* Reads /proc once: 2 ms for 600 processes. The result replaces the last one, and serves any number
  * of process_scan_select calls (limits and environment are read only then, and only of processes
- * not older than the generation's leader). */
+ * not older than the generation's leader). Negative: something could not be read; what could is
+ * there. */
 NODISCARD int process_scan_run(struct process_scan *scan, struct error *error);
 
 /* Members of one generation, parents before children where the pids allow; *out_count counts all,

@@ -78,6 +78,7 @@ struct process_sweep {
     size_t n_by_mark;
     size_t keys_capacity;
     uint64_t oldest;
+    bool has_unread; /* something that nothing is known of */
     const atomic_bool *stop;
 };
 
@@ -265,9 +266,13 @@ static enum leader leader_of(struct process_sweep *sweep, size_t question)
 {
     const struct process_id *leader = &sweep->questions[question].identity.leader;
     struct proc_stat stat;
+    int result;
     if (sweep->leaders[question] != LEADER_UNKNOWN)
         return sweep->leaders[question];
-    if (proc_stat_read(leader->pid, &stat) != 0)
+    result = proc_stat_read(leader->pid, &stat);
+    if (result == PROC_UNREAD)
+        sweep->has_unread = true;
+    else if (result != 0)
         sweep->leaders[question] = LEADER_GONE;
     else
         sweep->leaders[question] =
@@ -331,7 +336,9 @@ static void match(struct process_sweep *sweep, struct seen *seen)
 {
     uint64_t soft = 0;
     uint64_t hard = 0;
-    if (proc_rttime_read(seen->id.pid, &soft, &hard) == 0) {
+    int result = proc_rttime_read(seen->id.pid, &soft, &hard);
+    sweep->has_unread |= result == PROC_UNREAD;
+    if (result == 0) {
         size_t question = find_key(sweep->by_mark, sweep->n_by_mark, soft);
         if (question == NO_QUESTION)
             question = find_key(sweep->by_mark, sweep->n_by_mark, hard);
@@ -368,7 +375,9 @@ static bool make_room(struct process_sweep *sweep)
 static bool meet(struct process_sweep *sweep, pid_t pid)
 {
     struct proc_stat stat;
-    if (proc_stat_read(pid, &stat) != 0 || stat.start_ticks < sweep->oldest)
+    int result = proc_stat_read(pid, &stat);
+    sweep->has_unread |= result == PROC_UNREAD;
+    if (result != 0 || stat.start_ticks < sweep->oldest)
         return true;
     struct seen seen = {.id = {.pid = pid, .start_ticks = stat.start_ticks},
         .parent = stat.parent,
@@ -419,7 +428,7 @@ static bool walk_all(struct process_sweep *sweep, struct proc_walk *walk)
         if (newest > pid && (++skips > SKIPS_MAX || !proc_walk_skip(walk, newest)))
             return false;
     }
-    return true;
+    return !walk->has_failed;
 }
 
 static struct seen *find_seen(const struct process_sweep *sweep, pid_t pid)
@@ -476,10 +485,11 @@ static void gather_descendants(struct process_sweep *sweep)
         place(sweep, &sweep->seen[i]);
 }
 
-static size_t find_by_invocation(const struct process_sweep *sweep, const struct seen *seen)
+static size_t find_by_invocation(struct process_sweep *sweep, const struct seen *seen)
 {
     char invocation[PROCESS_INVOCATION_LENGTH + 1];
     int result = proc_invocation_read(seen->id.pid, invocation);
+    sweep->has_unread |= result == PROC_UNREAD;
     /* Hidden, and nobody else can have its numbers: taken for what they say. */
     if (result == PROC_HIDDEN)
         return seen->claimed;
@@ -620,6 +630,7 @@ int process_sweep_run(struct process_sweep *sweep, const struct process_question
     sweep->answers = out_answers;
     sweep->n = n;
     sweep->n_seen = sweep->n_found = 0;
+    sweep->has_unread = false;
     sweep->stop = stop;
     struct proc_walk walk;
     if (!index_questions(sweep))
@@ -636,7 +647,7 @@ int process_sweep_run(struct process_sweep *sweep, const struct process_question
     for (size_t i = 0; i < n; i++)
         gather_cgroup(sweep, i);
     for (size_t i = 0; i < n; i++)
-        out_answers[i].is_complete = is_complete && !is_stopped(sweep);
+        out_answers[i].is_complete = is_complete && !sweep->has_unread && !is_stopped(sweep);
     sweep->n_seen = 0;
     give_memory_back(sweep);
     return 0;

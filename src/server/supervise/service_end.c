@@ -313,8 +313,11 @@ void service_kill(struct service *service)
     struct process_member members[64];
     size_t count = 0;
 
-    if (service->identity.leader.pid == 0 || process_scan_run(supervisor->scan, NULL) < 0 ||
-        process_scan_select(
+    if (service->identity.leader.pid == 0)
+        return;
+    /* Whoever could be read is killed. */
+    (void)!process_scan_run(supervisor->scan, NULL);
+    if (process_scan_select(
             supervisor->scan, &service->identity, members, ARRAY_LENGTH(members), &count, NULL) < 0)
         return;
     for (size_t i = 0; i < count && i < ARRAY_LENGTH(members); i++)

@@ -109,6 +109,8 @@ enum look {
     LOOK_WELL,
     /* Who holds them has to be found out first. */
     LOOK_POSTPONED,
+    /* Descriptors or memory were short: it says nothing. */
+    LOOK_FAILED,
     /* Nobody's, or not its own; why, is in words. */
     LOOK_BAD
 };
@@ -146,14 +148,15 @@ static unsigned badness(enum listener_answer answer)
     return order[answer];
 }
 
-/* The worst of all its ports, in words unless it is well. A look that failed says nothing, and is
- * taken as it was. */
+/* The worst of all its ports, in words unless it is well. */
 static enum look look_with_finder(struct service *service, const struct process_identity *identity,
     char *out_message, size_t out_size)
 {
     struct listener_observation worst = {.answer = LISTENER_OURS};
     struct service_listening shown = {.state = FLOCKS_LISTENER_STATE_UNSPECIFIED};
+    enum look unless_bad = LOOK_WELL;
     bool is_postponed = false;
+    bool has_failed = false;
 
     for (size_t i = 0; i < service->n_ports; i++) {
         struct service_port *port = &service->ports[i];
@@ -161,6 +164,7 @@ static enum look look_with_finder(struct service *service, const struct process_
         int result =
             listener_lookup(finder(service), &port->endpoint, identity, &port->cache, &seen, NULL);
 
+        has_failed = has_failed || result < 0;
         is_postponed = is_postponed || result == LISTENER_POSTPONED;
         if (result != 0)
             continue;
@@ -174,12 +178,14 @@ static enum look look_with_finder(struct service *service, const struct process_
         shown.holder = seen.holder;
         shown.is_search_pending = seen.is_search_pending;
     }
+    if (is_postponed || has_failed)
+        unless_bad = is_postponed ? LOOK_POSTPONED : LOOK_FAILED;
     supervisor_ports_search(service->owner);
     if (shown.port != 0)
         show(service, &shown);
     if (worst.answer == LISTENER_OURS ||
         (worst.answer == LISTENER_UNVERIFIABLE && trusts_unverifiable(service)))
-        return is_postponed ? LOOK_POSTPONED : LOOK_WELL;
+        return unless_bad;
     describe(service, &worst, out_message, out_size);
     return LOOK_BAD;
 }
@@ -390,6 +396,9 @@ void service_ports_check(struct service *service, int64_t now)
     switch (look(service, message, sizeof message)) {
     case LOOK_POSTPONED:
         service->listening.due_at = now + SERVICE_PORT_POLL_MS;
+        return;
+    case LOOK_FAILED:
+        service->listening.due_at = now + SERVICE_PORT_CHECK_MS;
         return;
     case LOOK_WELL:
         service->listening.due_at = next_look_at(service, now);

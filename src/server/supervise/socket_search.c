@@ -80,18 +80,19 @@ static bool identify_child(pid_t pid, const struct process_id *parent, struct pr
     return true;
 }
 
-bool socket_search_family(struct socket_search *search, const struct process_id *leader)
+int socket_search_family(struct socket_search *search, const struct process_id *leader)
 {
     struct process_id family[SOCKET_SEARCH_FAMILY_MAX] = {*leader};
     pid_t children[SOCKET_SEARCH_FAMILY_MAX];
     size_t n_family = 1;
-    bool is_hidden = false;
+    int worst = 0;
 
     for (size_t i = 0; i < n_family && socket_search_missing(search) < search->count; i++) {
         size_t n = 0;
+        int result = socket_search_process(search, &family[i]);
 
-        if (socket_search_process(search, &family[i]) == PROC_HIDDEN)
-            is_hidden = true;
+        if (result != PROC_GONE && result > worst)
+            worst = result;
         if (proc_children_read(family[i].pid, children, SOCKET_SEARCH_FAMILY_MAX - n_family, &n) !=
             0)
             continue;
@@ -100,5 +101,5 @@ bool socket_search_family(struct socket_search *search, const struct process_id 
                 n_family++;
         }
     }
-    return is_hidden;
+    return worst;
 }

@@ -44,11 +44,11 @@ void socket_search_note(
 /* What was seen of a process that has ended may be of another that took its number. */
 void socket_search_forget(struct socket_search *search, const struct process_id *process);
 
-/* Looks through the descriptors of one process until nothing is missing: ~1 us each. 0, PROC_GONE
- * or PROC_HIDDEN (then some of it was not seen). */
+/* Looks through the descriptors of one process until nothing is missing: ~1 us each. 0, PROC_GONE,
+ * or PROC_HIDDEN or PROC_UNREAD (then some of it was not seen). */
 NODISCARD int socket_search_process(struct socket_search *search, const struct process_id *process);
-/* The process and its descendants as far as parents tell of their children: no scan. True: one of
- * them is hidden. */
-bool socket_search_family(struct socket_search *search, const struct process_id *leader);
+/* The process and its descendants as far as parents tell of their children: no scan. 0, else
+ * what is worst of one of them: PROC_HIDDEN or PROC_UNREAD. */
+NODISCARD int socket_search_family(struct socket_search *search, const struct process_id *leader);
 
 #endif

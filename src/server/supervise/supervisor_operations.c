@@ -676,8 +676,13 @@ static void expire(struct supervisor *supervisor, struct operation *operation)
                                        : FLOCKS_OPERATION_STATE_DEADLINE_EXCEEDED,
                 NULL);
     }
-    for (size_t i = 0; i < operation->n_steps; i++)
-        supervisor_advance(supervisor_at(supervisor, operation->steps[i].slot));
+    for (size_t i = 0; i < operation->n_steps; i++) {
+        struct service *service = supervisor_at(supervisor, operation->steps[i].slot);
+
+        /* NULL: its step ended long ago, and so did it. */
+        if (service != NULL)
+            supervisor_advance(service);
+    }
     supervisor_mark_dirty(supervisor);
 }
 

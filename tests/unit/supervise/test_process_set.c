@@ -16,6 +16,7 @@
 #include "children.h"
 #include "server/supervise/proc_file.h"
 #include "server/supervise/process_set.h"
+#include "shortage.h"
 
 enum { MEMBERS_MAX = 16 };
 
@@ -296,6 +297,24 @@ static void test_fast_dead_generation_is_empty(void **state)
     assert_int_equal(process_set_is_empty_fast(&identity, &sessions), PROCESS_SET_EMPTY);
 }
 
+/* What cannot be read is not gone. */
+static void test_fast_short_of_descriptors_is_unsure(void **state)
+{
+    (void)state;
+    struct plan plan = {.shape = ALONE, .is_marked = true};
+    struct process_sessions sessions;
+    struct shortage shortage;
+    pid_t pids[1];
+    process_sessions_init(&sessions);
+    struct process_identity identity = run_generation(&plan, pids, 1);
+    assert_true(process_sessions_add(&sessions, identity.leader.pid));
+    /* For /proc itself, and nothing in it. */
+    shortage_begin(&shortage, 1);
+    enum process_emptiness answer = process_set_is_empty_fast(&identity, &sessions);
+    shortage_end(&shortage);
+    assert_int_equal(answer, PROCESS_SET_UNSURE);
+}
+
 static void expect_fast(struct plan plan, enum process_emptiness expected)
 {
     struct process_sessions sessions;
@@ -489,6 +508,7 @@ int main(int argument_count, char **arguments)
         PROCESS_TEST(test_scan_serves_many_generations),
         PROCESS_TEST(test_scan_counts_beyond_capacity),
         PROCESS_TEST(test_fast_dead_generation_is_empty),
+        PROCESS_TEST(test_fast_short_of_descriptors_is_unsure),
         PROCESS_TEST(test_fast_survivor_in_group_occupies),
         PROCESS_TEST(test_fast_survivor_in_session_occupies),
         PROCESS_TEST(test_fast_marked_orphan_occupies),

@@ -18,6 +18,7 @@
 #include "children.h"
 #include "server/supervise/proc_file.h"
 #include "server/supervise/process_sweep.h"
+#include "shortage.h"
 
 enum {
     SETS_MAX = 8,
@@ -254,6 +255,25 @@ static void test_pass_finds_the_dead_that_nobody_reaped(void **state)
     assert_int_equal(children_reap(child), 0);
 }
 
+/* Who opens nothing cannot be read: that proves nothing about the set. */
+static void test_pass_short_of_descriptors_is_incomplete(void **state)
+{
+    (void)state;
+    struct family family = {.is_marked = false};
+    struct shortage shortage;
+    pid_t child = 0;
+    size_t n = 0;
+    questions[0] = begin(&family, &child);
+    /* For /proc itself, and nothing in it. */
+    shortage_begin(&shortage, 1);
+    (void)run(1, &n);
+    shortage_end(&shortage);
+    assert_false(answers[0].is_complete);
+    (void)run(1, &n);
+    assert_int_equal(answers[0].n_members, 2);
+    assert_true(answers[0].is_complete);
+}
+
 static void test_pass_that_is_stopped_is_incomplete(void **state)
 {
     (void)state;
@@ -427,6 +447,7 @@ int main(void)
         WITH_PROCESSES(test_pass_leaves_a_recycled_leader_number_alone),
         WITH_PROCESSES(test_pass_leaves_members_of_another_mark_alone),
         WITH_PROCESSES(test_pass_finds_the_dead_that_nobody_reaped),
+        WITH_PROCESSES(test_pass_short_of_descriptors_is_incomplete),
         WITH_PROCESSES(test_pass_that_is_stopped_is_incomplete),
         WITH_PROCESSES(test_pass_kills_who_is_not_dumpable),
         WITH_PROCESSES(test_pass_reports_who_may_not_be_signalled),

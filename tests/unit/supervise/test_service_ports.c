@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 /* cmocka wants the standard headers above first. */
 #include <cmocka.h>
@@ -18,6 +19,7 @@
 #include "common/base/fd.h"
 #include "fake_link.h"
 #include "server/supervise/supervisor_private.h"
+#include "shortage.h"
 
 enum {
     STATE_BYTES = 1024 * 1024,
@@ -308,6 +310,83 @@ static void test_service_ports_storm_of_messages_is_bounded_and_blinds_nobody(vo
     run_until_state(world, SERVICE_DEGRADED);
 }
 
+/* ---- looks that fail ---- */
+
+/* A stranger, nobody's child, that listens on the port until the leash is closed. */
+static int open_stranger(struct world *world)
+{
+    int ready[2];
+    int leash[2];
+    char byte = 0;
+    pid_t pid;
+
+    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(leash), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)setsid();
+        if (fork() != 0)
+            _exit(0);
+        (void)open_listener(world);
+        (void)close(leash[1]);
+        _exit(write(ready[1], &byte, 1) == 1 && read(leash[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    (void)close(ready[0]);
+    (void)close(ready[1]);
+    (void)close(leash[0]);
+    return leash[1];
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    (void)timer;
+}
+
+/* Long enough for several looks of a service that starts. */
+static void run_for_some_looks(struct world *world)
+{
+    int64_t until = clock_monotonic_ms() + 10 * SERVICE_PORT_POLL_MS;
+    uv_timer_t tick;
+
+    (void)uv_timer_init(&world->loop, &tick);
+    (void)uv_timer_start(&tick, on_tick, 1, 1);
+    while (clock_monotonic_ms() < until)
+        (void)uv_run(&world->loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&tick, NULL);
+    turn(world);
+}
+
+/* A look that fails says nothing; above all not that the stranger's socket is the service's. */
+static void ready_by_looks_that_fail(struct world *world, size_t left)
+{
+    struct shortage shortage;
+    enum service_state state;
+    int leash;
+
+    start(world);
+    leash = open_stranger(world);
+    shortage_begin(&shortage, left);
+    fake_link_answer_spawns(&world->link);
+    run_for_some_looks(world);
+    state = web(world)->facts.state;
+    shortage_end(&shortage);
+    (void)close(leash);
+    assert_int_equal(state, SERVICE_STARTING);
+}
+
+static void test_service_ports_looks_without_descriptors_make_nobody_ready(void **state)
+{
+    ready_by_looks_that_fail(*state, 0);
+}
+
+static void test_service_ports_looks_with_one_descriptor_make_nobody_ready(void **state)
+{
+    ready_by_looks_that_fail(*state, 1);
+}
+
 /* ---- where nobody can say whose sockets are whose ---- */
 
 static void test_service_ports_unchecked_ports_are_tried(void **state)
@@ -346,6 +425,8 @@ int main(void)
         PORTS_TEST(test_service_ports_overrun_looks_at_everything),
         PORTS_TEST(test_service_ports_without_messages_are_looked_at_every_second),
         PORTS_TEST(test_service_ports_storm_of_messages_is_bounded_and_blinds_nobody),
+        PORTS_TEST(test_service_ports_looks_without_descriptors_make_nobody_ready),
+        PORTS_TEST(test_service_ports_looks_with_one_descriptor_make_nobody_ready),
         PORTS_TEST(test_service_ports_unchecked_ports_are_tried),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -408,6 +408,35 @@ static void test_apply_stop_of_a_person_goes_first(void **state)
     assert_int_equal(world_operation_state(world, id), FLOCKS_OPERATION_STATE_SUCCEEDED);
 }
 
+/* One service of it is gone by the time that it has to end for the other one, too. */
+static void test_apply_overdue_when_one_of_its_services_is_gone(void **state)
+{
+    struct world *world = *state;
+    struct supervisor_apply_request request = {.text = text_of(base_changed), .timeout_ms = 300};
+    struct answer planned;
+    struct answer applied = {.n = 0};
+    int64_t deadline_at = clock_monotonic_ms() + PATIENCE_MS;
+    struct supervisor_job *job;
+    char id[SUPERVISOR_OPERATION_ID_SIZE];
+
+    begin_both(world);
+    planned = plan(world, base_changed);
+    request.plan = planned.plan;
+    assert_int_equal(
+        supervisor_apply(world->supervisor, &request, on_applied, &applied, id, &job, NULL), 0);
+    run_until_answered(world, &applied);
+    assert_int_equal(applied.result, 0);
+    end_run(world, "app");
+    run_until_gone(world, "app");
+    while (world_operation_state(world, applied.id) == FLOCKS_OPERATION_STATE_RUNNING) {
+        (void)uv_run(&world->loop, UV_RUN_ONCE);
+        assert_true(clock_monotonic_ms() < deadline_at);
+    }
+    assert_int_equal(
+        world_operation_state(world, applied.id), FLOCKS_OPERATION_STATE_DEADLINE_EXCEEDED);
+    assert_int_equal(look(world, "base").state, FLOCKS_SERVICE_STATE_STOPPING);
+}
+
 static void test_plan_tells_mistakes(void **state)
 {
     struct world *world = *state;
@@ -489,6 +518,7 @@ int main(void)
         TEST(test_apply_refuses_what_was_planned_of_another_state),
         TEST(test_apply_is_refused_once_a_shutdown_was_asked_for),
         TEST(test_apply_stop_of_a_person_goes_first),
+        TEST(test_apply_overdue_when_one_of_its_services_is_gone),
         TEST(test_plan_tells_mistakes),
         TEST(test_plan_of_too_many_at_once_is_refused_and_cancelled_ones_make_room),
         TEST(test_plan_is_not_answered_by_a_supervisor_that_was_closed),
