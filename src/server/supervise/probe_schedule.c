@@ -21,16 +21,19 @@ void probe_schedule_started(struct probe_schedule *schedule, int64_t now)
     schedule->due_at = CLOCK_NEVER;
 }
 
+bool probe_schedule_has_failed(const struct probe_schedule *schedule, int64_t now)
+{
+    const struct probe_policy *policy = &schedule->policy;
+    return schedule->bad_since != CLOCK_NEVER && schedule->failures >= policy->failure_threshold &&
+           now - schedule->bad_since >= policy->patience_ms;
+}
+
 /* The verdict after the counts of `schedule`. */
 static enum probe_verdict judge(const struct probe_schedule *schedule, int64_t now)
 {
-    const struct probe_policy *policy = &schedule->policy;
-    if (schedule->successes >= policy->success_threshold)
+    if (schedule->successes >= schedule->policy.success_threshold)
         return PROBE_VERDICT_PASSING;
-    if (schedule->failures >= policy->failure_threshold &&
-        now - schedule->bad_since >= policy->patience_ms)
-        return PROBE_VERDICT_FAILING;
-    return schedule->verdict;
+    return probe_schedule_has_failed(schedule, now) ? PROBE_VERDICT_FAILING : schedule->verdict;
 }
 
 static void plan_next(struct probe_schedule *schedule, int64_t now, uint32_t random)

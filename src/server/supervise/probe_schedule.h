@@ -60,6 +60,8 @@ void probe_schedule_started(struct probe_schedule *schedule, int64_t now);
  * makes; at once if that is past. A result when none runs is ignored. */
 bool probe_schedule_result(
     struct probe_schedule *schedule, bool passed, int64_t now, uint32_t random);
+/* Enough checks in a row have failed, for long enough, whatever the verdict was before. */
+bool probe_schedule_has_failed(const struct probe_schedule *schedule, int64_t now);
 /* The running check says nothing about the service (it could not be made, or nobody was there to
  * see how it ended): nothing is counted, the next one is due as after a result. */
 void probe_schedule_void(struct probe_schedule *schedule, int64_t now, uint32_t random);

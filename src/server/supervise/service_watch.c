@@ -321,12 +321,14 @@ void service_watch_recover(struct service *service)
         service_observe(service, SERVICE_EVENT_RECOVERED, 0, NULL);
 }
 
+static bool restarts(const flocks_probe *probe)
+{
+    return flocks_probe_failure_from((int)probe->on_failure) == FLOCKS_PROBE_FAILURE_RESTART;
+}
+
 static void probe_failing(struct service *service, const flocks_probe *probe, const char *message)
 {
-    bool restarts =
-        flocks_probe_failure_from((int)probe->on_failure) == FLOCKS_PROBE_FAILURE_RESTART;
-
-    if (restarts)
+    if (restarts(probe))
         service_observe(
             service, SERVICE_EVENT_UNRESPONSIVE, FLOCKS_STATE_REASON_HEALTH_FAILED, message);
     else if (service->watch.phase == WATCH_SERVING)
@@ -369,6 +371,7 @@ void service_watch_result(struct service *service, const struct probe_result *re
     struct probe_schedule before = watch->schedule;
     char text[SERVICE_MESSAGE_SIZE];
     bool changed;
+    bool is_final;
 
     if (probe == NULL || !watch->schedule.is_running)
         return;
@@ -389,7 +392,11 @@ void service_watch_result(struct service *service, const struct probe_result *re
         supervisor_mark_dirty(service->owner);
     else
         supervisor_mark_stale(service->owner, now);
-    if (changed && watch->schedule.verdict == PROBE_VERDICT_FAILING)
+    /* It was failing already, and another configuration has decided since then that this ends it.
+     */
+    is_final =
+        restarts(probe) && !result->passed && probe_schedule_has_failed(&watch->schedule, now);
+    if (watch->schedule.verdict == PROBE_VERDICT_FAILING && (changed || is_final))
         probe_failing(service, probe, text);
     else if (changed && watch->schedule.verdict == PROBE_VERDICT_PASSING)
         probe_passing(service, now);

@@ -7,6 +7,7 @@
 #include "flocks/state/v1/state.names.h"
 
 #include "common/base/arena.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "server/supervise/lease_state.h"
 #include "server/supervise/state_watch.h"
@@ -14,7 +15,9 @@
 
 enum {
     /* Cap of what one service or operation is packed from; far beyond what fits a slot. */
-    MESSAGE_ARENA_BYTES = 64 * 1024 * 1024
+    MESSAGE_ARENA_BYTES = 64 * 1024 * 1024,
+    /* What had no room is tried again so much later: meanwhile only what has changed is packed. */
+    EXTENT_RETRY_MS = 60 * 1000
 };
 
 /* How much of the past is written: less when a slot would overflow. */
@@ -374,7 +377,7 @@ static bool save_extent(struct supervisor *supervisor, enum snapshot_extent exte
         .capacity = state_store_capacity(supervisor->store)};
 
     write_basics(&writer, supervisor);
-    for (uint32_t i = 0; i < supervisor->n_services; i++)
+    for (uint32_t i = 0; i < supervisor->n_services && !writer.is_full; i++)
         write_service(&writer, supervisor->services[i], extent);
     write_operations(&writer, &supervisor->operations, extent);
     write_leases(&writer, &supervisor->leases, extent);
@@ -385,10 +388,19 @@ static bool save_extent(struct supervisor *supervisor, enum snapshot_extent exte
 
 void state_save(struct supervisor *supervisor)
 {
-    bool saved = save_extent(supervisor, SNAPSHOT_WHOLE) ||
-                 save_extent(supervisor, SNAPSHOT_WITHOUT_PROBES) ||
-                 save_extent(supervisor, SNAPSHOT_WITHOUT_HISTORY);
+    int64_t now = clock_monotonic_ms();
+    bool is_retried = now >= supervisor->store_retry_at;
+    int extent = is_retried ? SNAPSHOT_WHOLE : supervisor->store_extent;
+    bool saved = save_extent(supervisor, (enum snapshot_extent)extent);
 
+    while (!saved && extent < (int)SNAPSHOT_WITHOUT_HISTORY) {
+        extent++;
+        saved = save_extent(supervisor, (enum snapshot_extent)extent);
+    }
+    if (is_retried || extent != supervisor->store_extent)
+        supervisor->store_retry_at =
+            extent == (int)SNAPSHOT_WHOLE ? now : clock_add_ms(now, EXTENT_RETRY_MS);
+    supervisor->store_extent = extent;
     if (!saved && !supervisor->is_store_full)
         log_error("state not kept: a take-over would begin from an older one", "capacity=%zu",
             state_store_capacity(supervisor->store));

@@ -81,6 +81,9 @@ struct supervisor {
     int64_t saved_at;
     bool is_dirty;
     bool is_store_full; /* said once */
+    /* How much of the past has room in it (state_save.c), and when more is tried again. */
+    int store_extent;
+    int64_t store_retry_at;
     /* flocks.v1.GetConfigResponse; each service has its own part unpacked. */
     uint8_t *packed_config;
     size_t packed_config_len;

@@ -14,6 +14,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/fd.h"
+#include "server/supervise/supervisor_private.h"
 #include "world.h"
 
 /* ---- scenarios ---- */
@@ -33,6 +34,35 @@ static void test_supervisor_fresh_start_runs_in_order(void **state)
     world_answer_spawns(world);
     world_run_until_state(world, 0, FLOCKS_SERVICE_STATE_HEALTHY);
     assert_int_equal(world_state_of(world, 2), FLOCKS_SERVICE_STATE_STOPPED);
+}
+
+/* Two thousand services with much to tell would be packed twice in every turn of the loop. */
+static void test_supervisor_state_without_room_packs_only_what_has_changed(void **state)
+{
+    struct world *world = *state;
+    char message[PROBE_MESSAGE_MAX];
+    struct packed *packed;
+
+    assert_int_equal(ftruncate(world->state_fd, (off_t)12 * 1024), 0);
+    world_start_base(world);
+    memset(message, 'x', sizeof message - 1);
+    message[sizeof message - 1] = '\0';
+    for (size_t i = 0; i < 3 * PROBE_HISTORY_MAX; i++)
+        probe_history_add(&world->supervisor->services[i % 3]->history, PROBE_ROLE_ALIVE,
+            (int64_t)i, 0, true, message);
+    for (size_t i = 0; i < 3 * PROBE_HISTORY_MAX; i++)
+        probe_history_add(&world->supervisor->services[i % 3]->history, PROBE_ROLE_READY,
+            (int64_t)i, 0, true, message);
+    supervisor_mark_dirty(world->supervisor);
+    world_turn(world);
+    assert_false(world->supervisor->is_store_full);
+    /* Whoever packs it anew writes over this. */
+    packed = &world->supervisor->services[2]->packed;
+    packed->bytes[0] ^= UINT8_MAX;
+    supervisor_mark_dirty(world->supervisor);
+    world_turn(world);
+    packed->bytes[0] ^= UINT8_MAX;
+    assert_int_equal(packed->bytes[0], 1 << 3 | 2);
 }
 
 static void test_supervisor_unknown_name_does_nothing(void **state)
@@ -345,6 +375,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_supervisor_fresh_start_runs_in_order),
+        TEST(test_supervisor_state_without_room_packs_only_what_has_changed),
         TEST(test_supervisor_unknown_name_does_nothing),
         TEST(test_supervisor_exit_is_replaced_in_the_same_turn),
         TEST(test_supervisor_takeover_knows_a_run_from_its_request_on),

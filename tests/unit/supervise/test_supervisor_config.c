@@ -437,6 +437,27 @@ static void test_apply_overdue_when_one_of_its_services_is_gone(void **state)
     assert_int_equal(look(world, "base").state, FLOCKS_SERVICE_STATE_STOPPING);
 }
 
+#define ALIVE(on_failure)                                                                          \
+    "services: {base: {command: [/bin/sleep, \"1000\"], probes: {alive: {tcp: {port: 1}, "         \
+    "period: 50ms, timeout: 50ms, failure_threshold: 1, on_failure: " on_failure "}}}}\n"
+
+/* What has failed for long does not fail anew, but is no less failing for that. */
+static void test_apply_ends_what_fails_already_once_it_is_to_be_ended(void **state)
+{
+    struct world *world = *state;
+    char id[SUPERVISOR_OPERATION_ID_SIZE];
+
+    world->config_request = &config_request;
+    world_open(world, true, false);
+    fake_link_answer_list(&world->link);
+    world_turn(world);
+    (void)change(world, ALIVE("REPORT"));
+    world_begin(world, FLOCKS_OPERATION_KIND_START, "base", id);
+    run_until(world, "base", FLOCKS_SERVICE_STATE_DEGRADED);
+    (void)change(world, ALIVE("RESTART"));
+    run_until(world, "base", FLOCKS_SERVICE_STATE_STOPPING);
+}
+
 static void test_plan_tells_mistakes(void **state)
 {
     struct world *world = *state;
@@ -519,6 +540,7 @@ int main(void)
         TEST(test_apply_is_refused_once_a_shutdown_was_asked_for),
         TEST(test_apply_stop_of_a_person_goes_first),
         TEST(test_apply_overdue_when_one_of_its_services_is_gone),
+        TEST(test_apply_ends_what_fails_already_once_it_is_to_be_ended),
         TEST(test_plan_tells_mistakes),
         TEST(test_plan_of_too_many_at_once_is_refused_and_cancelled_ones_make_room),
         TEST(test_plan_is_not_answered_by_a_supervisor_that_was_closed),
