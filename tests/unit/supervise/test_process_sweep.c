@@ -29,7 +29,8 @@ enum {
     PASSES_MAX = 2000
 };
 
-/* Not those of other tests: marks are looked for in the whole machine, and tests run side by side. */
+/* Not those of other tests: marks are looked for in the whole machine, and tests run side by side.
+ */
 static const char invocation[] = "a1b2c3d4e5f60718293a4b5c6d7e8f90";
 static const char other_invocation[] = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 
