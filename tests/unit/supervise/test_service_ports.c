@@ -348,7 +348,7 @@ static void on_tick(uv_timer_t *timer)
 /* Long enough for several looks of a service that starts. */
 static void run_for_some_looks(struct world *world)
 {
-    int64_t until = clock_monotonic_ms() + 10 * SERVICE_PORT_POLL_MS;
+    int64_t until = clock_monotonic_ms() + INT64_C(10) * SERVICE_PORT_POLL_MS;
     uv_timer_t tick;
 
     (void)uv_timer_init(&world->loop, &tick);

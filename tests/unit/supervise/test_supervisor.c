@@ -47,10 +47,10 @@ static void test_supervisor_state_without_room_packs_only_what_has_changed(void 
     world_start_base(world);
     memset(message, 'x', sizeof message - 1);
     message[sizeof message - 1] = '\0';
-    for (size_t i = 0; i < 3 * PROBE_HISTORY_MAX; i++)
+    for (size_t i = 0; i < (size_t)3 * PROBE_HISTORY_MAX; i++)
         probe_history_add(&world->supervisor->services[i % 3]->history, PROBE_ROLE_ALIVE,
             (int64_t)i, 0, true, message);
-    for (size_t i = 0; i < 3 * PROBE_HISTORY_MAX; i++)
+    for (size_t i = 0; i < (size_t)3 * PROBE_HISTORY_MAX; i++)
         probe_history_add(&world->supervisor->services[i % 3]->history, PROBE_ROLE_READY,
             (int64_t)i, 0, true, message);
     supervisor_mark_dirty(world->supervisor);
