@@ -327,14 +327,8 @@ void cgroup_home_open(const char *root, struct cgroup_home *out)
         cgroup_home_open_in(directory, root, out);
 }
 
-void cgroup_home_close(struct cgroup_home *home)
-{
-    if (home->fd >= 0 && home->path[0] != '\0')
-        (void)rmdir(home->path);
-    fd_close(&home->fd);
-}
-
-void cgroup_home_clear(const struct cgroup_home *home)
+/* Removes every group in it that nothing lives in, after killing what does if `kills`. */
+static void clear(const struct cgroup_home *home, bool kills)
 {
     DIR *directory;
     int fd = home->fd >= 0 ? openat(home->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
@@ -354,10 +348,25 @@ void cgroup_home_clear(const struct cgroup_home *home)
         if (entry->d_type != DT_DIR || entry->d_name[0] == '.' ||
             strlen(entry->d_name) >= CGROUP_NAME_MAX || strcmp(entry->d_name, "daemon") == 0)
             continue;
-        (void)cgroup_kill(home->fd, entry->d_name);
+        if (kills)
+            (void)cgroup_kill(home->fd, entry->d_name);
         cgroup_remove(home->fd, entry->d_name);
     }
     (void)closedir(directory);
+}
+
+void cgroup_home_close(struct cgroup_home *home)
+{
+    /* The removal of the last runs' groups may not have come to its turn. */
+    clear(home, false);
+    if (home->fd >= 0 && home->path[0] != '\0')
+        (void)rmdir(home->path);
+    fd_close(&home->fd);
+}
+
+void cgroup_home_clear(const struct cgroup_home *home)
+{
+    clear(home, true);
 }
 
 /* ---- one run's group ---- */

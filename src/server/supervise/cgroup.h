@@ -58,7 +58,7 @@ void cgroup_instance_name(const char *root, char out[CGROUP_NAME_MAX]);
 void cgroup_home_open(const char *root, struct cgroup_home *out);
 /* The same in a given directory, which is taken for delegated. */
 void cgroup_home_open_in(const char *directory, const char *root, struct cgroup_home *out);
-/* Removes it if nothing is in it. */
+/* Removes the groups that nothing lives in, and then it, if it is empty. */
 void cgroup_home_close(struct cgroup_home *home);
 /* Kills whatever groups of earlier daemons hold, and removes them. */
 void cgroup_home_clear(const struct cgroup_home *home);
