@@ -224,9 +224,12 @@ def test_child_survives_the_loss_of_every_reader():
         keeper.register(0)
         pid = int(keeper.spawn(0, 1, "sh", "-c", "while :; do echo x; sleep 0.01; done")[1])
         capture, flocksd = keeper.capture_pid(), keeper.facts()["pid"]
+        # Stopped first: it would become the keeper, and read on.
+        os.kill(flocksd, signal.SIGSTOP)
         keeper.process.kill()
         os.kill(capture, signal.SIGKILL)
         keeper.process.wait()
+        os.kill(flocksd, signal.SIGKILL)
         wait_for("flocksd has gone", lambda: not is_alive(flocksd))
         time.sleep(0.1)  # a few of its writes
         assert is_alive(pid)

@@ -24,7 +24,8 @@ enum {
     MANY_PORTS = 2 * PORT_EVENTS_FILTERED_MAX,
     GROUP = 3,
     SMALL_BUFFER = 2048,
-    BURST = 200
+    BURST = 200,
+    ROUNDS = 100
 };
 
 static struct port_events *events;
@@ -322,21 +323,22 @@ static void test_port_events_overrun_is_told_and_survived(void **state)
     const int small = SMALL_BUFFER;
     uint16_t port = 0;
     uint16_t told = 0;
-    bool overrun = false;
-    int result;
+    int result = PORT_EVENTS_NONE;
 
     (void)state;
     close(open_listener("127.0.0.1", &port, PLAIN));
     watch(&port, 1);
     assert_int_equal(
         setsockopt(port_events_fd(events), SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
-    for (int i = 0; i < BURST; i++)
-        close(open_listener("127.0.0.1", &port, PLAIN));
-    while (!overrun) {
-        result = wait_for_news(&told);
-        assert_true(result == 0 || result == PORT_EVENTS_OVERRUN);
-        overrun = result == PORT_EVENTS_OVERRUN;
+    /* The kernel tells later, from a queue of its own: a burst may be read before it is whole. */
+    for (int round = 0; round < ROUNDS && result != PORT_EVENTS_OVERRUN; round++) {
+        for (int i = 0; i < BURST; i++)
+            close(open_listener("127.0.0.1", &port, PLAIN));
+        do
+            result = port_events_next(events, &told, NULL);
+        while (result == 0);
     }
+    assert_int_equal(result, PORT_EVENTS_OVERRUN);
     while (port_events_next(events, &told, NULL) != PORT_EVENTS_NONE)
         ;
     close(open_listener("127.0.0.1", &port, PLAIN));
