@@ -443,6 +443,25 @@ def test_status_tells_that_the_file_changed_while_flocksd_was_away(remote):
     assert not is_alive(0) and daemon.services()["a"].generation == 1
 
 
+def test_whoever_writes_beside_the_file_wakes_nobody(remote):
+    daemon = remote(config({"a": SLEEP}))
+    pid = daemon.status().daemon.pid
+
+    def wake_ups():
+        lines = open(f"/proc/{pid}/status").read().splitlines()
+        return sum(int(line.split()[1]) for line in lines if "_ctxt_switches" in line)
+
+    before = wake_ups()
+    until = time.monotonic() + 1
+    n = 0
+    with open(daemon.instance.root / "busy.txt", "wb", buffering=0) as busy:
+        while time.monotonic() < until or n < 10000:
+            busy.write(b"x")
+            n += 1
+    # A look in a tenth of a second, each with a thread or two that wakes; one per write were thousands.
+    assert wake_ups() - before < n / 20
+
+
 # ---- killed in the middle ----
 
 

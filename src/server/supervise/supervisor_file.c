@@ -58,9 +58,22 @@ void supervisor_file_read(struct supervisor *supervisor, const char *digest)
 
 /* ---- notices ---- */
 
+/* One notice at a time, asked for anew before each look: who writes into the directory without end
+ * wakes us once in FILE_LOOK_DELAY_MS, and what comes meanwhile is seen by that look. */
+static int ask_for_notice(const struct supervisor *supervisor)
+{
+    const int events = (int)(DN_CREATE | DN_DELETE | DN_RENAME | DN_MODIFY);
+
+    return fcntl(supervisor->file.directory_fd, F_NOTIFY, events) != 0 ? errno : 0;
+}
+
 static void on_look_due(uv_timer_t *timer)
 {
-    supervisor_look_at_file(timer->data);
+    struct supervisor *supervisor = timer->data;
+
+    if (supervisor->file.directory_fd >= 0)
+        (void)ask_for_notice(supervisor);
+    supervisor_look_at_file(supervisor);
 }
 
 static void look_soon(struct supervisor *supervisor)
@@ -80,7 +93,6 @@ static void on_notice(uv_signal_t *notice, int signal_number)
 
 static int watch_directory(struct supervisor *supervisor)
 {
-    const int events = (int)(DN_CREATE | DN_DELETE | DN_RENAME | DN_MODIFY | DN_MULTISHOT);
     const char *file = supervisor->config_request->file;
     const char *slash = strrchr(file, '/');
     char directory[PATH_MAX];
@@ -93,10 +105,7 @@ static int watch_directory(struct supervisor *supervisor)
     if (result != 0)
         return -result;
     supervisor->file.directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (supervisor->file.directory_fd < 0 ||
-        fcntl(supervisor->file.directory_fd, F_NOTIFY, events) != 0)
-        return errno;
-    return 0;
+    return supervisor->file.directory_fd < 0 ? errno : ask_for_notice(supervisor);
 }
 
 void supervisor_file_open(struct supervisor *supervisor)
