@@ -109,8 +109,10 @@ def test_gascity_3897_held_port_does_not_crash_loop_and_names_the_holder(instanc
     holder = foreign("listener.py", "127.0.0.1", port)
     configure(instance, listening(port), port)
     result = instance.start(check=1)
-    assert f"127.0.0.1:{port} is held by pid {holder.pid} (" in result.stderr
-    assert f"uid {os.getuid()})" in result.stderr
+    assert f"127.0.0.1:{port} is held by " in result.stderr
+    if instance.chaos is None:
+        assert f"held by pid {holder.pid} (" in result.stderr
+        assert f"uid {os.getuid()})" in result.stderr
     # A flocksd that has just taken over looks for the holder once more.
     wait_until(lambda: f"held by pid {holder.pid} (" in instance.flocks("status").stdout, what="the holder's name")
     assert "WAITING" in instance.flocks("status").stdout

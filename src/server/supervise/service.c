@@ -460,6 +460,9 @@ void service_resume(struct service *service, const struct keeper_child *child)
         return;
     }
     step = service_machine_resume(&service->policy, facts, child != NULL, clock_monotonic_ms());
+    /* Its end is told next: watched meanwhile, who has only to live for a moment would be ready. */
+    if (child != NULL && child->exited)
+        step.n_actions = 0;
     perform_step(service, &step);
 }
 
