@@ -56,7 +56,7 @@ def places(count):
     """At most PLACES of 1..count, the first and the last among them."""
     if count <= PLACES:
         return list(range(1, count + 1))
-    return sorted({1 + round(i * (count - 1) / (PLACES - 1)) for i in range(PLACES)})
+    return sorted({1 + round(i * (count - 1) / max(1, PLACES - 1)) for i in range(PLACES)})
 
 
 def target_of(instance, kind):
@@ -142,7 +142,8 @@ services:
 
 
 def inject(instance, kind, calls, error):
-    log = instance.root / "strace.log"
+    # Beside the root, which flocksd watches.
+    log = instance.root.with_suffix(".strace")
     target = target_of(instance, kind)
     with Injection(target, calls, error, None, log) as counted:
         work(instance)
