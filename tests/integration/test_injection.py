@@ -18,9 +18,9 @@ from instance import PYTHON, SERVICES, is_alive, processes_with, wait_until
 PLACES = int(os.environ.get("FLOCKS_INJECTION_PLACES", "2"))
 HONEST = {0, 1, 3, 4, 5}
 
-# flocksd may end when these fail (libuv aborts, its pipe of signals included, or the keeper cannot be heard any more),
+# flocksd may end when these fail (libuv aborts, for its pipes of signals and threads too; or the keeper is heard no more),
 # and the next one takes over.
-FATAL = {"epoll_ctl", "read", "sendto,sendmsg"}
+FATAL = {"epoll_ctl", "read", "write", "sendto,sendmsg"}
 FLOCKSD = [
     ("openat", "EMFILE"),
     ("openat", "EIO"),

@@ -76,8 +76,12 @@ static int watch(void)
     const flocks_watch_events_response *event = NULL;
     enum rpc_result result = flocks_client_watch_events_next(stream, &event, &error);
     printf("next %d\n", (int)result);
-    if (result == RPC_DONE)
+    if (result == RPC_DONE) {
+        if (event->item_case == FLOCKS__V1__WATCH_EVENTS_RESPONSE__ITEM_SNAPSHOT)
+            printf("snapshot %zu\n", event->snapshot->n_services);
+        printf("token %s\n", event->token);
         rpc_message_free(&event->base);
+    }
     flocks_stream_close(stream);
     return result == RPC_ERROR ? print_error(error) : 0;
 }

@@ -111,7 +111,8 @@ def test_streaming_methods_say_that_the_stub_is_unary(call):
 def test_refusals_leave_the_connection_usable(call):
     seen = call("refused")
     assert {name: seen[name]["code"] for name in ("upgrade", "service", "method", "size")} == {
-        "upgrade": UNIMPLEMENTED,
+        # There was none.
+        "upgrade": NOT_FOUND,
         "service": UNIMPLEMENTED,
         "method": UNIMPLEMENTED,
         "size": RESOURCE_EXHAUSTED,

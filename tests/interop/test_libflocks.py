@@ -8,7 +8,7 @@ from conftest import SERVICES, name_of
 from instance import BUILD, wait_until
 from peers import Facts, tell
 
-NOT_FOUND, UNIMPLEMENTED = 5, 12
+NOT_FOUND = 5
 SUCCEEDED = 3
 
 
@@ -39,9 +39,10 @@ def test_failure_brings_the_typed_detail(socket_path):
     assert facts["hint"]
 
 
-def test_stream_that_is_not_built_yet_says_so(socket_path):
+def test_stream_of_events_begins_with_a_snapshot(flock, socket_path):
     facts = tell("flocks_client", socket_path, "watch")
-    assert (int(facts["code"]), facts["from_daemon"]) == (UNIMPLEMENTED, "1")
+    assert int(facts["snapshot"]) == len(flock.status()["services"])
+    assert facts["token"]
 
 
 def test_driven_client_outlives_daemons(flock, socket_path):
