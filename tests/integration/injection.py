@@ -11,7 +11,11 @@ def tasks_of(pid):
 
 
 def is_traced(tid):
-    status = Path(f"/proc/{tid}/status").read_text()
+    """Or gone: threads come and go."""
+    try:
+        status = Path(f"/proc/{tid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
     return "TracerPid:\t0\n" not in status
 
 
