@@ -36,6 +36,14 @@ def is_alive(pid):
     return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
+def process_state(pid):
+    """The letter of proc(5): R, S, T (stopped), Z ...; "" when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def start_ticks(pid):
     """Field 22 of /proc/<pid>/stat: with the pid, the identity of a process."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from instance import PYTHON, SERVICES, is_alive, wait_until
+from instance import PYTHON, SERVICES, is_alive, process_state, wait_until
 from terminal import Terminal, plain
 
 TWO = """
@@ -275,6 +275,8 @@ def test_watched_screen_is_given_back_while_stopped(instance, terminal):
     screen.wait_for(b"two")
     os.kill(screen.process.pid, signal.SIGTSTP)
     at = screen.wait_for(CLOSE_SCREEN)
+    # It gives the screen back first and stops then; a SIGCONT in between would be lost.
+    wait_until(lambda: process_state(screen.process.pid) == "T", what="the command is stopped")
     os.kill(screen.process.pid, signal.SIGCONT)
     screen.wait_for(OPEN_SCREEN, since=at)
     screen.interrupt()
