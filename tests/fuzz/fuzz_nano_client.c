@@ -48,6 +48,43 @@ static enum rpc_code stop(struct flocks_nano *nano, struct flocks_nano_error *er
     return code;
 }
 
+static enum rpc_code get_operation(struct flocks_nano *nano, struct flocks_nano_error *error)
+{
+    static const flocks_get_operation_request REQUEST;
+    flocks_get_operation_response answer;
+    enum rpc_code code =
+        flocks_nano_get_operation(nano, &REQUEST, see_outcome, NULL, &answer, error);
+    if (code == RPC_OK)
+        ASSERT_TEXT(answer.operation.step);
+    return code;
+}
+
+static void see_exit(void *data, const flocks_exit_record *record)
+{
+    (void)data;
+    if (record->which_outcome == flocks_v1_ExitRecord_signal_tag)
+        ASSERT_TEXT(record->outcome.signal);
+}
+
+static enum rpc_code explain(struct flocks_nano *nano, struct flocks_nano_error *error)
+{
+    static const flocks_explain_service_request REQUEST;
+    flocks_explain_service_response why;
+    enum rpc_code code = flocks_nano_explain_service(nano, &REQUEST, see_exit, NULL, &why, error);
+    if (code == RPC_OK)
+        ASSERT_TEXT(why.hint);
+    return code;
+}
+
+/* One bit of each half of `which` says which. */
+static enum rpc_code call(
+    unsigned which, unsigned i, struct flocks_nano *nano, struct flocks_nano_error *error)
+{
+    if ((which >> (i + 4) & 1) != 0)
+        return (which >> i & 1) == 0 ? get_operation(nano, error) : explain(nano, error);
+    return (which >> i & 1) == 0 ? get_status(nano, error) : stop(nano, error);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     enum { CALLS = 4, SENT_MAX = 64 * 1024 };
@@ -63,8 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     flocks_nano_use(&nano, ends[0]);
     for (unsigned i = 0; is_said && i < CALLS; i++) {
         struct flocks_nano_error error;
-        enum rpc_code code =
-            (data[0] >> i & 1) == 0 ? get_status(&nano, &error) : stop(&nano, &error);
+        enum rpc_code code = call(data[0], i, &nano, &error);
         assert(code == error.code && code >= RPC_OK && code <= RPC_UNAUTHENTICATED);
         ASSERT_TEXT(error.message);
         ASSERT_TEXT(error.detail.hint);

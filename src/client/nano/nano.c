@@ -1,4 +1,4 @@
-/* flocks/nano.h: connecting and the three calls. */
+/* flocks/nano.h: connecting and the calls. */
 #include "flocks/nano.h"
 
 #include <errno.h>
@@ -146,7 +146,9 @@ static int64_t server_timeout_nano(uint32_t timeout_ms)
 /* The larger of the two requests that have most. */
 #define PAYLOAD_BYTES flocks_v1_RestartServicesRequest_size
 _Static_assert(PAYLOAD_BYTES >= flocks_v1_StopServicesRequest_size &&
-                   PAYLOAD_BYTES >= flocks_v1_GetStatusRequest_size,
+                   PAYLOAD_BYTES >= flocks_v1_GetStatusRequest_size &&
+                   PAYLOAD_BYTES >= flocks_v1_GetOperationRequest_size &&
+                   PAYLOAD_BYTES >= flocks_v1_ExplainServiceRequest_size,
     "room for every request");
 
 static bool send_request(struct nano_link *link, const struct call *call, uint32_t timeout_ms)
@@ -217,6 +219,22 @@ static bool decode_outcome(pb_istream_t *stream, const pb_field_t *field, void *
     if (!pb_decode(stream, &flocks_v1_ServiceOutcome_msg, &outcome))
         return false;
     sink->tell(sink->data, &outcome);
+    return true;
+}
+
+struct exit_sink {
+    flocks_nano_exit_fn tell;
+    void *data;
+};
+
+static bool decode_exit(pb_istream_t *stream, const pb_field_t *field, void **arg)
+{
+    (void)field;
+    const struct exit_sink *sink = *arg;
+    flocks_exit_record record;
+    if (!pb_decode(stream, &flocks_v1_ExitRecord_msg, &record))
+        return false;
+    sink->tell(sink->data, &record);
     return true;
 }
 
@@ -294,4 +312,45 @@ enum rpc_code flocks_nano_stop_services(struct flocks_nano *nano,
             request, payload, sizeof payload, &call.payload_len))
         return refuse_request(error);
     return run_operation(nano, &call, on_outcome, data, &response->operation.outcomes, error);
+}
+
+enum rpc_code flocks_nano_get_operation(struct flocks_nano *nano,
+    const flocks_get_operation_request *request, flocks_nano_outcome_fn on_outcome, void *data,
+    flocks_get_operation_response *response, struct flocks_nano_error *error)
+{
+    uint8_t payload[flocks_v1_GetOperationRequest_size];
+    struct call call = {
+        .method = FLOCKS_SUPERVISOR_GET_OPERATION_METHOD,
+        .payload = payload,
+        .type = &flocks_v1_GetOperationResponse_msg,
+        .response = response,
+    };
+    if (!flocks_supervisor_get_operation_encode_request(
+            request, payload, sizeof payload, &call.payload_len))
+        return refuse_request(error);
+    return run_operation(nano, &call, on_outcome, data, &response->operation.outcomes, error);
+}
+
+enum rpc_code flocks_nano_explain_service(struct flocks_nano *nano,
+    const flocks_explain_service_request *request, flocks_nano_exit_fn on_exit, void *data,
+    flocks_explain_service_response *response, struct flocks_nano_error *error)
+{
+    uint8_t payload[flocks_v1_ExplainServiceRequest_size];
+    struct call call = {
+        .method = FLOCKS_SUPERVISOR_EXPLAIN_SERVICE_METHOD,
+        .payload = payload,
+        .type = &flocks_v1_ExplainServiceResponse_msg,
+        .response = response,
+    };
+    if (!flocks_supervisor_explain_service_encode_request(
+            request, payload, sizeof payload, &call.payload_len))
+        return refuse_request(error);
+    struct exit_sink sink = {.tell = on_exit, .data = data};
+    response->exits = NOTHING;
+    response->last_operation.outcomes = NOTHING;
+    if (on_exit != NULL)
+        response->exits = (pb_callback_t){.funcs.decode = decode_exit, .arg = &sink};
+    enum rpc_code code = run(nano, &call, error);
+    response->exits = NOTHING;
+    return code;
 }

@@ -87,6 +87,24 @@ static void test_next_call_uses_the_same_connection(void **state)
     assert_int_equal(script->n_seen, 2);
 }
 
+/* What was sent. */
+static void read_request(const struct script *script, uint8_t *bytes, size_t room,
+    struct rpc_frame *out_frame, struct rpc_request_envelope *out)
+{
+    ssize_t n = recv(script->peer, bytes, room, MSG_DONTWAIT);
+    assert_true(n >= RPC_FRAME_HEADER_BYTES);
+    rpc_frame_decode(bytes, out_frame);
+    assert_int_equal(out_frame->body_len, n - RPC_FRAME_HEADER_BYTES);
+    assert_true(
+        rpc_request_decode(bytes + RPC_FRAME_HEADER_BYTES, out_frame->body_len, NULL, 0, out));
+}
+
+static void assert_text(struct rpc_bytes bytes, const char *text)
+{
+    assert_int_equal(bytes.len, strlen(text));
+    assert_memory_equal(bytes.data, text, bytes.len);
+}
+
 struct outcomes {
     size_t n;
     flocks_service_outcome last;
@@ -146,25 +164,107 @@ static void test_restart_and_stop_tell_each_outcome(void **state)
     assert_int_equal(outcomes.n, 4);
 }
 
+static void test_get_operation_tells_revision_and_outcomes(void **state)
+{
+    struct script *script = *state;
+    struct outcomes outcomes = {.n = 0};
+    flocks_get_operation_request request = FLOCKS_GET_OPERATION_REQUEST_INIT;
+    flocks_get_operation_response response;
+    (void)strcpy(request.operation_id, "6b03-1");
+    request.wait = true;
+    request.seen_revision = 6;
+    uint8_t operation[] = {flocks_v1_Operation_outcomes_tag << 3 | 2, 5,
+        flocks_v1_ServiceOutcome_service_tag << 3 | 2, 3, 'o', 'n', 'e'};
+    uint8_t payload[32];
+    uint8_t *end = rpc_wire_put_bytes(
+        payload, flocks_v1_GetOperationResponse_operation_tag, operation, sizeof operation);
+    end = rpc_wire_put_number(end, flocks_v1_GetOperationResponse_revision_tag, 7);
+    script_payload(script, 1, payload, (size_t)(end - payload));
+    say_all(script);
+    assert_int_equal(flocks_nano_get_operation(&script->nano, &request, see_outcome, &outcomes,
+                         &response, &script->error),
+        RPC_OK);
+    assert_int_equal(response.revision, 7);
+    assert_int_equal(outcomes.n, 1);
+    assert_string_equal(outcomes.last.service, "one");
+    uint8_t bytes[512];
+    struct rpc_frame frame;
+    struct rpc_request_envelope seen;
+    read_request(script, bytes, sizeof bytes, &frame, &seen);
+    assert_text(seen.method, "GetOperation");
+    static const uint8_t PAYLOAD[] = {
+        1 << 3 | 2, 6, '6', 'b', '0', '3', '-', '1', 2 << 3, 1, 3 << 3, 6};
+    assert_int_equal(seen.payload.len, sizeof PAYLOAD);
+    assert_memory_equal(seen.payload.data, PAYLOAD, sizeof PAYLOAD);
+}
+
+struct exits {
+    size_t n;
+    flocks_exit_record last;
+};
+
+static void see_exit(void *data, const flocks_exit_record *record)
+{
+    struct exits *exits = data;
+    exits->n++;
+    exits->last = *record;
+}
+
+/* Two exits, an operation with an outcome, and output that has no place here. */
+static void script_explanation(struct script *script, uint32_t stream_id)
+{
+    static const uint8_t STATUS[] = {flocks_v1_ServiceStatus_name_tag << 3 | 2, 3, 'w', 'e', 'b'};
+    static const uint8_t FAILED[] = {
+        flocks_v1_ExitRecord_generation_tag << 3, 2, flocks_v1_ExitRecord_exit_code_tag << 3, 1};
+    static const uint8_t KILLED[] = {flocks_v1_ExitRecord_generation_tag << 3, 1,
+        flocks_v1_ExitRecord_signal_tag << 3 | 2, 7, 'S', 'I', 'G', 'T', 'E', 'R', 'M'};
+    static const uint8_t OPERATION[] = {flocks_v1_Operation_id_tag << 3 | 2, 1, '4',
+        flocks_v1_Operation_outcomes_tag << 3 | 2, 2, 2 << 3, 3};
+    enum { OUTPUT_TAIL = 3 };
+    uint8_t payload[128];
+    uint8_t *end = payload;
+    end =
+        rpc_wire_put_bytes(end, flocks_v1_ExplainServiceResponse_status_tag, STATUS, sizeof STATUS);
+    end =
+        rpc_wire_put_bytes(end, flocks_v1_ExplainServiceResponse_exits_tag, FAILED, sizeof FAILED);
+    end =
+        rpc_wire_put_bytes(end, flocks_v1_ExplainServiceResponse_exits_tag, KILLED, sizeof KILLED);
+    end = rpc_wire_put_bytes(end, OUTPUT_TAIL, (const uint8_t *)"a line", 6);
+    end = rpc_wire_put_bytes(
+        end, flocks_v1_ExplainServiceResponse_last_operation_tag, OPERATION, sizeof OPERATION);
+    end = rpc_wire_put_bytes(
+        end, flocks_v1_ExplainServiceResponse_hint_tag, (const uint8_t *)"look", 4);
+    script_payload(script, stream_id, payload, (size_t)(end - payload));
+}
+
+static void test_explain_service_tells_each_exit(void **state)
+{
+    struct script *script = *state;
+    struct exits exits = {.n = 0};
+    flocks_explain_service_request request = FLOCKS_EXPLAIN_SERVICE_REQUEST_INIT;
+    flocks_explain_service_response why;
+    (void)strcpy(request.service, "web");
+    script_explanation(script, 1);
+    script_explanation(script, 3);
+    say_all(script);
+    memset(&why, 0xA5, sizeof why);
+    assert_int_equal(flocks_nano_explain_service(
+                         &script->nano, &request, see_exit, &exits, &why, &script->error),
+        RPC_OK);
+    assert_string_equal(why.status.name, "web");
+    assert_string_equal(why.last_operation.id, "4");
+    assert_string_equal(why.hint, "look");
+    assert_int_equal(exits.n, 2);
+    assert_int_equal(exits.last.generation, 1);
+    assert_string_equal(exits.last.outcome.signal, "SIGTERM");
+    assert_null(why.exits.funcs.decode);
+    assert_int_equal(
+        flocks_nano_explain_service(&script->nano, &request, NULL, NULL, &why, &script->error),
+        RPC_OK);
+    assert_int_equal(exits.n, 2);
+}
+
 /* ---- requests ---- */
-
-static void read_request(const struct script *script, uint8_t *bytes, size_t room,
-    struct rpc_frame *out_frame, struct rpc_request_envelope *out)
-{
-    ssize_t n = recv(script->peer, bytes, room, MSG_DONTWAIT);
-    assert_true(n >= RPC_FRAME_HEADER_BYTES);
-    rpc_frame_decode(bytes, out_frame);
-    assert_int_equal(out_frame->body_len, n - RPC_FRAME_HEADER_BYTES);
-    assert_true(
-        rpc_request_decode(bytes + RPC_FRAME_HEADER_BYTES, out_frame->body_len, NULL, 0, out));
-}
-
-static void assert_text(struct rpc_bytes bytes, const char *text)
-{
-    assert_int_equal(bytes.len, strlen(text));
-    assert_memory_equal(bytes.data, text, bytes.len);
-}
-
 static void test_request_is_one_ttrpc_frame(void **state)
 {
     struct script *script = *state;
@@ -628,6 +728,8 @@ int main(void)
         TEST(test_empty_answer_is_the_empty_message),
         TEST(test_next_call_uses_the_same_connection),
         TEST(test_restart_and_stop_tell_each_outcome),
+        TEST(test_get_operation_tells_revision_and_outcomes),
+        TEST(test_explain_service_tells_each_exit),
         TEST(test_request_is_one_ttrpc_frame),
         TEST(test_largest_request_fits),
         TEST(test_request_beyond_its_room_is_not_sent),

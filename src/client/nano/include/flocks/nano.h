@@ -1,4 +1,5 @@
-/* A client of flocks in fixed memory: status, restart and stop of services over ttrpc.
+/* A client of flocks in fixed memory: status, restart, stop, progress and explanation of services
+ * over ttrpc.
  *
  * No heap, no stdio, no thread, no signal: all memory is the caller's, and an answer of any length
  * is decoded from the socket as it comes, one service at a time, so that the largest flocks needs
@@ -74,6 +75,8 @@ struct flocks_nano {
 typedef void (*flocks_nano_service_fn)(void *data, const flocks_service_status *service);
 /* What happened to one service in one operation, likewise. */
 typedef void (*flocks_nano_outcome_fn)(void *data, const flocks_service_outcome *outcome);
+/* How one generation of a service ended, likewise; the newest first. */
+typedef void (*flocks_nano_exit_fn)(void *data, const flocks_exit_record *record);
 
 /* Connects to the socket of a flocks, $FLOCKS_ROOT/run/flocksd.sock, within `timeout_ms` (0:
  * FLOCKS_NANO_TIMEOUT_MS), which then is that of the calls, too. `path` is borrowed. RPC_OK; or,
@@ -94,8 +97,8 @@ void flocks_nano_close(struct flocks_nano *nano);
  * end with RPC_UNAVAILABLE; close and connect again. */
 bool flocks_nano_is_usable(const struct flocks_nano *nano);
 
-/* The three calls. `request` is borrowed; an *_INIT one asks for all services. `error` is written
- * always. They end with RPC_OK; with the code of the server; or, with a text of this library, with
+/* The calls. `request` is borrowed; an *_INIT one asks for all services. `error` is written always.
+ * They end with RPC_OK; with the code of the server; or, with a text of this library, with
  *
  *   RPC_DEADLINE_EXCEEDED  the time is over. The connection stays usable, the next call passes over
  *                          what comes late; unless half a request had been sent;
@@ -108,9 +111,9 @@ bool flocks_nano_is_usable(const struct flocks_nano *nano);
  * The server is told a slightly earlier deadline (an eighth, 50 ms at most), so that its own
  * DEADLINE_EXCEEDED, with the operation in its detail, comes first.
  *
- * Services and outcomes are told while the answer is being read, `on_...` NULL: not at all. After
- * any result but RPC_OK those told so far may be some of many. `response` is valid after RPC_OK
- * only; its repeated members are not in it, nor are those that types.options leaves out. */
+ * Services, outcomes and exits are told while the answer is being read, `on_...` NULL: not at all.
+ * After any result but RPC_OK those told so far may be some of many. `response` is valid after
+ * RPC_OK only; its repeated members are not in it, nor are those that types.options leaves out. */
 
 FLOCKS_NANO_NODISCARD enum rpc_code flocks_nano_get_status(struct flocks_nano *nano,
     const flocks_get_status_request *request, flocks_nano_service_fn on_service, void *data,
@@ -126,6 +129,18 @@ FLOCKS_NANO_NODISCARD enum rpc_code flocks_nano_restart_services(struct flocks_n
 FLOCKS_NANO_NODISCARD enum rpc_code flocks_nano_stop_services(struct flocks_nano *nano,
     const flocks_stop_services_request *request, flocks_nano_outcome_fn on_outcome, void *data,
     flocks_stop_services_response *response, struct flocks_nano_error *error);
+
+/* Progress. With `request->wait`, answers at the next change after `request->seen_revision`, or at
+ * once when the operation has ended; else as it is. */
+FLOCKS_NANO_NODISCARD enum rpc_code flocks_nano_get_operation(struct flocks_nano *nano,
+    const flocks_get_operation_request *request, flocks_nano_outcome_fn on_outcome, void *data,
+    flocks_get_operation_response *response, struct flocks_nano_error *error);
+
+/* Why a service is in its state: its status, its exits, who holds its port, who asked for what
+ * last, what to do. */
+FLOCKS_NANO_NODISCARD enum rpc_code flocks_nano_explain_service(struct flocks_nano *nano,
+    const flocks_explain_service_request *request, flocks_nano_exit_fn on_exit, void *data,
+    flocks_explain_service_response *response, struct flocks_nano_error *error);
 
 #ifdef __cplusplus
 }
