@@ -27,6 +27,7 @@ static const char HELP[] =
           "  nano=client          of that only what a client needs\n"
           "  lint=strict          refuse what breaks the house rules, too\n"
           "  rules=PATH           only a text of all defaults, limits and rules\n"
+          "  catalog=PATH         only PATH.catalog.h and .c: all services and types by name\n"
           "\n"
           "--rewrite  makes the descriptor set that protoc-c is to be given.\n"
           "--select   leaves only some methods (package.Service.Method) and what they reach.\n"

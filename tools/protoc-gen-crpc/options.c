@@ -45,12 +45,14 @@ static const char *parse_one(
         options->nano = options->nano_client = true;
     else if (strcmp(key, "rules") == 0 && value != NULL)
         options->rules_path = value;
+    else if (strcmp(key, "catalog") == 0 && value != NULL)
+        options->catalog_path = value;
     else if (strcmp(key, "lint") == 0 && value != NULL && strcmp(value, "strict") == 0)
         options->lint_strict = true;
     else
         return pool_printf(pool,
             "unknown option '%s'; known are prefix=NAME, prefix.PACKAGE=NAME, calls=short, nano, "
-            "nano=client, rules=PATH, lint=strict",
+            "nano=client, rules=PATH, catalog=PATH, lint=strict",
             key);
     return NULL;
 }

@@ -29,6 +29,8 @@ struct options {
     bool nano_client;
     /* `rules=PATH`: only one text of all defaults, limits and rules, for a golden file. */
     const char *rules_path;
+    /* `catalog=PATH`: only PATH.catalog.h and PATH.catalog.c. */
+    const char *catalog_path;
     /* `lint=strict`: our own house rules on top of what is always refused. */
     bool lint_strict;
 };

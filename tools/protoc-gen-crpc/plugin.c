@@ -1,6 +1,7 @@
 #include "plugin.h"
 
 #include "emit.h"
+#include "emit_catalog.h"
 #include "google/protobuf/compiler/plugin.pb-c.h"
 #include "google/protobuf/descriptor.pb-c.h"
 #include "model.h"
@@ -101,16 +102,37 @@ static void generate_file(
     }
 }
 
+static void add_catalog(const struct model *model, response *answer)
+{
+    static const struct {
+        const char *suffix;
+        void (*emit)(struct text *text, const struct model *model, const char *path);
+    } HALVES[] = {{"h", emit_catalog_header}, {"c", emit_catalog_source}};
+    const char *path = model->options->catalog_path;
+    for (size_t i = 0; i < ARRAY_LENGTH(HALVES); i++) {
+        struct text text;
+        text_init(&text);
+        HALVES[i].emit(&text, model, path);
+        add_file(answer, model->pool,
+            pool_printf(model->pool, "%s.catalog.%s", path, HALVES[i].suffix), &text);
+        text_deinit(&text);
+    }
+}
+
 static void generate_all(const struct model *model, response *answer)
 {
     answer->file =
-        pool_calloc(model->pool, model->n_files * ARRAY_LENGTH(OUTPUTS) + 1, sizeof(void *));
+        pool_calloc(model->pool, model->n_files * ARRAY_LENGTH(OUTPUTS) + 2, sizeof(void *));
     if (model->options->rules_path != NULL) {
         struct text text;
         text_init(&text);
         rules_file_print(&text, model);
         add_file(answer, model->pool, model->options->rules_path, &text);
         text_deinit(&text);
+        return;
+    }
+    if (model->options->catalog_path != NULL) {
+        add_catalog(model, answer);
         return;
     }
     for (size_t i = 0; i < model->n_files; i++) {
