@@ -117,6 +117,10 @@ static void print_daemon(
     if (daemon->takeovers > 0)
         fprintf(
             stream, ", taken over %u time%s", daemon->takeovers, daemon->takeovers == 1 ? "" : "s");
+    if (daemon->tcp_problem[0]) {
+        fputs("; tcp: ", stream);
+        terminal_print_escaped(stream, daemon->tcp_problem);
+    }
     if (daemon->config_changed)
         fputs("; the configuration file was changed", stream);
     if (daemon->read_only_disk)

@@ -77,6 +77,21 @@ void status_view_detail(const flocks_service_status *service, const flocks_lease
 
 /* ---- parts ---- */
 
+static void print_tcp(const flocks_daemon_status *daemon, FILE *stream)
+{
+    if (daemon == NULL)
+        return;
+    for (size_t i = 0; i < daemon->n_tcp_addresses; i++)
+        fprintf(stream, "%s%s", i == 0 ? "tcp " : ", ", daemon->tcp_addresses[i]);
+    if (daemon->n_tcp_addresses > 0)
+        fputs("\n", stream);
+    if (daemon->tcp_problem[0] == '\0')
+        return;
+    fputs("tcp is not served as configured: ", stream);
+    terminal_print_escaped(stream, daemon->tcp_problem);
+    fputs("\n", stream);
+}
+
 static void print_daemon(const struct status_view *view, FILE *stream)
 {
     const flocks_daemon_status *daemon = view->status->daemon;
@@ -96,6 +111,7 @@ static void print_daemon(const struct status_view *view, FILE *stream)
     if (daemon && daemon->config_changed)
         fprintf(stream, "%s was changed since; `flocks config plan` shows what applying it does\n",
             view->paths->config);
+    print_tcp(daemon, stream);
     if (daemon && daemon->read_only_disk)
         fputs("the disk cannot be written: output of the services is being lost\n", stream);
 }

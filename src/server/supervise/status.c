@@ -266,6 +266,18 @@ static enum flocks_daemon_state daemon_state(const struct supervisor *supervisor
     return supervisor->is_reconciled ? FLOCKS_DAEMON_STATE_RUNNING : FLOCKS_DAEMON_STATE_STARTING;
 }
 
+static void fill_door(
+    const struct supervisor_door_texts *door, struct arena *arena, flocks_daemon_status *out)
+{
+    out->tcp_problem = arena_strdup(arena, door->problem);
+    out->tcp_addresses = arena_calloc(arena, SUPERVISOR_DOOR_ADDRESSES_MAX, sizeof(const char *));
+    for (size_t i = 0; out->tcp_addresses != NULL && i < door->n_addresses; i++) {
+        out->tcp_addresses[i] = arena_strdup(arena, door->addresses[i]);
+        if (out->tcp_addresses[i] != NULL)
+            out->n_tcp_addresses++;
+    }
+}
+
 flocks_daemon_status *status_of_daemon(const struct supervisor *supervisor, struct arena *arena)
 {
     flocks_daemon_status *daemon = arena_alloc(arena, sizeof *daemon);
@@ -284,6 +296,7 @@ flocks_daemon_status *status_of_daemon(const struct supervisor *supervisor, stru
     daemon->config_changed = supervisor->config_changed;
     daemon->root = arena_strdup(arena, supervisor->root);
     daemon->takeovers = supervisor->takeovers;
+    fill_door(&supervisor->door, arena, daemon);
     return daemon;
 }
 

@@ -204,6 +204,7 @@ static void set_basics(struct supervisor *supervisor, const struct supervisor_se
     supervisor->link = setup->link;
     supervisor->ended = setup->ended;
     supervisor->lost = setup->lost;
+    supervisor->configured = setup->configured;
     supervisor->data = setup->data;
     supervisor->keeper_pid = setup->keeper_pid;
     supervisor->earlier_keepers = setup->earlier_keepers;

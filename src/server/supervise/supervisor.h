@@ -40,7 +40,9 @@ enum {
        and the names that it asked for. */
     SUPERVISOR_WATCHES_MAX = 1024,
     /* Bytes of an operation id with its NUL. */
-    SUPERVISOR_OPERATION_ID_SIZE = 33
+    SUPERVISOR_OPERATION_ID_SIZE = 33,
+    /* As the schema's max_items of DaemonStatus.tcp_addresses. */
+    SUPERVISOR_DOOR_ADDRESSES_MAX = 2
 };
 
 struct config_request;
@@ -77,6 +79,9 @@ struct supervisor_setup {
      * status goes on. Main becomes the next keeper (keeper_link_become), or abandons the services.
      * From the loop. */
     void (*lost)(void *data, const struct error *error);
+    /* Another configuration has been applied: what main takes from it may be different. From the
+     * loop. */
+    void (*configured)(void *data);
     void *data;
 };
 
@@ -239,6 +244,15 @@ NODISCARD int supervisor_apply(struct supervisor *supervisor,
 
 /* `done` will not be called. NULL is accepted. */
 void supervisor_job_cancel(struct supervisor_job *job);
+
+/* The TCP door of this flocksd, for status and events. */
+struct supervisor_door {
+    const char *addresses[SUPERVISOR_DOOR_ADDRESSES_MAX];
+    size_t n_addresses;
+    const char *problem; /* "": none */
+};
+/* What it is from now on; copied. */
+void supervisor_set_door(struct supervisor *supervisor, const struct supervisor_door *door);
 
 /* ---- looking ---- */
 

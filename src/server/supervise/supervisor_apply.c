@@ -161,6 +161,8 @@ static void carry_out(const struct commit *commit)
     supervisor_daemon_changed(supervisor);
     if (has_new)
         supervisor_services_changed(supervisor);
+    if (supervisor->configured != NULL)
+        supervisor->configured(supervisor->data);
 }
 
 static int begin(struct commit *commit, const struct supervisor_request *request,

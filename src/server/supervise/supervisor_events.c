@@ -1,6 +1,7 @@
 /* Changes become events: at most one for each service, operation and lease in a turn of the loop,
  * written before the state that they belong to, and told after it. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -35,6 +36,29 @@ void supervisor_daemon_changed(struct supervisor *supervisor)
 {
     supervisor->news.has_daemon = true;
     supervisor_mark_dirty(supervisor);
+}
+
+/* Copies a text that fits unless its maker is wrong. True: it is another one than before. */
+static bool take_text(char *out, size_t size, const char *text)
+{
+    bool is_other = strncmp(out, text, size - 1) != 0;
+
+    (void)snprintf(out, size, "%s", text);
+    return is_other;
+}
+
+void supervisor_set_door(struct supervisor *supervisor, const struct supervisor_door *door)
+{
+    struct supervisor_door_texts *texts = &supervisor->door;
+    bool is_other = texts->n_addresses != door->n_addresses;
+
+    texts->n_addresses = door->n_addresses;
+    for (size_t i = 0; i < door->n_addresses; i++)
+        is_other = take_text(texts->addresses[i], sizeof texts->addresses[i], door->addresses[i]) ||
+                   is_other;
+    is_other = take_text(texts->problem, sizeof texts->problem, door->problem) || is_other;
+    if (is_other)
+        supervisor_daemon_changed(supervisor);
 }
 
 void supervisor_services_changed(struct supervisor *supervisor)

@@ -73,6 +73,7 @@ struct supervisor {
     char logs[PATH_MAX];
     void (*ended)(void *data);
     void (*lost)(void *data, const struct error *error);
+    void (*configured)(void *data);
     void *data;
     void (*closed)(void *data);
     void *closed_data;
@@ -88,6 +89,11 @@ struct supervisor {
     uint8_t *packed_config;
     size_t packed_config_len;
     char config_digest[CONFIG_DIGEST_SIZE];
+    struct supervisor_door_texts {
+        char addresses[SUPERVISOR_DOOR_ADDRESSES_MAX][16];
+        size_t n_addresses;
+        char problem[512];
+    } door;
     bool config_changed;                         /* the file differs from what runs, as last seen */
     const struct config_request *config_request; /* NULL: nothing is planned */
     struct supervisor_file file;
