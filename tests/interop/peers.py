@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from instance import BUILD, REPOSITORY
@@ -31,6 +32,23 @@ def keep(path, text):
         path.write_text(text)
 
 
+def old_go_protobuf():
+    """An entry of GOPATH: golang/protobuf 1.3, which ttrpc 1.1.1 reads failures with (of 1.5 gogo cannot read Any). Debian
+    has both, and installs one: the one that grpc-go's generator needs. Fetched once."""
+    kept = KEPT / "go-protobuf-1.3"
+    entry = kept / "usr" / "share" / "gocode"
+    if not entry.exists():
+        with tempfile.TemporaryDirectory(prefix="flocks-go-") as directory:
+            # apt's own user writes there.
+            os.chmod(directory, 0o755)
+            run(["apt-get", "download", "golang-github-golang-protobuf-1-3-dev"], cwd=directory)
+            package = next(Path(directory).glob("*.deb"))
+            KEPT.mkdir(parents=True, exist_ok=True)
+            run(["dpkg-deb", "-x", package, f"{kept}.new"])
+        os.replace(f"{kept}.new", kept)
+    return entry
+
+
 class GoPeer:
     """The Go programs, as GOPATH/bin/<name>. Debian's packages have no modules: GOPATH mode."""
 
@@ -54,7 +72,7 @@ class GoPeer:
             "GO111MODULE": "off",
             "GOPROXY": "off",
             "GOTOOLCHAIN": "local",
-            "GOPATH": f"{self.path}:/usr/share/gocode",
+            "GOPATH": f"{self.path}:{old_go_protobuf()}:/usr/share/gocode",
             "GOCACHE": str(self.path / "cache"),
         }
 
