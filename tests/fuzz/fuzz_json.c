@@ -27,7 +27,7 @@ static ProtobufCMessage *read_text(
 {
     ProtobufCMessage *message;
     struct error error = ERROR_INIT;
-    int result = json_read(text, len, type, &registry, arena, &message, &error);
+    int result = json_read(text, len, type, &registry, arena, &message, NULL, &error);
     if ((result == 0) != (error.text[0] == '\0'))
         abort();
     return result == 0 ? message : NULL;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/status.h"
+#include "common/schema/json_place.h"
 #include "common/schema/json_scalar.h"
 #include "common/schema/nearest.h"
 #include "common/schema/schema_path.h"
@@ -221,15 +222,20 @@ static int refuse_name(
         nearest_offer(&nearest, info->fields[i].name);
     if (nearest_result(&nearest) != NULL)
         error_set_hint(reader->error, "did you mean \"%s\"?", nearest_result(&nearest));
+    (void)schema_path_push(&reader->path, name, strlen(name));
+    reader->refused_name = true;
     return result;
 }
 
 /* One name twice under its two spellings, or two members of one oneof. */
 static int refuse_second(struct json_reader *reader, const char *name)
 {
-    return error_set(reader->error, STATUS_INVALID_ARGUMENT,
+    int result = error_set(reader->error, STATUS_INVALID_ARGUMENT,
         "%s: \"%s\" is given twice, or beside another choice of the same oneof", json_where(reader),
         name);
+    (void)schema_path_push(&reader->path, name, strlen(name));
+    reader->refused_name = true;
+    return result;
 }
 
 static int read_members(struct json_reader *reader, const struct crpc_message_info *info,
@@ -285,20 +291,45 @@ static int read_message(struct json_reader *reader, const struct crpc_message_in
     return result;
 }
 
+static void set_place(struct json_mistake *mistake, const char *text, size_t at)
+{
+    mistake->line = 1;
+    size_t line_at = 0;
+    for (size_t i = 0; i < at; i++) {
+        if (text[i] == '\n') {
+            mistake->line++;
+            line_at = i + 1;
+        }
+    }
+    mistake->column = (uint32_t)(at - line_at) + 1;
+}
+
 int json_read(const char *text, size_t text_len, const struct crpc_message_info *info,
     const struct schema_registry *registry, struct arena *arena, ProtobufCMessage **out,
-    struct error *error)
+    struct json_mistake *mistake, struct error *error)
 {
+    struct json_mistake unwanted;
     struct json_reader reader = {.registry = registry, .arena = arena, .error = error};
+    if (mistake == NULL)
+        mistake = &unwanted;
+    *mistake = (struct json_mistake){0};
     if (text_len > JSON_READ_MAX_BYTES)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED,
             "the JSON text has %zu bytes; at most %d are read", text_len, JSON_READ_MAX_BYTES);
     json_error_t trouble;
     json_t *json = json_loadb(text, text_len, JSON_REJECT_DUPLICATES, &trouble);
-    if (json == NULL)
-        return error_set(error, STATUS_INVALID_ARGUMENT, "not valid JSON: line %d, column %d: %s",
-            trouble.line, trouble.column, trouble.text);
+    if (json == NULL) {
+        /* Its position is behind what it could not use. */
+        size_t behind = trouble.position > 0 ? (size_t)trouble.position : 1;
+        set_place(mistake, text, behind <= text_len ? behind - 1 : text_len);
+        return error_set(error, STATUS_INVALID_ARGUMENT, "not valid JSON: %s", trouble.text);
+    }
     int result = read_message(&reader, info, json, false, out);
     json_decref(json);
+    if (result == 0)
+        return 0;
+    memcpy(mistake->path, reader.path.text, sizeof(mistake->path));
+    set_place(
+        mistake, text, json_place_find(text, text_len, reader.path.text, reader.refused_name));
     return result;
 }

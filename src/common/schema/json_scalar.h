@@ -16,7 +16,8 @@ struct json_reader {
     const struct schema_registry *registry;
     struct arena *arena;
     struct error *error;
-    struct schema_path path;
+    struct schema_path path; /* left as it was where something was refused */
+    bool refused_name;       /* the name at the end of the path, not its value */
     unsigned depth;
 };
 

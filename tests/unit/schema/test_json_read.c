@@ -24,7 +24,8 @@ static zoo_zoo *read_zoo(struct arena *arena, const char *text)
 {
     ProtobufCMessage *message;
     struct error error = ERROR_INIT;
-    int result = json_read(text, strlen(text), &zoo_zoo_info, &registry, arena, &message, &error);
+    int result =
+        json_read(text, strlen(text), &zoo_zoo_info, &registry, arena, &message, NULL, &error);
     if (result != 0)
         fail_msg("%s: %s", text, error.text);
     return (zoo_zoo *)message;
@@ -34,7 +35,8 @@ static void check_refused(struct arena *arena, const char *text, const char *mes
 {
     ProtobufCMessage *out;
     struct error error = ERROR_INIT;
-    assert_int_equal(json_read(text, strlen(text), &zoo_zoo_info, &registry, arena, &out, &error),
+    assert_int_equal(
+        json_read(text, strlen(text), &zoo_zoo_info, &registry, arena, &out, NULL, &error),
         -STATUS_INVALID_ARGUMENT);
     assert_string_equal(error.text, message);
 }
@@ -119,14 +121,68 @@ static void test_one_field_under_two_names_is_refused(void **state)
         "oneof");
 }
 
-static void test_syntax_names_line_and_column(void **state)
+struct placed {
+    const char *text;
+    uint32_t line;
+    uint32_t column;
+    const char *path;
+};
+
+static void check_place(struct arena *arena, const struct placed *placed)
 {
     ProtobufCMessage *out;
     struct error error = ERROR_INIT;
-    static const char text[] = "{\"small\":\n  x}";
-    assert_int_equal(json_read(text, sizeof(text) - 1, &zoo_zoo_info, NULL, *state, &out, &error),
+    struct json_mistake mistake;
+    assert_int_equal(json_read(placed->text, strlen(placed->text), &zoo_zoo_info, &registry, arena,
+                         &out, &mistake, &error),
         -STATUS_INVALID_ARGUMENT);
-    assert_non_null(strstr(error.text, "line 2, column 3"));
+    if (mistake.line != placed->line || mistake.column != placed->column)
+        fail_msg("%s: %u:%u %s", placed->text, mistake.line, mistake.column, error.text);
+    assert_string_equal(mistake.path, placed->path);
+}
+
+static void test_syntax_is_told_with_its_place(void **state)
+{
+    /* Where the parser gave up. */
+    static const struct placed cases[] = {
+        {"{\"small\":\n  x}", 2, 3, ""},
+        {"{\"small\":}", 1, 10, ""},
+        {"", 1, 1, ""},
+        {"{\"small\":1", 1, 10, ""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        check_place(*state, &cases[i]);
+}
+
+static void test_a_wrong_value_is_told_with_its_place(void **state)
+{
+    static const struct placed cases[] = {
+        {"[]", 1, 1, ""},
+        {" \n\t{\"smal\": 1}", 2, 3, "smal"},
+        {"{\"leaf\": {\"name\": \"}{\\\"\", \"size\": \"x\"}}", 1, 35, "leaf.size"},
+        {"{\"leaf\":{\"size\":1},\n\"leaves\":[{},{\"size\":[1]}]}", 2, 22, "leaves[1].size"},
+        {"{\"numbers\":[[1,{}],2]}", 1, 13, "numbers[0]"},
+        {"{\"numbers\":[1,2,3,4,5,6,7,8,9,10,11,[]]}", 1, 37, "numbers[11]"},
+        {"{\"leaves\":[{\"names\":1}]}", 1, 13, "leaves[0].names"},
+        {"{\"by_number\":{\"1\":{},\"x\":{}}}", 1, 26, "by_number.x"},
+        {"{\"small_fixed\":1, \"smallFixed\":2}", 1, 19, "smallFixed"},
+        /* A name with an escape is found as far as what is around it. */
+        {"{\"leaf\": {\"na\\u006de\": 1}}", 1, 10, "leaf.name"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        check_place(*state, &cases[i]);
+}
+
+static void test_a_text_that_is_too_long_has_no_place(void **state)
+{
+    static char text[JSON_READ_MAX_BYTES + 1];
+    ProtobufCMessage *out;
+    struct json_mistake mistake;
+    memset(text, ' ', sizeof(text));
+    assert_int_equal(
+        json_read(text, sizeof(text), &zoo_zoo_info, NULL, *state, &out, &mistake, NULL),
+        -STATUS_RESOURCE_EXHAUSTED);
+    assert_int_equal(mistake.line, 0);
 }
 
 static void test_a_small_arena_is_told(void **state)
@@ -135,8 +191,8 @@ static void test_a_small_arena_is_told(void **state)
     struct arena small;
     arena_init(&small, 64);
     ProtobufCMessage *out;
-    assert_int_equal(
-        json_read("{}", 2, &zoo_zoo_info, NULL, &small, &out, NULL), -STATUS_RESOURCE_EXHAUSTED);
+    assert_int_equal(json_read("{}", 2, &zoo_zoo_info, NULL, &small, &out, NULL, NULL),
+        -STATUS_RESOURCE_EXHAUSTED);
     arena_deinit(&small);
 }
 
@@ -151,7 +207,9 @@ int main(void)
         cmocka_unit_test(test_any_is_packed_by_its_type),
         cmocka_unit_test(test_mistakes_name_the_place),
         cmocka_unit_test(test_one_field_under_two_names_is_refused),
-        cmocka_unit_test(test_syntax_names_line_and_column),
+        cmocka_unit_test(test_syntax_is_told_with_its_place),
+        cmocka_unit_test(test_a_wrong_value_is_told_with_its_place),
+        cmocka_unit_test(test_a_text_that_is_too_long_has_no_place),
         cmocka_unit_test(test_a_small_arena_is_told),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
