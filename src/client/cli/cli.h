@@ -56,6 +56,7 @@ extern const struct command command_logs;
 extern const struct command command_config;
 extern const struct command command_wait;
 extern const struct command command_cancel;
+extern const struct command command_call;
 extern const struct command command_selftest;
 extern const struct command command_version;
 

@@ -62,7 +62,7 @@ int daemon_take_failure(const struct flocks_error *failure, struct error *error)
     return result;
 }
 
-int daemon_call(struct daemon *daemon, enum flocks_supervisor_method method, int64_t limit_ms,
+static int call(struct daemon *daemon, const struct rpc_method *method, int64_t limit_ms,
     const ProtobufCMessage *request, const ProtobufCMessage **out, struct error *error)
 {
     int64_t left_ms = daemon->deadline_at - clock_monotonic_ms();
@@ -74,12 +74,24 @@ int daemon_call(struct daemon *daemon, enum flocks_supervisor_method method, int
             "talking to the daemon at %s: the deadline has passed",
             flocks_client_socket(daemon->client));
     const struct rpc_options options = {.timeout_ms = left_ms < limit_ms ? left_ms : limit_ms};
-    enum rpc_result result = flocks_client_call(daemon->client, &flocks_supervisor_methods[method],
-        &options, request, out, &daemon->failure);
+    enum rpc_result result =
+        flocks_client_call(daemon->client, method, &options, request, out, &daemon->failure);
     if (result == RPC_DONE)
         return 0;
     return daemon->failure->is_not_running ? DAEMON_NOT_RUNNING
                                            : daemon_take_failure(daemon->failure, error);
+}
+
+int daemon_call(struct daemon *daemon, enum flocks_supervisor_method method, int64_t limit_ms,
+    const ProtobufCMessage *request, const ProtobufCMessage **out, struct error *error)
+{
+    return call(daemon, &flocks_supervisor_methods[method], limit_ms, request, out, error);
+}
+
+int daemon_call_method(struct daemon *daemon, const struct rpc_method *method,
+    const ProtobufCMessage *request, const ProtobufCMessage **out, struct error *error)
+{
+    return call(daemon, method, INT64_MAX, request, out, error);
 }
 
 int daemon_get_status(struct daemon *daemon, const char *const *names, size_t n_names,
@@ -139,7 +151,8 @@ static void explain_not_known(struct daemon *daemon, struct error *error)
         status->daemon->version, theirs, FLOCKS_API_REVISION, remedy);
 }
 
-enum outcome daemon_report(struct daemon *daemon, struct error *error)
+/* What to do about it, where the daemon has not said so. */
+static void complete_hint(struct daemon *daemon, struct error *error)
 {
     if (error->code == STATUS_UNIMPLEMENTED && !daemon->cli->json && !error->hint[0])
         explain_not_known(daemon, error);
@@ -147,8 +160,29 @@ enum outcome daemon_report(struct daemon *daemon, struct error *error)
         error_set_hint(error, "--timeout waits longer; `flocks stop` ends a daemon that hangs");
     if (error->code == STATUS_PERMISSION_DENIED && !error->hint[0])
         error_set_hint(error, INSTANCE_OWNER_HINT);
+}
+
+enum outcome daemon_report(struct daemon *daemon, struct error *error)
+{
+    complete_hint(daemon, error);
     const flocks_error_detail *theirs = daemon->failure ? daemon->failure->detail : NULL;
     flocks_error_detail own = report_detail(error);
     own.operation_id = daemon->operation_id;
     return report_failure(daemon->cli, error, theirs ? theirs : &own);
+}
+
+enum outcome daemon_report_end(const struct cli *cli, const struct flocks_error *failure)
+{
+    struct error error = ERROR_INIT;
+    struct daemon daemon;
+    if (failure == NULL)
+        return OUTCOME_DONE;
+    if (failure->is_not_running)
+        return report_not_running(cli);
+    (void)daemon_take_failure(failure, &error);
+    /* A new connection: the stream's own has just ended. */
+    if (daemon_open(&daemon, cli, DAEMON_ANSWER_MS, NULL) == 0)
+        complete_hint(&daemon, &error);
+    daemon_close(&daemon);
+    return report_failure(cli, &error, failure->detail);
 }

@@ -50,6 +50,10 @@ NODISCARD int daemon_call(struct daemon *daemon, enum flocks_supervisor_method m
     int64_t limit_ms, const ProtobufCMessage *request, const ProtobufCMessage **out,
     struct error *error);
 
+/* The same for any row of the method tables; bounded by the command's deadline alone. */
+NODISCARD int daemon_call_method(struct daemon *daemon, const struct rpc_method *method,
+    const ProtobufCMessage *request, const ProtobufCMessage **out, struct error *error);
+
 /* Those that several commands make. */
 NODISCARD int daemon_get_status(struct daemon *daemon, const char *const *names, size_t n_names,
     const flocks_get_status_response **out, struct error *error);
@@ -66,5 +70,7 @@ int daemon_take_failure(const struct flocks_error *failure, struct error *error)
 /* Tells a failed call: with the server's typed detail, and for "not known" with both sides'
  * revisions. */
 enum outcome daemon_report(struct daemon *daemon, struct error *error);
+/* The same of a stream's end, with what its hook was told. */
+enum outcome daemon_report_end(const struct cli *cli, const struct flocks_error *failure);
 
 #endif

@@ -164,12 +164,12 @@ enum outcome report_mistakes(const struct cli *cli, const struct mistakes *mista
     return outcome;
 }
 
-enum outcome report_message(const struct cli *cli, const struct crpc_message_info *info,
-    const ProtobufCMessage *message, enum outcome outcome)
+static enum outcome write_message(const struct crpc_message_info *info,
+    const ProtobufCMessage *message, const struct json_write_options *options, enum outcome outcome)
 {
     struct buffer text;
     buffer_init(&text, REPORT_JSON_MAX_BYTES);
-    int result = json_write(info, message, NULL, &text);
+    int result = json_write(info, message, options, &text);
     if (result == 0)
         result = buffer_append_text(&text, "\n");
     if (result == 0 && !write_out(&text))
@@ -179,7 +179,21 @@ enum outcome report_message(const struct cli *cli, const struct crpc_message_inf
         return outcome;
     struct error error = ERROR_INIT;
     error_set(&error, STATUS_RESOURCE_EXHAUSTED, "no memory to write the answer");
-    (void)cli;
     static const struct cli plain;
     return report_error(&plain, &error);
+}
+
+enum outcome report_message(const struct cli *cli, const struct crpc_message_info *info,
+    const ProtobufCMessage *message, enum outcome outcome)
+{
+    (void)cli;
+    return write_message(info, message, NULL, outcome);
+}
+
+enum outcome report_message_indented(const struct cli *cli, const struct crpc_message_info *info,
+    const ProtobufCMessage *message, enum outcome outcome)
+{
+    static const struct json_write_options indented = {.indent = true};
+    (void)cli;
+    return write_message(info, message, &indented, outcome);
 }

@@ -44,5 +44,8 @@ enum outcome report_mistakes(const struct cli *cli, const struct mistakes *mista
  * cannot be written. */
 enum outcome report_message(const struct cli *cli, const struct crpc_message_info *info,
     const ProtobufCMessage *message, enum outcome outcome);
+/* The same for a person at a terminal: one member a line. */
+enum outcome report_message_indented(const struct cli *cli, const struct crpc_message_info *info,
+    const ProtobufCMessage *message, enum outcome outcome);
 
 #endif

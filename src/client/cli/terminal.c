@@ -21,6 +21,11 @@ bool terminal_has_color(FILE *stream, bool refused)
     return !refused && !(no_color && no_color[0]) && is_capable_terminal(stream);
 }
 
+bool terminal_is_reader(void)
+{
+    return isatty(STDOUT_FILENO);
+}
+
 const char *terminal_color(enum terminal_color color, bool enabled)
 {
     static const char *const sequences[] = {

@@ -22,6 +22,8 @@ bool terminal_has_color(FILE *stream, bool refused);
 const char *terminal_color(enum terminal_color color, bool enabled);
 const char *terminal_reset(bool enabled);
 
+/* True when a person reads standard output as it comes. */
+bool terminal_is_reader(void);
 /* True when a line on `stream` can be written over. */
 bool terminal_is_live(FILE *stream);
 
