@@ -105,15 +105,29 @@ void rpc_call_conclude(struct rpc_call *call, enum rpc_code code)
         bury(call);
 }
 
+static enum rpc_send_result finish(
+    struct rpc_call *call, const struct rpc_status *status, const struct rpc_payload *answer)
+{
+    if (call->trailers.n == 0)
+        return rpc_session_call_finish(call->session_call, status, answer);
+    struct rpc_envelope_pair trailers[RPC_METADATA_PAIRS_MAX];
+    struct rpc_status with_trailers = *status;
+    with_trailers.n_trailers = rpc_reply_metadata_list(&call->trailers, trailers);
+    with_trailers.trailers = trailers;
+    return rpc_session_call_finish(call->session_call, &with_trailers, answer);
+}
+
 enum rpc_send_result rpc_call_send_end(
     struct rpc_call *call, const struct rpc_status *status, const struct rpc_payload *answer)
 {
     if (call->session_call == NULL)
         return RPC_SEND_GONE;
-    size_t len_before = 0;
-    (void)rpc_session_output(call->connection->session, &len_before);
-    enum rpc_send_result result = rpc_session_call_finish(call->session_call, status, answer);
-    rpc_connection_note_output(call->connection, len_before > 0);
+    struct rpc_connection *connection = call->connection;
+    bool had_output = connection->is_active || rpc_session_has_output(connection->session);
+    if (call->headers.n > 0)
+        rpc_call_send_added_headers(call);
+    enum rpc_send_result result = finish(call, status, answer);
+    rpc_connection_note_output(connection, had_output);
     return result;
 }
 
@@ -294,4 +308,40 @@ const char *rpc_call_metadata_value(const struct rpc_call *call, const char *key
             return pairs[i].value;
     }
     return NULL;
+}
+
+/* ---- what goes with the answer ---- */
+
+void rpc_call_send_added_headers(struct rpc_call *call)
+{
+    if (call->has_sent_headers || call->session_call == NULL)
+        return;
+    struct rpc_envelope_pair headers[RPC_METADATA_PAIRS_MAX];
+    size_t n_headers = rpc_reply_metadata_list(&call->headers, headers);
+    call->has_sent_headers = true;
+    (void)rpc_session_call_send_headers(call->session_call, headers, n_headers);
+}
+
+enum rpc_code rpc_call_add_header(
+    struct rpc_call *call, const char *key, const void *value, size_t value_len)
+{
+    if (call->has_sent_headers)
+        return RPC_FAILED_PRECONDITION;
+    return rpc_reply_metadata_add(&call->headers, &call->arena, key, value, value_len);
+}
+
+enum rpc_code rpc_call_add_trailer(
+    struct rpc_call *call, const char *key, const void *value, size_t value_len)
+{
+    return rpc_reply_metadata_add(&call->trailers, &call->arena, key, value, value_len);
+}
+
+void rpc_call_send_headers(struct rpc_call *call)
+{
+    if (call->session_call == NULL || call->has_sent_headers)
+        return;
+    struct rpc_connection *connection = call->connection;
+    bool had_output = connection->is_active || rpc_session_has_output(connection->session);
+    rpc_call_send_added_headers(call);
+    rpc_connection_note_output(connection, had_output);
 }

@@ -102,15 +102,20 @@ static bool is_server_full(const struct rpc_call *call)
     return call->server->n_calls > most;
 }
 
+/* Whether new calls are refused: where the peer is told of the end, only before it is told. */
+static bool is_shut(const struct rpc_connection *connection)
+{
+    return !connection->tells_shut && (connection->is_shut || connection->server->is_shut);
+}
+
 /* Everything that can be said about a call before its message. False: refused, and gone. */
 static bool admit_call(struct rpc_call *call, const struct rpc_session_event *event)
 {
     struct rpc_connection *connection = call->connection;
     const struct rpc_server *server = call->server;
-    call->method = event->facts.method;
     if (event->status.code != RPC_OK)
         refuse_judged(call, &event->status);
-    else if (server->is_shut)
+    else if (is_shut(connection))
         rpc_call_refuse(call, RPC_REFUSAL_SHUTTING_DOWN, "the server is shutting down");
     else if (connection->n_calls > RPC_CONNECTION_CALLS_MAX)
         rpc_call_refuse(call, RPC_REFUSAL_LIMIT, "more than %d calls in flight on one connection",
@@ -131,25 +136,34 @@ static bool admit_call(struct rpc_call *call, const struct rpc_session_event *ev
     return false;
 }
 
-/* What is allocated for a call besides itself. False: refused, and gone. */
-static bool furnish_call(struct rpc_call *call, const struct rpc_session_facts *facts)
+/* What is allocated for a call besides itself and its metadata. False: refused, and gone. */
+static bool furnish_call(struct rpc_call *call, enum rpc_metadata_result metadata)
 {
-    enum rpc_metadata_result result = RPC_METADATA_COPIED;
-    if (facts->n_metadata > 0)
-        result = rpc_metadata_copy(facts->metadata, facts->n_metadata, &call->metadata);
-    if (result == RPC_METADATA_BAD_TEXT) {
+    if (metadata == RPC_METADATA_BAD_TEXT) {
         rpc_call_refuse(call, RPC_REFUSAL_BAD_TEXT,
             "the metadata is not text: not UTF-8, or it has a NUL in it");
         return false;
     }
     if (call->method->kind != RPC_UNARY)
         call->stream = rpc_call_stream_new(call);
-    if (result == RPC_METADATA_NO_MEMORY ||
+    if (metadata == RPC_METADATA_NO_MEMORY ||
         (call->method->kind != RPC_UNARY && call->stream == NULL)) {
         rpc_call_refuse(call, RPC_REFUSAL_LIMIT, "no memory for the call");
         return false;
     }
     return true;
+}
+
+/* False: the gate has ended the call, and it is gone. Metadata that could not be copied is not
+ * there for it either. */
+static bool pass_gate(struct rpc_call *call, const struct rpc_session_facts *facts)
+{
+    const struct rpc_connection *connection = call->connection;
+    if (connection->enter == NULL)
+        return true;
+    rpc_call_hold(call);
+    (void)connection->enter(connection->enter_data, call, facts->authority);
+    return rpc_call_unhold(call);
 }
 
 static void open_call(struct rpc_connection *connection, const struct rpc_session_event *event)
@@ -160,7 +174,13 @@ static void open_call(struct rpc_connection *connection, const struct rpc_sessio
         rpc_session_lose(connection->session, RPC_CANCELLED, connection->close_reason);
         return;
     }
-    if (!admit_call(call, event) || !furnish_call(call, &event->facts))
+    call->method = event->facts.method;
+    enum rpc_metadata_result metadata = RPC_METADATA_COPIED;
+    if (event->facts.n_metadata > 0)
+        metadata =
+            rpc_metadata_copy(event->facts.metadata, event->facts.n_metadata, &call->metadata);
+    if (!pass_gate(call, &event->facts) || !admit_call(call, event) ||
+        !furnish_call(call, metadata))
         return;
     call->service = rpc_server_service_of(call->server, call->method);
     call->deadline_at = deadline_of(&event->facts, connection->now_ms);
@@ -252,6 +272,21 @@ size_t rpc_connection_read_max(const struct rpc_connection *connection)
     return connection == NULL ? RPC_RECEIVE_BYTES_FIRST : rpc_pace_bytes(&connection->pace);
 }
 
+void rpc_connection_set_gate(struct rpc_connection *connection,
+    bool (*enter)(void *data, struct rpc_call *call, const char *authority), void *data)
+{
+    connection->enter = enter;
+    connection->enter_data = data;
+}
+
+void rpc_connection_shut(struct rpc_connection *connection)
+{
+    if (connection->is_shut)
+        return;
+    connection->is_shut = true;
+    connection->tells_shut = rpc_session_shut(connection->session, connection->now_ms);
+}
+
 void rpc_connection_receive_end(struct rpc_connection *connection)
 {
     connection->has_ended = true;
@@ -291,9 +326,7 @@ void rpc_connection_note_output(struct rpc_connection *connection, bool had_outp
 {
     if (connection->is_active || connection->output_ready == NULL)
         return;
-    size_t len = 0;
-    (void)rpc_session_output(connection->session, &len);
-    bool has_begun_to_wait = !had_output && len > 0;
+    bool has_begun_to_wait = !had_output && rpc_session_has_output(connection->session);
     if (has_begun_to_wait || rpc_session_broken(connection->session) != NULL)
         connection->output_ready(connection->output_data);
 }
@@ -325,9 +358,14 @@ const char *rpc_connection_close_reason(const struct rpc_connection *connection)
         return connection->close_reason;
     if (broken != NULL)
         return broken;
-    size_t len = 0;
-    (void)rpc_session_output(connection->session, &len);
-    return connection->has_ended && len == 0 ? "the peer closed the connection" : "";
+    if (rpc_session_has_output(connection->session))
+        return "";
+    if (connection->has_ended)
+        return "the peer closed the connection";
+    if (connection->is_shut && connection->n_calls == 0 &&
+        rpc_session_is_drained(connection->session))
+        return "the connection was shut";
+    return "";
 }
 
 unsigned rpc_connection_wants(const struct rpc_connection *connection)
@@ -335,9 +373,7 @@ unsigned rpc_connection_wants(const struct rpc_connection *connection)
     if (rpc_connection_close_reason(connection)[0] != '\0')
         return RPC_WANTS_CLOSE;
     unsigned wants = 0;
-    size_t len = 0;
-    (void)rpc_session_output(connection->session, &len);
-    if (len > 0 || has_stream_to_ask(connection))
+    if (rpc_session_has_output(connection->session) || has_stream_to_ask(connection))
         wants |= RPC_WANTS_WRITE;
     if (rpc_session_wants_read(connection->session))
         wants |= RPC_WANTS_READ;

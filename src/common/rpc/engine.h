@@ -14,6 +14,7 @@
 #include "common/rpc/inbox.h"
 #include "common/rpc/metadata.h"
 #include "common/rpc/pace.h"
+#include "common/rpc/reply_metadata.h"
 #include "common/rpc/session.h"
 #include "crpc/server.h"
 
@@ -34,6 +35,8 @@ struct rpc_connection {
     struct rpc_peer peer;
     void (*output_ready)(void *data);
     void *output_data;
+    bool (*enter)(void *data, struct rpc_call *call, const char *authority);
+    void *enter_data;
     struct list calls; /* rpc_call.in_owner */
     size_t n_calls;
     struct list awake; /* rpc_call_stream.in_awake, the one whose turn it is first */
@@ -42,6 +45,9 @@ struct rpc_connection {
     /* Inside one of its own functions: whoever called will look at the output afterwards. */
     bool is_active;
     bool has_ended;
+    /* No new call is served, but for those that crossed the news where the peer is told. */
+    bool is_shut;
+    bool tells_shut;
     const char *close_reason;
     int64_t now_ms;
     /* When the output reached the stall bound; INT64_MAX: it is below. */
@@ -63,7 +69,9 @@ struct rpc_call {
     int64_t deadline_at;
     struct arena arena;
     struct rpc_metadata_copy *metadata; /* NULL: none */
-    struct rpc_call_stream *stream;     /* NULL: the method is unary */
+    struct rpc_reply_metadata headers;
+    struct rpc_reply_metadata trailers;
+    struct rpc_call_stream *stream; /* NULL: the method is unary */
     void (*cancelled)(void *data);
     void *cancelled_data;
     /* How it ended for its caller, or its stream for its hooks; RPC_OK as long as neither has. */
@@ -73,6 +81,7 @@ struct rpc_call {
     /* The engine is still at work on it, below the handler: it must not be freed yet. */
     bool is_held;
     bool is_finished;
+    bool has_sent_headers;
 };
 
 /* What a call of a streaming method has more. It is begun by its handler; until then messages wait
@@ -132,6 +141,8 @@ bool rpc_call_unhold(struct rpc_call *call);
 /* Tells the caller; the call itself stays as it is. */
 enum rpc_send_result rpc_call_send_end(
     struct rpc_call *call, const struct rpc_status *status, const struct rpc_payload *answer);
+/* What the handler has added goes ahead of a message, or of the end. */
+void rpc_call_send_added_headers(struct rpc_call *call);
 /* The one place where a call ends for its handler, and a stream for its hooks. */
 void rpc_call_conclude(struct rpc_call *call, enum rpc_code code);
 

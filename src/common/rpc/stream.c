@@ -282,6 +282,8 @@ enum rpc_code rpc_call_send_message(struct rpc_call *call, const ProtobufCMessag
     const struct rpc_payload payload = {.len = protobuf_c_message_get_packed_size(message),
         .write = write_message,
         .source = message};
+    if (payload.len <= RPC_MESSAGE_BYTES_MAX)
+        rpc_call_send_added_headers(call);
     switch (rpc_session_call_send(call->session_call, &payload)) {
     case RPC_SEND_TAKEN:
         call->stream->may_send = false;

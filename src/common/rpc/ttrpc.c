@@ -9,22 +9,11 @@
 
 /* ---- life ---- */
 
-struct rpc_session *ttrpc_new(bool is_client)
-{
-    struct rpc_session *session = calloc(1, sizeof *session);
-    if (session == NULL)
-        return NULL;
-    session->is_client = is_client;
-    rpc_frame_reader_init(&session->reader);
-    buffer_init(&session->output, RPC_OUTPUT_HARD_BYTES);
-    list_init(&session->ended);
-    return session;
-}
+static const struct rpc_session_verbs VERBS;
 
-void rpc_session_free(struct rpc_session *session)
+static void free_session(struct rpc_session *base)
 {
-    if (session == NULL)
-        return;
+    struct ttrpc_session *session = ttrpc_session_of(base);
     assert(session->n_calls == 0 && "streams are closed before their client");
     rpc_frame_reader_deinit(&session->reader);
     buffer_deinit(&session->output);
@@ -34,66 +23,67 @@ void rpc_session_free(struct rpc_session *session)
 
 /* ---- calls ---- */
 
-static struct rpc_session_call **chain_of(struct rpc_session *session, uint32_t id)
+static struct ttrpc_call **chain_of(struct ttrpc_session *session, uint32_t id)
 {
     /* Ids are odd. */
     return &session->live[id / 2 % TTRPC_CHAINS];
 }
 
-struct rpc_session_call *ttrpc_add_call(struct rpc_session *session, uint32_t id)
+struct ttrpc_call *ttrpc_add_call(struct ttrpc_session *session, uint32_t id)
 {
-    struct rpc_session_call *call = session->spare;
+    struct ttrpc_call *call = session->spare;
     session->spare = NULL;
     if (call == NULL)
         call = malloc(sizeof *call);
     if (call == NULL) {
-        session->broken = "no memory for a call";
+        session->base.broken = "no memory for a call";
         return NULL;
     }
-    struct rpc_session_call **chain = chain_of(session, id);
-    *call = (struct rpc_session_call){.session = session, .id = id, .next_in_chain = *chain};
+    struct ttrpc_call **chain = chain_of(session, id);
+    *call = (struct ttrpc_call){
+        .base = {.verbs = &VERBS}, .session = session, .id = id, .next_in_chain = *chain};
     *chain = call;
     list_init(&call->in_ended);
     session->n_calls++;
     return call;
 }
 
-struct rpc_session_call *ttrpc_find_call(const struct rpc_session *session, uint32_t id)
+struct ttrpc_call *ttrpc_find_call(const struct ttrpc_session *session, uint32_t id)
 {
-    struct rpc_session_call *call = session->live[id / 2 % TTRPC_CHAINS];
+    struct ttrpc_call *call = session->live[id / 2 % TTRPC_CHAINS];
     while (call != NULL && call->id != id)
         call = call->next_in_chain;
     return call;
 }
 
-void ttrpc_close_call(struct rpc_session_call *call)
+void ttrpc_close_call(struct ttrpc_call *call)
 {
     assert(!call->is_over);
     call->is_over = true;
-    struct rpc_session_call **link = chain_of(call->session, call->id);
+    struct ttrpc_call **link = chain_of(call->session, call->id);
     while (*link != call)
         link = &(*link)->next_in_chain;
     *link = call->next_in_chain;
 }
 
-void ttrpc_tell_nothing(struct rpc_session *session)
+void ttrpc_tell_nothing(struct ttrpc_session *session)
 {
     session->current = NULL;
     session->to_tell = 0;
 }
 
-void ttrpc_end_call(struct rpc_session_call *call, enum rpc_code code, const char *text)
+void ttrpc_end_call(struct ttrpc_call *call, enum rpc_code code, const char *text)
 {
-    struct rpc_session *session = call->session;
+    struct ttrpc_session *session = call->session;
     ttrpc_close_call(call);
     call->end_code = code;
     call->end_text = text;
     list_append(&session->ended, &call->in_ended);
 }
 
-bool ttrpc_count_message(struct rpc_session_call *call, size_t len)
+bool ttrpc_count_message(struct ttrpc_call *call, size_t len)
 {
-    struct rpc_session *session = call->session;
+    struct ttrpc_session *session = call->session;
     assert(call->receives_stream);
     if (call->n_untaken == RPC_INBOUND_MESSAGES_MAX ||
         len > RPC_INBOUND_BYTES_MAX - session->untaken_len)
@@ -104,8 +94,9 @@ bool ttrpc_count_message(struct rpc_session_call *call, size_t len)
     return true;
 }
 
-void rpc_session_call_taken(struct rpc_session_call *call, size_t len)
+static void take(struct rpc_session_call *base, size_t len)
 {
+    struct ttrpc_call *call = ttrpc_call_of(base);
     if (call->n_untaken == 0)
         return;
     assert(len <= call->untaken_len);
@@ -114,9 +105,10 @@ void rpc_session_call_taken(struct rpc_session_call *call, size_t len)
     call->session->untaken_len -= len;
 }
 
-void rpc_session_call_release(struct rpc_session_call *call)
+void ttrpc_call_release(struct rpc_session_call *base)
 {
-    struct rpc_session *session = call->session;
+    struct ttrpc_call *call = ttrpc_call_of(base);
+    struct ttrpc_session *session = call->session;
     assert(call->is_over);
     if (session->current == call)
         ttrpc_tell_nothing(session);
@@ -129,18 +121,9 @@ void rpc_session_call_release(struct rpc_session_call *call)
         free(call);
 }
 
-void rpc_session_call_set_owner(struct rpc_session_call *call, void *owner)
+static size_t held_bytes(const struct rpc_session *base)
 {
-    call->owner = owner;
-}
-
-void *rpc_session_call_owner(const struct rpc_session_call *call)
-{
-    return call->owner;
-}
-
-size_t rpc_session_held_bytes(const struct rpc_session *session)
-{
+    const struct ttrpc_session *session = (const struct ttrpc_session *)base;
     return session->reader.kept.capacity + session->output.capacity + session->untaken_len;
 }
 
@@ -151,9 +134,9 @@ void ttrpc_set_status(struct rpc_session_event *event, enum rpc_code code, const
     event->status = (struct rpc_status){.code = code, .message = RPC_BYTES_OF_TEXT(text)};
 }
 
-bool ttrpc_tell(struct rpc_session *session, struct rpc_session_event *out)
+bool ttrpc_tell(struct ttrpc_session *session, struct rpc_session_event *out)
 {
-    struct rpc_session_call *call = session->current;
+    struct ttrpc_call *call = session->current;
     if ((session->to_tell & TTRPC_TELL_MESSAGE) != 0) {
         session->to_tell &= ~(unsigned)TTRPC_TELL_MESSAGE;
         ttrpc_begin_event(out, RPC_EVENT_MESSAGE, call);
@@ -173,12 +156,11 @@ bool ttrpc_tell(struct rpc_session *session, struct rpc_session_event *out)
     return false;
 }
 
-static bool tell_end(struct rpc_session *session, struct rpc_session_event *out)
+static bool tell_end(struct ttrpc_session *session, struct rpc_session_event *out)
 {
     if (list_is_empty(&session->ended))
         return false;
-    struct rpc_session_call *call =
-        CONTAINER_OF(session->ended.next, struct rpc_session_call, in_ended);
+    struct ttrpc_call *call = CONTAINER_OF(session->ended.next, struct ttrpc_call, in_ended);
     list_remove(&call->in_ended);
     ttrpc_begin_event(out, RPC_EVENT_ENDED, call);
     ttrpc_set_status(out, call->end_code, call->end_text);
@@ -186,29 +168,30 @@ static bool tell_end(struct rpc_session *session, struct rpc_session_event *out)
     return true;
 }
 
-bool rpc_session_wants_read(const struct rpc_session *session)
+static bool wants_read(const struct rpc_session *base)
 {
-    return session->broken == NULL && !session->is_lost && !ttrpc_is_stalled(session);
+    const struct ttrpc_session *session = (const struct ttrpc_session *)base;
+    return session->base.broken == NULL && !session->is_lost && !ttrpc_is_stalled(session);
 }
 
-static void accept_reader_result(struct rpc_session *session, enum rpc_frame_result result)
+static void accept_reader_result(struct ttrpc_session *session, enum rpc_frame_result result)
 {
     if (result == RPC_FRAME_BROKEN)
-        session->broken = "a frame is far too large, or this is not ttrpc";
+        session->base.broken = "a frame is far too large, or this is not ttrpc";
     else if (result == RPC_FRAME_NO_ROOM)
-        session->broken = "no room for an incomplete frame";
+        session->base.broken = "no room for an incomplete frame";
 }
 
-void rpc_session_receive(
-    struct rpc_session *session, const uint8_t *bytes, size_t len, int64_t now_ms)
+static void receive(struct rpc_session *base, const uint8_t *bytes, size_t len, int64_t now_ms)
 {
-    if (session->broken == NULL && !session->is_lost)
+    struct ttrpc_session *session = ttrpc_session_of(base);
+    if (session->base.broken == NULL && !session->is_lost)
         accept_reader_result(session, rpc_frame_reader_give(&session->reader, bytes, len, now_ms));
 }
 
-static bool may_parse(struct rpc_session *session)
+static bool may_parse(struct ttrpc_session *session)
 {
-    if (session->broken != NULL || session->is_lost)
+    if (session->base.broken != NULL || session->is_lost)
         return false;
     if (!ttrpc_is_stalled(session))
         return true;
@@ -217,8 +200,9 @@ static bool may_parse(struct rpc_session *session)
     return false;
 }
 
-bool rpc_session_next(struct rpc_session *session, struct rpc_session_event *out)
+static bool next(struct rpc_session *base, struct rpc_session_event *out)
 {
+    struct ttrpc_session *session = ttrpc_session_of(base);
     if (session->to_tell != 0 && ttrpc_tell(session, out))
         return true;
     for (;;) {
@@ -244,30 +228,28 @@ bool rpc_session_next(struct rpc_session *session, struct rpc_session_event *out
 
 /* ---- ends ---- */
 
-const char *rpc_session_broken(const struct rpc_session *session)
+static int64_t tick(struct rpc_session *base, int64_t now_ms)
 {
-    return session->broken;
-}
-
-int64_t rpc_session_tick(struct rpc_session *session, int64_t now_ms)
-{
+    struct ttrpc_session *session = ttrpc_session_of(base);
     /* While nothing is read, the rest of a frame cannot come. */
     bool is_stalled = ttrpc_is_stalled(session);
     bool reads_again = session->was_stalled && !is_stalled;
     session->was_stalled = is_stalled;
-    if (session->broken != NULL || is_stalled || session->reader.incomplete_since == CLOCK_NEVER)
+    if (session->base.broken != NULL || is_stalled ||
+        session->reader.incomplete_since == CLOCK_NEVER)
         return CLOCK_NEVER;
     if (reads_again)
         session->reader.incomplete_since = now_ms;
     int64_t limit_at = clock_add_ms(session->reader.incomplete_since, RPC_FRAME_MS_MAX);
     if (now_ms < limit_at)
         return limit_at;
-    session->broken = "half a frame for too long";
+    session->base.broken = "half a frame for too long";
     return CLOCK_NEVER;
 }
 
-void rpc_session_lose(struct rpc_session *session, enum rpc_code code, const char *text)
+static void lose(struct rpc_session *base, enum rpc_code code, const char *text)
 {
+    struct ttrpc_session *session = ttrpc_session_of(base);
     if (session->is_lost)
         return;
     session->is_lost = true;
@@ -278,4 +260,37 @@ void rpc_session_lose(struct rpc_session *session, enum rpc_code code, const cha
         while (session->live[i] != NULL)
             ttrpc_end_call(session->live[i], code, text);
     }
+}
+
+/* ---- the table ---- */
+
+static const struct rpc_session_verbs VERBS = {
+    .free = free_session,
+    .receive = receive,
+    .next = next,
+    .output = ttrpc_output,
+    .has_output = ttrpc_has_output,
+    .sent = ttrpc_sent,
+    .wants_read = wants_read,
+    .held_bytes = held_bytes,
+    .tick = tick,
+    .lose = lose,
+    .call_is_writable = ttrpc_call_is_writable,
+    .call_send = ttrpc_call_send,
+    .call_taken = take,
+    .call_finish = ttrpc_call_finish,
+    .call_release = ttrpc_call_release,
+};
+
+struct ttrpc_session *ttrpc_new(bool is_client)
+{
+    struct ttrpc_session *session = calloc(1, sizeof *session);
+    if (session == NULL)
+        return NULL;
+    session->base.verbs = &VERBS;
+    session->is_client = is_client;
+    rpc_frame_reader_init(&session->reader);
+    buffer_init(&session->output, RPC_OUTPUT_HARD_BYTES);
+    list_init(&session->ended);
+    return session;
 }

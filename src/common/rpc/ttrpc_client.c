@@ -5,15 +5,16 @@
 
 struct rpc_session *rpc_ttrpc_client_new(void)
 {
-    struct rpc_session *session = ttrpc_new(true);
-    if (session != NULL)
-        session->last_id = 1;
-    return session;
+    struct ttrpc_session *session = ttrpc_new(true);
+    if (session == NULL)
+        return NULL;
+    session->last_id = 1;
+    return &session->base;
 }
 
 /* The caller's pairs; on the first request ours too. Answers how many, 0 with `pairs` untouched
  * when there is nothing to add and the caller's array can be used as it is. */
-static size_t add_extension(const struct rpc_session *session,
+static size_t add_extension(const struct ttrpc_session *session,
     const struct rpc_envelope_pair *metadata, size_t n_metadata, struct rpc_envelope_pair *pairs)
 {
     if (session->cancel_is_negotiated || n_metadata >= RPC_METADATA_PAIRS_MAX)
@@ -41,7 +42,7 @@ static uint8_t flags_of(const struct rpc_method *method)
     return 0;
 }
 
-static bool put_request(struct rpc_session_call *call, const struct rpc_method *method,
+static bool put_request(struct ttrpc_call *call, const struct rpc_method *method,
     const struct rpc_request_envelope *request, const struct rpc_payload *message)
 {
     size_t size = rpc_request_size(request);
@@ -59,11 +60,12 @@ static bool put_request(struct rpc_session_call *call, const struct rpc_method *
     return true;
 }
 
-struct rpc_session_call *rpc_session_open(struct rpc_session *session,
-    const struct rpc_method *method, int64_t timeout_nano, const struct rpc_envelope_pair *metadata,
-    size_t n_metadata, const struct rpc_payload *request)
+struct rpc_session_call *rpc_session_open(struct rpc_session *base, const struct rpc_method *method,
+    int64_t timeout_nano, const struct rpc_envelope_pair *metadata, size_t n_metadata,
+    const struct rpc_payload *request)
 {
-    if (session->broken != NULL || session->is_lost || session->last_id > UINT32_MAX)
+    struct ttrpc_session *session = ttrpc_session_of(base);
+    if (session->base.broken != NULL || session->is_lost || session->last_id > UINT32_MAX)
         return NULL;
     struct rpc_envelope_pair pairs[RPC_METADATA_PAIRS_MAX];
     struct rpc_request_envelope envelope = {
@@ -79,12 +81,12 @@ struct rpc_session_call *rpc_session_open(struct rpc_session *session,
         envelope.pairs = pairs;
         envelope.n_pairs = n_pairs;
     }
-    struct rpc_session_call *call = ttrpc_add_call(session, (uint32_t)session->last_id);
+    struct ttrpc_call *call = ttrpc_add_call(session, (uint32_t)session->last_id);
     if (call == NULL)
         return NULL;
     if (!put_request(call, method, &envelope, request)) {
         ttrpc_close_call(call);
-        rpc_session_call_release(call);
+        ttrpc_call_release(&call->base);
         return NULL;
     }
     session->last_id += 2;
@@ -92,11 +94,12 @@ struct rpc_session_call *rpc_session_open(struct rpc_session *session,
         session->cancel_is_negotiated = true;
         session->announced_by = call->id;
     }
-    return call;
+    return &call->base;
 }
 
-void rpc_session_call_half_close(struct rpc_session_call *call)
+void rpc_session_call_half_close(struct rpc_session_call *base)
 {
+    struct ttrpc_call *call = ttrpc_call_of(base);
     if (call->is_over || call->is_out_closed)
         return;
     call->is_out_closed = true;
@@ -104,10 +107,10 @@ void rpc_session_call_half_close(struct rpc_session_call *call)
 }
 
 /* Ends a call that the server has not ended. */
-static void give_up(struct rpc_session_call *call, enum rpc_code code, const char *text)
+static void give_up(struct ttrpc_call *call, enum rpc_code code, const char *text)
 {
-    struct rpc_session *session = call->session;
-    if (session->cancel_is_negotiated && session->broken == NULL && !session->is_lost) {
+    struct ttrpc_session *session = call->session;
+    if (session->cancel_is_negotiated && session->base.broken == NULL && !session->is_lost) {
         const struct rpc_frame frame = {.stream_id = call->id, .type = RPC_FRAME_CANCEL};
         (void)ttrpc_put_frame(session, &frame);
     }
@@ -115,8 +118,9 @@ static void give_up(struct rpc_session_call *call, enum rpc_code code, const cha
     ttrpc_end_call(call, code, text);
 }
 
-void rpc_session_call_cancel(struct rpc_session_call *call)
+void rpc_session_call_cancel(struct rpc_session_call *base)
 {
+    struct ttrpc_call *call = ttrpc_call_of(base);
     if (!call->is_over)
         give_up(call, RPC_CANCELLED, "cancelled by the caller");
 }
@@ -128,7 +132,7 @@ static const char TOO_MANY[] =
 
 /* The server has ended the call. */
 static bool end_from_server(
-    struct rpc_session_call *call, const struct rpc_status *status, struct rpc_session_event *out)
+    struct ttrpc_call *call, const struct rpc_status *status, struct rpc_session_event *out)
 {
     ttrpc_drop_output(call);
     ttrpc_close_call(call);
@@ -138,9 +142,9 @@ static bool end_from_server(
 }
 
 /* A last message, if there is one, and the end with OK. */
-static bool end_well(struct rpc_session_call *call, bool has_message, struct rpc_session_event *out)
+static bool end_well(struct ttrpc_call *call, bool has_message, struct rpc_session_event *out)
 {
-    struct rpc_session *session = call->session;
+    struct ttrpc_session *session = call->session;
     if (call->sends_stream)
         ttrpc_drop_output(call);
     if (has_message && call->receives_stream && !ttrpc_count_message(call, session->message.len)) {
@@ -153,13 +157,13 @@ static bool end_well(struct rpc_session_call *call, bool has_message, struct rpc
     return ttrpc_tell(session, out);
 }
 
-static void fail(struct rpc_session_call *call, enum rpc_code code, const char *text)
+static void fail(struct ttrpc_call *call, enum rpc_code code, const char *text)
 {
     ttrpc_drop_output(call);
     ttrpc_end_call(call, code, text);
 }
 
-static bool take_response(struct rpc_session *session, struct rpc_session_call *call,
+static bool take_response(struct ttrpc_session *session, struct ttrpc_call *call,
     const uint8_t *body, size_t len, struct rpc_session_event *out)
 {
     struct rpc_response_envelope response;
@@ -181,7 +185,7 @@ static bool take_response(struct rpc_session *session, struct rpc_session_call *
     return end_from_server(call, &status, out);
 }
 
-static bool take_data(struct rpc_session *session, struct rpc_session_call *call,
+static bool take_data(struct ttrpc_session *session, struct ttrpc_call *call,
     const struct rpc_frame *frame, const uint8_t *body, struct rpc_session_event *out)
 {
     if (!call->receives_stream) {
@@ -203,10 +207,10 @@ static bool take_data(struct rpc_session *session, struct rpc_session_call *call
     return true;
 }
 
-bool ttrpc_client_take(struct rpc_session *session, const struct rpc_frame *frame,
+bool ttrpc_client_take(struct ttrpc_session *session, const struct rpc_frame *frame,
     const uint8_t *body, bool is_oversize, struct rpc_session_event *out)
 {
-    struct rpc_session_call *call = ttrpc_find_call(session, frame->stream_id);
+    struct ttrpc_call *call = ttrpc_find_call(session, frame->stream_id);
     /* Late answers to calls that were given up, and types of the future. */
     if (call == NULL || (frame->type != RPC_FRAME_RESPONSE && frame->type != RPC_FRAME_DATA))
         return false;

@@ -8,12 +8,12 @@
 
 /* ---- queueing ---- */
 
-uint8_t *ttrpc_put_frame(struct rpc_session *session, const struct rpc_frame *frame)
+uint8_t *ttrpc_put_frame(struct ttrpc_session *session, const struct rpc_frame *frame)
 {
     size_t len = RPC_FRAME_HEADER_BYTES + (size_t)frame->body_len;
     uint8_t *bytes = buffer_reserve(&session->output, len);
     if (bytes == NULL) {
-        session->broken = "no room for more output";
+        session->base.broken = "no room for more output";
         return NULL;
     }
     rpc_frame_encode(frame, bytes);
@@ -22,7 +22,7 @@ uint8_t *ttrpc_put_frame(struct rpc_session *session, const struct rpc_frame *fr
 }
 
 void ttrpc_put_response(
-    struct rpc_session *session, uint32_t id, enum rpc_code code, const char *text)
+    struct ttrpc_session *session, uint32_t id, enum rpc_code code, const char *text)
 {
     struct rpc_response_envelope response = {
         .code = (int32_t)code, .message = RPC_BYTES_OF_TEXT(text)};
@@ -37,9 +37,9 @@ void ttrpc_put_response(
 }
 
 uint8_t *ttrpc_put_droppable(
-    struct rpc_session_call *call, enum rpc_frame_type type, uint8_t flags, size_t body_len)
+    struct ttrpc_call *call, enum rpc_frame_type type, uint8_t flags, size_t body_len)
 {
-    struct rpc_session *session = call->session;
+    struct ttrpc_session *session = call->session;
     const struct rpc_frame frame = {
         .body_len = (uint32_t)body_len,
         .stream_id = call->id,
@@ -54,22 +54,24 @@ uint8_t *ttrpc_put_droppable(
     return body;
 }
 
-bool ttrpc_put_close(struct rpc_session_call *call)
+bool ttrpc_put_close(struct ttrpc_call *call)
 {
     const uint8_t flags = RPC_FRAME_REMOTE_CLOSED | RPC_FRAME_NO_DATA;
     return ttrpc_put_droppable(call, RPC_FRAME_DATA, flags, 0) != NULL;
 }
 
-bool rpc_session_call_is_writable(const struct rpc_session_call *call)
+bool ttrpc_call_is_writable(const struct rpc_session_call *base)
 {
-    const struct rpc_session *session = call->session;
+    const struct ttrpc_call *call = (const struct ttrpc_call *)base;
+    const struct ttrpc_session *session = call->session;
     return call->sends_stream && !call->is_over && !call->is_out_closed &&
-           session->broken == NULL && buffer_length(&session->output) < RPC_OUTPUT_SOFT_BYTES;
+           session->base.broken == NULL && buffer_length(&session->output) < RPC_OUTPUT_SOFT_BYTES;
 }
 
-enum rpc_send_result rpc_session_call_send(
-    struct rpc_session_call *call, const struct rpc_payload *message)
+enum rpc_send_result ttrpc_call_send(
+    struct rpc_session_call *base, const struct rpc_payload *message)
 {
+    struct ttrpc_call *call = ttrpc_call_of(base);
     assert(call->sends_stream && !call->is_out_closed);
     if (call->is_over)
         return RPC_SEND_GONE;
@@ -85,13 +87,19 @@ enum rpc_send_result rpc_session_call_send(
 
 /* ---- sending ---- */
 
-const uint8_t *rpc_session_output(const struct rpc_session *session, size_t *out_len)
+bool ttrpc_has_output(const struct rpc_session *base)
 {
+    return buffer_length(&((const struct ttrpc_session *)base)->output) > 0;
+}
+
+const uint8_t *ttrpc_output(struct rpc_session *base, size_t *out_len)
+{
+    const struct ttrpc_session *session = ttrpc_session_of(base);
     *out_len = buffer_length(&session->output);
     return *out_len == 0 ? NULL : buffer_data(&session->output);
 }
 
-static void forget_doomed(struct rpc_session *session)
+static void forget_doomed(struct ttrpc_session *session)
 {
     session->n_doomed = 0;
     session->doomed_len = 0;
@@ -104,7 +112,7 @@ static size_t frame_len_at(const uint8_t *bytes, struct rpc_frame *out)
 }
 
 /* Where the frame ends that is cut at `len`, counted from there. */
-static size_t begun_len(const struct rpc_session *session, size_t len)
+static size_t begun_len(const struct ttrpc_session *session, size_t len)
 {
     const uint8_t *bytes = buffer_data(&session->output);
     size_t at = session->output_begun_len;
@@ -114,8 +122,9 @@ static size_t begun_len(const struct rpc_session *session, size_t len)
     return at - len;
 }
 
-void rpc_session_sent(struct rpc_session *session, size_t len)
+void ttrpc_sent(struct rpc_session *base, size_t len)
 {
+    struct ttrpc_session *session = ttrpc_session_of(base);
     if (len < buffer_length(&session->output)) {
         session->output_begun_len = begun_len(session, len);
     } else {
@@ -129,7 +138,7 @@ void rpc_session_sent(struct rpc_session *session, size_t len)
 /* ---- dropping ---- */
 
 /* The place of `id` among the doomed, or n_doomed. */
-static size_t find_doomed(const struct rpc_session *session, uint32_t id)
+static size_t find_doomed(const struct ttrpc_session *session, uint32_t id)
 {
     size_t i = 0;
     while (i < session->n_doomed && session->doomed[i] != id)
@@ -139,7 +148,7 @@ static size_t find_doomed(const struct rpc_session *session, uint32_t id)
 
 /* What one pass over the queue knows of the doomed. */
 struct pass {
-    const struct rpc_session *session;
+    const struct ttrpc_session *session;
     /* By id modulo the length: most frames are of calls that go on. */
     bool may_be_doomed[256];
     /* In the order of session->doomed: its request was dropped, so the server never hears of it. */
@@ -171,7 +180,7 @@ static bool is_dropped(struct pass *pass, const struct rpc_frame *frame)
     }
 }
 
-static void drop_doomed(struct rpc_session *session)
+static void drop_doomed(struct ttrpc_session *session)
 {
     struct pass pass = {.session = session};
     for (size_t i = 0; i < session->n_doomed; i++)
@@ -195,9 +204,9 @@ static void drop_doomed(struct rpc_session *session)
 
 /* Dropping passes over the whole queue. It waits until a quarter of that may go, or for many calls
  * at once, so that a client that opens and cancels all the time pays for most of it in bytes. */
-void ttrpc_drop_output(struct rpc_session_call *call)
+void ttrpc_drop_output(struct ttrpc_call *call)
 {
-    struct rpc_session *session = call->session;
+    struct ttrpc_session *session = call->session;
     if (call->droppable_end <= session->sent_len)
         return;
     session->doomed[session->n_doomed++] = call->id;
@@ -207,7 +216,7 @@ void ttrpc_drop_output(struct rpc_session_call *call)
         drop_doomed(session);
 }
 
-void ttrpc_keep_output(struct rpc_session *session, uint32_t id)
+void ttrpc_keep_output(struct ttrpc_session *session, uint32_t id)
 {
     size_t i = find_doomed(session, id);
     if (i < session->n_doomed)

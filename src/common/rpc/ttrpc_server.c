@@ -6,12 +6,12 @@
 
 struct rpc_session *rpc_ttrpc_server_new(rpc_find_method_fn find, const void *table)
 {
-    struct rpc_session *session = ttrpc_new(false);
+    struct ttrpc_session *session = ttrpc_new(false);
     if (session == NULL)
         return NULL;
     session->find = find;
     session->table = table;
-    return session;
+    return &session->base;
 }
 
 static const char TOO_MANY[] =
@@ -30,7 +30,7 @@ static size_t metadata_bytes(const struct rpc_envelope_pair *pairs, size_t n_pai
     return sum;
 }
 
-static void take_metadata(struct rpc_session *session, const struct rpc_request_envelope *request,
+static void take_metadata(struct ttrpc_session *session, const struct rpc_request_envelope *request,
     struct rpc_session_event *out)
 {
     if (request->n_pairs > RPC_METADATA_PAIRS_MAX ||
@@ -71,7 +71,7 @@ static void judge_flags(
 }
 
 /* What the frame of the request says about messages: Go's rule, and ttrpc-rust's NO_DATA. */
-static void take_payload(struct rpc_session *session, struct rpc_session_call *call,
+static void take_payload(struct ttrpc_session *session, struct ttrpc_call *call,
     const struct rpc_frame *frame, struct rpc_session_event *out)
 {
     const struct rpc_method *method = out->facts.method;
@@ -97,7 +97,7 @@ static void take_payload(struct rpc_session *session, struct rpc_session_call *c
     session->to_tell = to_tell;
 }
 
-static void take_request(struct rpc_session *session, struct rpc_session_call *call,
+static void take_request(struct ttrpc_session *session, struct ttrpc_call *call,
     const struct rpc_frame *frame, const uint8_t *body, struct rpc_session_event *out)
 {
     struct rpc_request_envelope request;
@@ -118,7 +118,7 @@ static void take_request(struct rpc_session *session, struct rpc_session_call *c
 }
 
 /* Ids that a client may not use are answered on the same id, as Go's server does. */
-static const char *judge_id(const struct rpc_session *session, uint32_t id)
+static const char *judge_id(const struct ttrpc_session *session, uint32_t id)
 {
     if (id % 2 == 0)
         return "stream ids of clients are odd";
@@ -127,7 +127,7 @@ static const char *judge_id(const struct rpc_session *session, uint32_t id)
     return NULL;
 }
 
-static bool open_call(struct rpc_session *session, const struct rpc_frame *frame,
+static bool open_call(struct ttrpc_session *session, const struct rpc_frame *frame,
     const uint8_t *body, bool is_oversize, struct rpc_session_event *out)
 {
     const char *objection = judge_id(session, frame->stream_id);
@@ -135,7 +135,7 @@ static bool open_call(struct rpc_session *session, const struct rpc_frame *frame
         ttrpc_put_response(session, frame->stream_id, RPC_INVALID_ARGUMENT, objection);
         return false;
     }
-    struct rpc_session_call *call = ttrpc_add_call(session, frame->stream_id);
+    struct ttrpc_call *call = ttrpc_add_call(session, frame->stream_id);
     if (call == NULL)
         return false;
     if (frame->stream_id > session->last_id)
@@ -143,7 +143,7 @@ static bool open_call(struct rpc_session *session, const struct rpc_frame *frame
     else
         ttrpc_keep_output(session, frame->stream_id);
     ttrpc_begin_event(out, RPC_EVENT_OPENED, call);
-    out->facts = (struct rpc_session_facts){.method = NULL};
+    out->facts = (struct rpc_session_facts){.authority = ""};
     if (is_oversize)
         ttrpc_set_status(out, RPC_RESOURCE_EXHAUSTED, "the request is larger than 4 MiB");
     else
@@ -152,7 +152,7 @@ static bool open_call(struct rpc_session *session, const struct rpc_frame *frame
 }
 
 /* The peer broke the protocol, a bound, or off: the session answers in the handler's place. */
-static void refuse(struct rpc_session_call *call, enum rpc_code code, const char *text)
+static void refuse(struct ttrpc_call *call, enum rpc_code code, const char *text)
 {
     ttrpc_put_response(call->session, call->id, code, text);
     ttrpc_drop_output(call);
@@ -160,7 +160,7 @@ static void refuse(struct rpc_session_call *call, enum rpc_code code, const char
 }
 
 /* Data on an id without a call. On one of the past it crossed our answer: nothing to say. */
-static void take_stray_data(struct rpc_session *session, uint32_t id)
+static void take_stray_data(struct ttrpc_session *session, uint32_t id)
 {
     if (id % 2 == 0 || id > session->last_id)
         ttrpc_put_response(
@@ -168,7 +168,7 @@ static void take_stray_data(struct rpc_session *session, uint32_t id)
 }
 
 /* Why a call takes no such data; NULL: it does. */
-static const char *judge_data(const struct rpc_session_call *call, bool is_close)
+static const char *judge_data(const struct ttrpc_call *call, bool is_close)
 {
     if (!call->receives_stream && !call->sends_stream)
         return "data was sent to a unary method";
@@ -179,10 +179,10 @@ static const char *judge_data(const struct rpc_session_call *call, bool is_close
     return NULL;
 }
 
-static bool take_data(struct rpc_session *session, const struct rpc_frame *frame,
+static bool take_data(struct ttrpc_session *session, const struct rpc_frame *frame,
     const uint8_t *body, bool is_oversize, struct rpc_session_event *out)
 {
-    struct rpc_session_call *call = ttrpc_find_call(session, frame->stream_id);
+    struct ttrpc_call *call = ttrpc_find_call(session, frame->stream_id);
     if (call == NULL) {
         take_stray_data(session, frame->stream_id);
         return false;
@@ -213,14 +213,14 @@ static bool take_data(struct rpc_session *session, const struct rpc_frame *frame
     return ttrpc_tell(session, out);
 }
 
-static void take_cancel(struct rpc_session *session, uint32_t id)
+static void take_cancel(struct ttrpc_session *session, uint32_t id)
 {
-    struct rpc_session_call *call = ttrpc_find_call(session, id);
+    struct ttrpc_call *call = ttrpc_find_call(session, id);
     if (call != NULL && session->cancel_is_negotiated)
         refuse(call, RPC_CANCELLED, "the caller cancelled the call");
 }
 
-bool ttrpc_server_take(struct rpc_session *session, const struct rpc_frame *frame,
+bool ttrpc_server_take(struct ttrpc_session *session, const struct rpc_frame *frame,
     const uint8_t *body, bool is_oversize, struct rpc_session_event *out)
 {
     switch (frame->type) {
@@ -237,10 +237,10 @@ bool ttrpc_server_take(struct rpc_session *session, const struct rpc_frame *fram
     }
 }
 
-static enum rpc_send_result put_end(struct rpc_session_call *call, const struct rpc_status *status,
-    const struct rpc_payload *answer)
+static enum rpc_send_result put_end(
+    struct ttrpc_call *call, const struct rpc_status *status, const struct rpc_payload *answer)
 {
-    struct rpc_session *session = call->session;
+    struct ttrpc_session *session = call->session;
     if (status->code == RPC_OK && call->sends_stream)
         return ttrpc_put_close(call) ? RPC_SEND_TAKEN : RPC_SEND_NO_ROOM;
     struct rpc_response_envelope response = {
@@ -265,10 +265,11 @@ static enum rpc_send_result put_end(struct rpc_session_call *call, const struct 
     return RPC_SEND_TAKEN;
 }
 
-enum rpc_send_result rpc_session_call_finish(struct rpc_session_call *call,
+enum rpc_send_result ttrpc_call_finish(struct rpc_session_call *base,
     const struct rpc_status *status, const struct rpc_payload *answer)
 {
-    struct rpc_session *session = call->session;
+    struct ttrpc_call *call = ttrpc_call_of(base);
+    struct ttrpc_session *session = call->session;
     assert(!session->is_client);
     if (call->is_over)
         return RPC_SEND_GONE;

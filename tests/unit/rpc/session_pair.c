@@ -99,7 +99,7 @@ struct rpc_session_call *session_pair_call(
     return call;
 }
 
-size_t session_pair_output_len(const struct rpc_session *session)
+size_t session_pair_output_len(struct rpc_session *session)
 {
     size_t len = 0;
     (void)rpc_session_output(session, &len);

@@ -38,6 +38,6 @@ enum rpc_send_result session_pair_send(struct rpc_session_call *call, size_t len
 /* The first `len` bytes at most, from one end to the other, which takes its events. */
 void session_pair_move(struct session_pair *pair, struct rpc_session *from, size_t max_len);
 void session_pair_take_events(struct session_pair *pair, struct rpc_session *session);
-size_t session_pair_output_len(const struct rpc_session *session);
+size_t session_pair_output_len(struct rpc_session *session);
 
 #endif

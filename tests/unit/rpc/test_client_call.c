@@ -218,7 +218,7 @@ static void test_client_refuses_metadata_that_no_server_takes(void **state)
 static void test_client_without_ids_says_that_a_new_connection_helps(void **state)
 {
     (void)state;
-    client->session->last_id = UINT32_MAX;
+    ttrpc_session_of(client->session)->last_id = UINT32_MAX;
     talk_answer(1, UINT32_MAX, "last");
     assert_int_equal(ask(0, "last"), RPC_DONE);
     assert_true(rpc_client_is_alive(client));

@@ -300,7 +300,7 @@ static void test_client_out_of_ids_opens_no_more(void **state)
     (void)state;
     struct rpc_session *session = new_session();
     /* 2^31 calls are too many for a test. */
-    session->last_id = UINT32_MAX;
+    ttrpc_session_of(session)->last_id = UINT32_MAX;
     struct rpc_session_call *last = open_call(session, &UNARY, "");
     const struct rpc_payload nothing = payload_of("");
     assert_null(rpc_session_open(session, &UNARY, 0, NULL, 0, &nothing));

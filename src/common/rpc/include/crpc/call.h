@@ -58,6 +58,7 @@ struct rpc_peer {
     uint32_t gid;
 };
 const struct rpc_peer *rpc_call_peer(const struct rpc_call *call);
+/* NULL: the call is at the gate (crpc/server.h), and its method is unknown. */
 const struct rpc_method *rpc_call_method(const struct rpc_call *call);
 
 /* One pair of the request's metadata. Keys are lower-case; several pairs may share one. Values are
@@ -71,6 +72,19 @@ struct rpc_metadata {
 const struct rpc_metadata *rpc_call_metadata(const struct rpc_call *call, size_t *out_n);
 /* The first value of `key` (lower-case), or NULL. */
 const char *rpc_call_metadata_value(const struct rpc_call *call, const char *key);
+
+/* What the caller gets before the first message, and with the status. Over gRPC; ttrpc has no place
+ * for them and drops them. Keys are lower-case ([0-9a-z_.-], none of the protocol's own such as
+ * grpc-*); values are printable ASCII without spaces at the ends, or any bytes where the key ends
+ * in "-bin"; both are copied. RPC_OK; RPC_INVALID_ARGUMENT: a key or value that cannot be sent;
+ * RPC_RESOURCE_EXHAUSTED: RPC_METADATA_BYTES_MAX or RPC_METADATA_PAIRS_MAX of either, or the memory
+ * of the call. A header also RPC_FAILED_PRECONDITION: they have gone already. */
+enum rpc_code rpc_call_add_header(
+    struct rpc_call *call, const char *key, const void *value, size_t value_len);
+enum rpc_code rpc_call_add_trailer(
+    struct rpc_call *call, const char *key, const void *value, size_t value_len);
+/* Sends the headers now, before the first message. Else they go with it, or with the status. */
+void rpc_call_send_headers(struct rpc_call *call);
 
 /* ---- the end of a call ---- */
 

@@ -105,6 +105,19 @@ void rpc_connection_free(struct rpc_connection *connection);
 void rpc_connection_on_output(
     struct rpc_connection *connection, void (*ready)(void *data), void *data);
 
+/* `enter` is asked for every call of this connection before anything else is said about it (even
+ * that its method is unknown) or decoded; metadata is there to be read, unless it was not valid.
+ * `authority` is HTTP/2's :authority or host as the peer wrote it, "" over ttrpc. False: it has
+ * ended the call (rpc_call_fail). NULL: all calls pass. */
+void rpc_connection_set_gate(struct rpc_connection *connection,
+    bool (*enter)(void *data, struct rpc_call *call, const char *authority), void *data);
+/* The graceful end: an HTTP/2 peer gets GOAWAY, first as a notice and, a round trip later, with the
+ * last call that is served; a ttrpc peer's new calls are answered UNAVAILABLE. Calls in flight go
+ * on; when none is left and all is written, rpc_connection_wants answers CLOSE. Idempotent; not
+ * from inside a handler. Afterwards look at output and wants as after a receive. With
+ * rpc_server_shut: the calls that cross the notice are still served. */
+void rpc_connection_shut(struct rpc_connection *connection);
+
 /* Takes all `len` bytes; frames may be cut anywhere. Runs the handlers of every whole request. */
 void rpc_connection_receive(
     struct rpc_connection *connection, const uint8_t *bytes, size_t len, int64_t now_ms);
