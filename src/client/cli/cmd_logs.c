@@ -205,6 +205,13 @@ static int write_collected(struct show *show)
     return show->written == REPORT_WRITTEN ? 0 : -STATUS_CANCELLED;
 }
 
+static void tell_loss(const struct show *show, const struct source *source, int result)
+{
+    if (show->cli->notes)
+        fprintf(show->cli->notes, "flocks: %s was %s\n", source->path,
+            result == LOG_READER_TRUNCATED ? "truncated" : "removed before it was read to its end");
+}
+
 /* Everything a source has now. -STATUS_CANCELLED: nobody reads us any more. */
 static int drain(struct show *show, struct source *source, struct error *error)
 {
@@ -212,10 +219,10 @@ static int drain(struct show *show, struct source *source, struct error *error)
         const char *bytes = NULL;
         size_t len = 0;
         int result = log_reader_next(source->reader, &bytes, &len, error);
-        if (result == LOG_READER_TRUNCATED && show->cli->notes)
-            fprintf(show->cli->notes, "flocks: %s was truncated\n", source->path);
-        if (result == LOG_READER_TRUNCATED)
+        if (result > 0 && result != LOG_READER_IDLE) {
+            tell_loss(show, source, result);
             continue;
+        }
         if (result != 0)
             return result < 0 ? result : write_collected(show);
         if (log_lines_add(&source->lines, bytes, len, &show->out) < 0)

@@ -8,12 +8,11 @@
 #include <stddef.h>
 
 #include "common/base/error.h"
+#include "common/logs/log_view.h"
 
 enum {
     /* Bytes given at once. */
-    LOG_READER_CHUNK = 64 * 1024,
-    /* Rotated files looked at; older ones are never read. The schema's maximum of `logs.keep`. */
-    LOG_READER_ROTATED_MAX = 1000
+    LOG_READER_CHUNK = LOG_VIEW_BYTES
 };
 
 /* Positive results of log_reader_next. */
@@ -21,7 +20,10 @@ enum log_reader_result {
     /* Nothing now; the file may not even exist yet. */
     LOG_READER_IDLE = 1,
     /* The file was cut by somebody else; reading goes on from its new beginning. */
-    LOG_READER_TRUNCATED = 2
+    LOG_READER_TRUNCATED = 2,
+    /* The file was deleted or rotated away before it was read; reading goes on with the oldest that
+       is left. */
+    LOG_READER_LOST = 3
 };
 
 struct log_reader;

@@ -12,6 +12,7 @@ struct api {
     struct waiting_room room;
     struct watching watching;
     struct explaining explaining;
+    struct reading reading;
     struct configuring_room configuring;
     struct supervisor_service supervisor;
     struct upgrade_service upgrade;
@@ -37,12 +38,20 @@ int api_new(uv_loop_t *loop, struct supervisor *supervisor, struct api **out, st
         free(api);
         return result;
     }
+    result = reading_open(&api->reading, loop, supervisor, error);
+    if (result < 0) {
+        explaining_close(&api->explaining);
+        waiting_room_close(&api->room);
+        free(api);
+        return result;
+    }
     watching_open(&api->watching, supervisor);
     configuring_open(&api->configuring, supervisor);
     api->supervisor = (struct supervisor_service){.supervisor = supervisor,
         .room = &api->room,
         .watching = &api->watching,
         .explaining = &api->explaining,
+        .reading = &api->reading,
         .configuring = &api->configuring};
     api->services[0] = supervisor_service_open(&api->supervisor);
     api->services[1] = upgrade_service_open(&api->upgrade, supervisor, &api->room);
@@ -70,6 +79,7 @@ void api_close(struct api *api)
     if (!api)
         return;
     watching_close(&api->watching);
+    reading_close(&api->reading);
     explaining_close(&api->explaining);
     upgrade_service_close(&api->upgrade);
     configuring_close(&api->configuring);

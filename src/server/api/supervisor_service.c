@@ -167,6 +167,14 @@ static void explain_service(void *self, struct flocks_explain_service_call *call
     explaining_service(service->explaining, call, request);
 }
 
+static void read_logs(
+    void *self, struct flocks_read_logs_call *call, const flocks_read_logs_request *request)
+{
+    const struct supervisor_service *service = self;
+
+    reading_logs(service->reading, call, request);
+}
+
 /* ---- changing ---- */
 
 static void cancel_operation(void *self, struct flocks_cancel_operation_call *call,
@@ -306,6 +314,7 @@ static const struct flocks_supervisor_handlers handlers = {
     .watch_operation = watch_operation,
     .cancel_operation = cancel_operation,
     .explain_service = explain_service,
+    .read_logs = read_logs,
     .get_config = get_config,
     .plan_config = plan_config,
     .apply_config = apply_config,

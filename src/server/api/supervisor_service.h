@@ -5,6 +5,7 @@
 #include "crpc/crpc.h"
 #include "server/api/configuring.h"
 #include "server/api/explaining.h"
+#include "server/api/reading.h"
 #include "server/api/waiting.h"
 #include "server/api/watching.h"
 
@@ -14,6 +15,7 @@ struct supervisor_service {
     struct waiting_room *room;
     struct watching *watching;
     struct explaining *explaining;
+    struct reading *reading;
     struct configuring_room *configuring;
 };
 

@@ -329,6 +329,12 @@ static void find_keeper(struct keeper_link *link, int32_t pid)
     link->image_fd = open(path, O_PATH | O_CLOEXEC);
 }
 
+static uint64_t inode_of(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 ? status.st_ino : 0;
+}
+
 static int take_welcome(struct keeper_link *link, const struct rpc_response_envelope *response,
     int *fds, size_t n_fds, struct keeper_welcome *out, struct error *error)
 {
@@ -343,6 +349,7 @@ static int take_welcome(struct keeper_link *link, const struct rpc_response_enve
     if (shared == MAP_FAILED)
         return error_set_errno(error, errno, "map the keeper's counters");
     link->shared = shared;
+    link->shared_id = inode_of(fds[1]);
     link->shared_fd = fd_take(&fds[1]);
     link->lock_fd = fd_take(&fds[4]);
     link->inventory_fd = fd_take(&fds[5]);
@@ -505,6 +512,7 @@ void keeper_link_output_loss(
     out->written_bytes = atomic_load(&counters->written_bytes);
     out->rotations = atomic_load(&counters->rotations);
     out->system_error = atomic_load(&counters->system_error);
+    out->memory_id = link->shared_id;
 }
 
 const char *keeper_step_text(int step)

@@ -334,6 +334,8 @@ struct keeper_output_loss {
     uint32_t rotations;
     /* errno of the last failure while it lasts, else 0. */
     int system_error;
+    /* Of the memory in which it is counted: another number, another count. */
+    uint64_t memory_id;
 };
 /* All zero for a slot that never had an output. */
 void keeper_link_output_loss(

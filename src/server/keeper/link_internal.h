@@ -78,6 +78,7 @@ struct keeper_link {
     uint64_t seen_sequence;
     uint64_t acknowledged_sequence;
     const struct keeper_shared *shared;
+    uint64_t shared_id; /* its inode */
     uint8_t out[KEEPER_PACKET_BYTES];
     uint8_t in[KEEPER_PACKET_BYTES];
 };

@@ -269,6 +269,35 @@ NODISCARD int supervisor_get_status(struct supervisor *supervisor, const char *c
 bool supervisor_find_log(
     const struct supervisor *supervisor, const char *name, char *out, size_t out_size);
 
+/* ---- output ---- */
+
+enum {
+    /* Outputs are numbered below this; a service keeps its number as long as it is one. */
+    SUPERVISOR_OUTPUTS_MAX = SUPERVISOR_SERVICES_MAX + 1,
+    /* The daemon's own. */
+    SUPERVISOR_OUTPUT_DAEMON = SUPERVISOR_OUTPUTS_MAX - 1
+};
+
+/* What capture has done with an output. */
+struct supervisor_output {
+    uint64_t written_bytes; /* into the log */
+    uint64_t lost_bytes;    /* that the log did not take */
+    uint64_t count_id;      /* another number, another count */
+};
+
+/* Directory of the logs: <service>.log, and daemon.log. */
+const char *supervisor_logs(const struct supervisor *supervisor);
+/* Name of a service; `index` is below supervisor_count, in the order of the names. */
+const char *supervisor_name(const struct supervisor *supervisor, size_t index);
+/* Grows when services came or went. */
+uint64_t supervisor_changes(const struct supervisor *supervisor);
+/* NOT_FOUND (UNKNOWN_SERVICE). */
+NODISCARD int supervisor_find_output(
+    const struct supervisor *supervisor, const char *name, uint32_t *out, struct error *error);
+/* Read from memory: costs nothing. All zero for an output that never was. */
+void supervisor_get_output(
+    const struct supervisor *supervisor, uint32_t output, struct supervisor_output *out);
+
 /* Everything that explains why a service is in its state, but the last lines of its output. All
  * memory is the arena's. NOT_FOUND (UNKNOWN_SERVICE); RESOURCE_EXHAUSTED: the arena's cap. */
 NODISCARD int supervisor_explain(struct supervisor *supervisor, const char *name,

@@ -67,6 +67,7 @@ void supervisor_services_changed(struct supervisor *supervisor)
     if (!supervisor->is_reconciled)
         return;
     supervisor->news.begins_anew = true;
+    supervisor->news.n_changes++;
     supervisor_mark_dirty(supervisor);
 }
 

@@ -43,6 +43,7 @@ struct supervisor_news {
     size_t n_watches;
     bool has_daemon;  /* its status is another */
     bool begins_anew; /* services came or went */
+    uint64_t n_changes; /* how often they did */
 };
 
 /* A file as the file system knows it. */
