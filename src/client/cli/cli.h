@@ -57,6 +57,7 @@ extern const struct command command_config;
 extern const struct command command_wait;
 extern const struct command command_cancel;
 extern const struct command command_call;
+extern const struct command command_describe;
 extern const struct command command_selftest;
 extern const struct command command_version;
 

@@ -6,7 +6,7 @@
 
 const struct command *const commands[] = {&command_start, &command_stop, &command_restart,
     &command_status, &command_why, &command_events, &command_logs, &command_config, &command_wait,
-    &command_cancel, &command_call, &command_selftest, &command_version};
+    &command_cancel, &command_call, &command_describe, &command_selftest, &command_version};
 const size_t n_commands = ARRAY_LENGTH(commands);
 
 const struct command *command_find(const char *name)
