@@ -1,10 +1,14 @@
-# crpc_generate(TARGET name PROTOS file.proto... [IMPORT_DIRS dir...] [PARAMETERS prefix=x...] [STATIC] [NANO])
+# crpc_generate(TARGET name PROTOS file.proto... [IMPORT_DIRS dir...] [PARAMETERS prefix=x...] [INDEX name]
+#               [STATIC] [NANO])
 #
 # A static library `name` of everything that the protos become, with its headers as an include directory; it links
 # crpc::crpc, or crpc::crpc-static with STATIC. Each proto lies below one of IMPORT_DIRS (default: the current source
 # directory) and is named as others import it; what a proto imports is listed too, or is another such target's, to which
 # this one is then linked PUBLIC with target_link_libraries(). PARAMETERS go to protoc-gen-crpc: prefix=NAME,
 # prefix.PACKAGE=NAME.
+#
+# INDEX: also the descriptors of all PROTOS and of what they import, as name.index.h, which declares name_index, for
+# reflection (crpc/reflection.h).
 #
 # NANO: the nanopb flavour, linking crpc::nano; beside a file.proto its file.options are read. PARAMETERS nano=client
 # leaves out what only a server needs.
@@ -135,8 +139,25 @@ function(_crpc_generate_nano proto_file name import_dir out_dir paths parameters
   set(${out} ${outputs} PARENT_SCOPE)
 endfunction()
 
+# One index of all protos of a target.
+function(_crpc_generate_index index names out_dir paths out)
+  # The sets are made anew when anything changes that a proto imports.
+  set(sets ${names})
+  list(TRANSFORM sets REPLACE "\\.proto$" ".set")
+  list(TRANSFORM sets PREPEND "${out_dir}/")
+  set(stem "${out_dir}/${index}.index")
+  add_custom_command(
+    OUTPUT "${stem}.c" "${stem}.h"
+    COMMAND "${CRPC_PROTOC}" "--plugin=protoc-gen-crpc=$<TARGET_FILE:crpc::protoc-gen-crpc>" ${paths}
+      "--crpc_out=index=${index}:${out_dir}" ${names}
+    DEPENDS ${sets} crpc::protoc-gen-crpc
+    COMMENT "crpc: index of ${index}"
+    VERBATIM)
+  set(${out} "${stem}.c" "${stem}.h" PARENT_SCOPE)
+endfunction()
+
 function(crpc_generate)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "STATIC;NANO" "TARGET" "PROTOS;IMPORT_DIRS;PARAMETERS")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "STATIC;NANO" "TARGET;INDEX" "PROTOS;IMPORT_DIRS;PARAMETERS")
   set(mistake "")
   if(arg_UNPARSED_ARGUMENTS)
     set(mistake "unknown: ${arg_UNPARSED_ARGUMENTS}")
@@ -144,10 +165,14 @@ function(crpc_generate)
     set(mistake "TARGET is missing")
   elseif(NOT arg_PROTOS)
     set(mistake "PROTOS is missing")
+  elseif(arg_INDEX AND arg_NANO)
+    set(mistake "INDEX is of servers over protobuf-c")
+  elseif(arg_INDEX AND NOT arg_INDEX MATCHES "^[A-Za-z][A-Za-z0-9_]*$")
+    set(mistake "INDEX ${arg_INDEX} is no name in C")
   endif()
   if(mistake)
     message(FATAL_ERROR "crpc_generate: ${mistake}; it is crpc_generate(TARGET name PROTOS file.proto... "
-      "[IMPORT_DIRS dir...] [PARAMETERS parameter...] [STATIC] [NANO])")
+      "[IMPORT_DIRS dir...] [PARAMETERS parameter...] [INDEX name] [STATIC] [NANO])")
   endif()
   if(NOT arg_IMPORT_DIRS)
     set(arg_IMPORT_DIRS "${CMAKE_CURRENT_SOURCE_DIR}")
@@ -167,8 +192,10 @@ function(crpc_generate)
   set(out_dir "${CMAKE_CURRENT_BINARY_DIR}/${arg_TARGET}.crpc")
 
   set(all "")
+  set(names "")
   foreach(proto ${arg_PROTOS})
     _crpc_locate("${proto}" "${import_dirs}" import_dir name)
+    list(APPEND names "${name}")
     if(arg_NANO)
       _crpc_generate_nano("${import_dir}/${name}" "${name}" "${import_dir}" "${out_dir}" "${paths}"
         "${parameters}" files)
@@ -177,6 +204,10 @@ function(crpc_generate)
     endif()
     list(APPEND all ${files})
   endforeach()
+  if(arg_INDEX)
+    _crpc_generate_index("${arg_INDEX}" "${names}" "${out_dir}" "${paths}" files)
+    list(APPEND all ${files})
+  endif()
   add_library(${arg_TARGET} STATIC ${all})
   target_include_directories(${arg_TARGET} SYSTEM PUBLIC "$<BUILD_INTERFACE:${out_dir}>")
   if(arg_NANO)

@@ -5,11 +5,11 @@
 #include "naming.h"
 #include "pool.h"
 
-static char *guard_of(const struct model *model, const struct model_file *file, const char *suffix)
+const char *emit_guard(struct arena *pool, const char *stem, const char *suffix)
 {
-    char *guard = naming_upper(model->pool, pool_printf(model->pool, "%s.%s", file->stem, suffix));
+    char *guard = naming_upper(pool, pool_printf(pool, "%s.%s", stem, suffix));
     if (guard[0] >= '0' && guard[0] <= '9')
-        guard = pool_printf(model->pool, "FILE_%s", guard);
+        guard = pool_printf(pool, "FILE_%s", guard);
     for (char *c = guard; *c != '\0'; c++) {
         if ((*c < 'A' || *c > 'Z') && (*c < '0' || *c > '9'))
             *c = '_';
@@ -30,7 +30,7 @@ static void put_origin(struct text *text, const struct model_file *file, const c
 void emit_header_begin(struct text *text, const struct model *model, const struct model_file *file,
     const char *suffix, const char *what)
 {
-    const char *guard = guard_of(model, file, suffix);
+    const char *guard = emit_guard(model->pool, file->stem, suffix);
     put_origin(text, file, what);
     text_printf(text, "#ifndef %s\n#define %s\n\n", guard, guard);
 }
@@ -38,7 +38,7 @@ void emit_header_begin(struct text *text, const struct model *model, const struc
 void emit_header_end(
     struct text *text, const struct model *model, const struct model_file *file, const char *suffix)
 {
-    text_printf(text, "\n#endif /* %s */\n", guard_of(model, file, suffix));
+    text_printf(text, "\n#endif /* %s */\n", emit_guard(model->pool, file->stem, suffix));
 }
 
 void emit_source_begin(

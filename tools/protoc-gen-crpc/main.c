@@ -26,6 +26,7 @@ static const char HELP[] =
           "  nano                 over nanopb instead of protobuf-c: unary, without a heap\n"
           "  nano=client          of that only what a client needs\n"
           "  lint=strict          refuse what breaks the house rules, too\n"
+          "  index=PATH           only PATH.index.h and .c: the descriptors, for reflection\n"
           "  rules=PATH           only a text of all defaults, limits and rules\n"
           "  catalog=PATH         only PATH.catalog.h and .c: all services and types by name\n"
           "\n"

@@ -47,12 +47,14 @@ static const char *parse_one(
         options->rules_path = value;
     else if (strcmp(key, "catalog") == 0 && value != NULL)
         options->catalog_path = value;
+    else if (strcmp(key, "index") == 0 && value != NULL && value[0] != '\0')
+        options->index_path = value;
     else if (strcmp(key, "lint") == 0 && value != NULL && strcmp(value, "strict") == 0)
         options->lint_strict = true;
     else
         return pool_printf(pool,
             "unknown option '%s'; known are prefix=NAME, prefix.PACKAGE=NAME, calls=short, nano, "
-            "nano=client, rules=PATH, catalog=PATH, lint=strict",
+            "nano=client, rules=PATH, catalog=PATH, index=PATH, lint=strict",
             key);
     return NULL;
 }
@@ -77,8 +79,7 @@ const char *options_parse(struct options *options, const char *parameter, struct
     return NULL;
 }
 
-/* "dir/my-file" -> "my_file" */
-static const char *name_of_file(const char *stem, struct arena *pool)
+const char *options_name_of_file(const char *stem, struct arena *pool)
 {
     const char *slash = strrchr(stem, '/');
     char *name = pool_strdup(pool, slash != NULL ? slash + 1 : stem);
@@ -100,5 +101,6 @@ const char *options_prefix(const struct options *options, const char *package, c
     }
     if (is_generated && options->prefix != NULL)
         return options->prefix;
-    return package[0] != '\0' ? naming_replace(pool, package, '.', '_') : name_of_file(stem, pool);
+    return package[0] != '\0' ? naming_replace(pool, package, '.', '_')
+                              : options_name_of_file(stem, pool);
 }

@@ -31,6 +31,8 @@ struct options {
     const char *rules_path;
     /* `catalog=PATH`: only PATH.catalog.h and PATH.catalog.c. */
     const char *catalog_path;
+    /* `index=PATH`: only PATH.index.{h,c}, the descriptors of all files for reflection. */
+    const char *index_path;
     /* `lint=strict`: our own house rules on top of what is always refused. */
     bool lint_strict;
 };
@@ -42,5 +44,7 @@ NODISCARD const char *options_parse(
  * applies. Without a package the file's own name stands in for it. */
 const char *options_prefix(const struct options *options, const char *package, const char *stem,
     bool is_generated, struct arena *pool);
+/* "dir/my-file" -> "my_file": what stands for a path without its suffix among names of C. */
+const char *options_name_of_file(const char *stem, struct arena *pool);
 
 #endif

@@ -2,8 +2,10 @@
 
 #include "emit.h"
 #include "emit_catalog.h"
+#include "emit_index.h"
 #include "google/protobuf/compiler/plugin.pb-c.h"
 #include "google/protobuf/descriptor.pb-c.h"
+#include "index.h"
 #include "model.h"
 #include "options.h"
 #include "pool.h"
@@ -141,14 +143,40 @@ static void generate_all(const struct model *model, response *answer)
     }
 }
 
+/* Whatever the files declare: nothing is refused of what C takes no part in. */
+static void generate_index(
+    const char *path, const struct index *index, response *answer, struct arena *pool)
+{
+    static const struct {
+        const char *suffix;
+        void (*emit)(
+            struct text *text, const struct index *index, const char *path, struct arena *pool);
+    } HALVES[] = {{"h", emit_index_header}, {"c", emit_index_source}};
+    answer->file = pool_calloc(pool, ARRAY_LENGTH(HALVES), sizeof(void *));
+    for (size_t i = 0; i < ARRAY_LENGTH(HALVES); i++) {
+        struct text text;
+        text_init(&text);
+        HALVES[i].emit(&text, index, path, pool);
+        add_file(answer, pool, pool_printf(pool, "%s.index.%s", path, HALVES[i].suffix), &text);
+        text_deinit(&text);
+    }
+}
+
+/* `bytes` are what `request` was unpacked from. */
 static void answer_request(const Google__Protobuf__Compiler__CodeGeneratorRequest *request,
-    response *answer, struct arena *pool)
+    const uint8_t *bytes, size_t len, response *answer, struct arena *pool)
 {
     struct options options;
     const char *mistake =
         options_parse(&options, request->parameter != NULL ? request->parameter : "", pool);
     if (mistake != NULL) {
         answer->error = pool_strdup(pool, mistake);
+        return;
+    }
+    if (options.index_path != NULL) {
+        const struct index *index = index_new(
+            pool, request->proto_file, request->n_proto_file, bytes, len, REQUEST_PROTO_FILE);
+        generate_index(options.index_path, index, answer, pool);
         return;
     }
     const struct model *model = model_new(request, &options, pool);
@@ -182,7 +210,7 @@ const char *plugin_generate(
     answer.has_supported_features = true;
     answer.supported_features =
         GOOGLE__PROTOBUF__COMPILER__CODE_GENERATOR_RESPONSE__FEATURE__FEATURE_PROTO3_OPTIONAL;
-    answer_request(message, &answer, pool);
+    answer_request(message, request, len, &answer, pool);
     pack(&answer.base, pool, out, out_len);
     return NULL;
 }

@@ -178,6 +178,16 @@ static const char *check_enums(
     return mistake;
 }
 
+static const char *check_extension_names(
+    const struct sound *sound, field_proto *const *extensions, size_t n_extensions)
+{
+    for (size_t i = 0; i < n_extensions; i++) {
+        if (!is_name(extensions[i]->name))
+            return at(sound, "an extension without a name", NULL);
+    }
+    return NULL;
+}
+
 static const char *check_message_names(
     struct sound *sound, const char *scope, const message_proto *proto)
 {
@@ -193,7 +203,9 @@ static const char *check_message_names(
     }
     const char *full_name = inner_name(sound, scope, proto->name);
     add_type(sound, full_name, true);
-    const char *mistake = check_enums(sound, full_name, proto->enum_type, proto->n_enum_type);
+    const char *mistake = check_extension_names(sound, proto->extension, proto->n_extension);
+    if (mistake == NULL)
+        mistake = check_enums(sound, full_name, proto->enum_type, proto->n_enum_type);
     for (size_t i = 0; i < proto->n_nested_type && mistake == NULL; i++)
         mistake = check_message_names(sound, full_name, proto->nested_type[i]);
     return mistake;
@@ -218,7 +230,9 @@ static const char *check_names(struct sound *sound, const file_proto *file)
     const char *package = file->package != NULL ? file->package : "";
     if (package[0] != '\0' && !is_package(package))
         return at(sound, "its package is no name", NULL);
-    const char *mistake = check_enums(sound, package, file->enum_type, file->n_enum_type);
+    const char *mistake = check_extension_names(sound, file->extension, file->n_extension);
+    if (mistake == NULL)
+        mistake = check_enums(sound, package, file->enum_type, file->n_enum_type);
     for (size_t i = 0; i < file->n_message_type && mistake == NULL; i++)
         mistake = check_message_names(sound, package, file->message_type[i]);
     for (size_t i = 0; i < file->n_service && mistake == NULL; i++)
@@ -264,22 +278,32 @@ static bool is_unsound_map_entry(const message_proto *message)
            message->field[1]->number != 2;
 }
 
+static bool is_message_type(const struct sound *sound, const char *dotted_name)
+{
+    const struct type *type = find_type(sound, dotted_name);
+    return type != NULL && type->is_message;
+}
+
+static const char *check_extensions(
+    const struct sound *sound, field_proto *const *extensions, size_t n_extensions)
+{
+    for (size_t i = 0; i < n_extensions; i++) {
+        if (!is_message_type(sound, extensions[i]->extendee))
+            return at(sound, "what an extension extends is unknown", extensions[i]->name);
+    }
+    return NULL;
+}
+
 static const char *check_message(const struct sound *sound, const message_proto *message)
 {
     if (is_unsound_map_entry(message))
         return at(sound, "a map's entry is no key and value", message->name);
-    const char *mistake = NULL;
+    const char *mistake = check_extensions(sound, message->extension, message->n_extension);
     for (size_t i = 0; i < message->n_field && mistake == NULL; i++)
         mistake = check_field(sound, message, message->field[i]);
     for (size_t i = 0; i < message->n_nested_type && mistake == NULL; i++)
         mistake = check_message(sound, message->nested_type[i]);
     return mistake;
-}
-
-static bool is_message_type(const struct sound *sound, const char *dotted_name)
-{
-    const struct type *type = find_type(sound, dotted_name);
-    return type != NULL && type->is_message;
 }
 
 static const char *check_service(const struct sound *sound, const service_proto *service)
@@ -309,6 +333,8 @@ static const char *check_references(struct sound *sound, const file_proto *file)
 {
     sound->file = file;
     const char *mistake = check_locations(sound, file);
+    if (mistake == NULL)
+        mistake = check_extensions(sound, file->extension, file->n_extension);
     for (size_t i = 0; i < file->n_message_type && mistake == NULL; i++)
         mistake = check_message(sound, file->message_type[i]);
     for (size_t i = 0; i < file->n_service && mistake == NULL; i++)

@@ -171,6 +171,34 @@ static void test_sound_types_that_do_not_fit_are_refused(void **state)
     assert_non_null(judge(&fixture));
 }
 
+static void test_sound_extensions_need_a_name_and_a_message_to_extend(void **state)
+{
+    char unknown[] = ".p.v1.X";
+    char enumeration[] = ".p.v1.E";
+    char undotted[] = "p.v1.M";
+    char *const WRONG[] = {NULL, undotted, enumeration, unknown};
+    struct fixture fixture;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(WRONG) + 1; i++) {
+        Google__Protobuf__FieldDescriptorProto extension =
+            GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__INIT;
+        Google__Protobuf__FieldDescriptorProto *extensions[] = {&extension};
+        bool is_right = i == ARRAY_LENGTH(WRONG);
+        fixture_init(&fixture);
+        extension.name = fixture.field.name;
+        extension.number = 100;
+        extension.extendee = is_right ? fixture.method.input_type : WRONG[i];
+        fixture.file.extension = fixture.message.extension = extensions;
+        fixture.file.n_extension = 1;
+        assert_int_equal(judge(&fixture) == NULL, is_right);
+        fixture.file.n_extension = 0;
+        fixture.message.n_extension = 1;
+        assert_int_equal(judge(&fixture) == NULL, is_right);
+        extension.name = NULL;
+        assert_non_null(judge(&fixture));
+    }
+}
+
 static void test_sound_numbers_out_of_range_are_refused(void **state)
 {
     static const int32_t NUMBERS[] = {0, -1, 1 << 29, INT32_MAX};
@@ -281,6 +309,7 @@ int main(void)
         cmocka_unit_test(test_sound_names_that_are_code_are_refused),
         cmocka_unit_test(test_sound_paths_and_packages_that_cannot_be_printed_are_refused),
         cmocka_unit_test(test_sound_types_that_do_not_fit_are_refused),
+        cmocka_unit_test(test_sound_extensions_need_a_name_and_a_message_to_extend),
         cmocka_unit_test(test_sound_numbers_out_of_range_are_refused),
         cmocka_unit_test(test_sound_enum_without_value_is_refused),
         cmocka_unit_test(test_sound_map_entry_with_one_field_is_refused),
