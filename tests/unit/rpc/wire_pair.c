@@ -25,6 +25,30 @@ static void note_output(void *data)
     pair->n_output_ready++;
 }
 
+static void join(struct wire_pair *pair, const struct rpc_service *services, size_t n_services)
+{
+    const struct rpc_server_hooks hooks = {
+        .data = pair, .refusal_detail = describe, .admit = admit};
+    pair->now_ms = 1000;
+    pair->server = rpc_server_new(&hooks);
+    assert_non_null(pair->server);
+    for (size_t i = 0; i < n_services; i++)
+        assert_int_equal(rpc_server_add(pair->server, &services[i]), 0);
+    pair->connection =
+        rpc_connection_new(pair->server, &(struct rpc_peer){.pid = 42, .uid = 7, .gid = 8});
+    assert_non_null(pair->connection);
+    rpc_connection_on_output(pair->connection, note_output, pair);
+    pair->client = rpc_ttrpc_client_new();
+    assert_non_null(pair->client);
+}
+
+void wire_pair_open_service(struct wire_pair *pair, const struct rpc_service *service)
+{
+    memset(pair, 0, sizeof *pair);
+    pair->service = *service;
+    join(pair, &pair->service, 1);
+}
+
 void wire_pair_open(
     struct wire_pair *pair, const struct flocks_supervisor_handlers *handlers, void *self)
 {
@@ -32,22 +56,11 @@ void wire_pair_open(
     wire_pair_open_service(pair, &service);
 }
 
-void wire_pair_open_service(struct wire_pair *pair, const struct rpc_service *service)
+void wire_pair_open_services(
+    struct wire_pair *pair, const struct rpc_service *services, size_t n_services)
 {
     memset(pair, 0, sizeof *pair);
-    const struct rpc_server_hooks hooks = {
-        .data = pair, .refusal_detail = describe, .admit = admit};
-    pair->now_ms = 1000;
-    pair->server = rpc_server_new(&hooks);
-    assert_non_null(pair->server);
-    pair->service = *service;
-    assert_int_equal(rpc_server_add(pair->server, &pair->service), 0);
-    pair->connection =
-        rpc_connection_new(pair->server, &(struct rpc_peer){.pid = 42, .uid = 7, .gid = 8});
-    assert_non_null(pair->connection);
-    rpc_connection_on_output(pair->connection, note_output, pair);
-    pair->client = rpc_ttrpc_client_new();
-    assert_non_null(pair->client);
+    join(pair, services, n_services);
 }
 
 void wire_pair_close(struct wire_pair *pair)
@@ -114,6 +127,8 @@ static void take_answers(struct wire_pair *pair)
         if (event.kind == RPC_EVENT_MESSAGE) {
             end->message_len = event.message.len;
             end->n_messages++;
+            if (pair->on_message != NULL)
+                pair->on_message(pair->on_message_data, event.call, event.message);
             rpc_session_call_taken(event.call, event.message.len);
         }
         if (event.kind != RPC_EVENT_ENDED)

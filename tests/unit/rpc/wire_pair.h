@@ -19,6 +19,9 @@ struct wire_pair {
     /* The server's admit hook; NULL: there is none. */
     bool (*admit)(void *data, struct rpc_call *call, const ProtobufCMessage *request);
     void *admit_data;
+    /* What the client is told; NULL: nobody looks. */
+    void (*on_message)(void *data, const struct rpc_session_call *call, struct rpc_bytes message);
+    void *on_message_data;
     int64_t now_ms;
 };
 
@@ -40,6 +43,9 @@ void wire_pair_open(
     struct wire_pair *pair, const struct flocks_supervisor_handlers *handlers, void *self);
 /* The same, with any service. */
 void wire_pair_open_service(struct wire_pair *pair, const struct rpc_service *service);
+/* The same, with several, which are borrowed. */
+void wire_pair_open_services(
+    struct wire_pair *pair, const struct rpc_service *services, size_t n_services);
 void wire_pair_close(struct wire_pair *pair);
 
 /* Begins a call with the request's bytes, which a method whose client streams has not; nothing

@@ -76,6 +76,15 @@ enum {
     /* Text of a status; longer ones are cut between characters. */
     RPC_STATUS_TEXT_MAX = 1024,
 
+    /* ---- crpc/reflection.h, crpc/health.h ---- */
+
+    /* Texts of one reflection request, the names of its host and of what it asks for, with their
+     * NULs; beyond, the stream ends with INVALID_ARGUMENT. */
+    RPC_REFLECTION_REQUEST_BYTES_MAX = 4 << 10,
+    /* Length of a service's name in crpc/health.h; a longer one is never known: Check answers
+     * NOT_FOUND, Watch SERVICE_UNKNOWN for as long as it is open. */
+    RPC_HEALTH_NAME_MAX = 1 << 10,
+
     /* ---- crpc/listener.h; the first four can be set there ---- */
 
     /* Connections in all. Beyond, the least recently active one without a call is closed, of the
