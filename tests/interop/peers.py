@@ -103,14 +103,14 @@ class RustPeer:
     def __init__(self):
         self.path = KEPT / "rust"
         self.home = self.path / "home"
-        self.descriptors = self.path / "flocks.set"
         self.environment = {
             "PATH": "/usr/bin:/bin",
             "HOME": str(self.home),
             "CARGO_HOME": str(self.home),
             "RUSTC": "/usr/bin/rustc",
             "CARGO_TARGET_DIR": str(self.path / "target"),
-            "FLOCKS_DESCRIPTORS": str(self.descriptors),
+            "CARGO_PROFILE_DEV_DEBUG": "0",
+            "FLOCKS_PROTO": str(PROTO),
         }
 
     def copy_ttrpc(self):
@@ -121,7 +121,8 @@ class RustPeer:
         unused = re.compile(rf"\[.*dependencies\.({'|'.join(self.UNUSED)})\]")
         keep(copy / "Cargo.toml", "".join(section for section in sections if not unused.match(section)))
 
-    def build(self):
+    def prepare(self):
+        """Where cargo finds crates; ttrpc among them."""
         self.home.mkdir(parents=True, exist_ok=True)
         keep(
             self.home / "config.toml",
@@ -129,14 +130,13 @@ class RustPeer:
             f'[patch.crates-io]\nttrpc = {{ path = "{self.path / self.TTRPC}" }}\n',
         )
         self.copy_ttrpc()
-        # cargo writes its lock file beside the manifest.
+
+    def build(self):
+        self.prepare()
+        # cargo writes its lock file beside the manifest. The tour makes its messages in the same way.
         crate = self.path / "crate"
         shutil.copytree(HERE / "rust", crate, dirs_exist_ok=True)
-        new = self.path / "new.set"
-        run(["protoc", f"--proto_path={PROTO}", "--include_imports", f"--descriptor_set_out={new}",
-             *MESSAGES, SUPERVISOR])
-        if not self.descriptors.exists() or self.descriptors.read_bytes() != new.read_bytes():
-            new.replace(self.descriptors)
+        shutil.copy2(REPOSITORY / "examples" / "clients" / "rust-ttrpc" / "build.rs", crate)
         run(["/usr/bin/cargo", "build", "--offline", "--quiet", "--manifest-path", crate / "Cargo.toml"],
             env=self.environment)
         return self.path / "target" / "debug" / "peer"
