@@ -15,12 +15,26 @@
 
 struct cli;
 
+/* What stands behind a command's name, for completions. */
+enum operand_kind {
+    OPERAND_OTHER, /* none, or what only its writer knows */
+    OPERAND_SERVICES,
+    OPERAND_SERVICE,
+    OPERAND_LOGS,           /* services, and the daemon itself */
+    OPERAND_WORD,           /* one of `words` */
+    OPERAND_WORDS_AND_FILE, /* the same, and behind all but the first a file */
+    OPERAND_CALL,           /* a method, then JSON */
+    OPERAND_SYMBOL
+};
+
 struct command {
     const char *name;
     const char *summary;           /* a few words, for the list */
     const char *operands;          /* "[SERVICE...]"; NULL: none are taken */
     const char *details;           /* what it does, for its own help */
     const enum option_id *options; /* besides options_common, ended by OPTION_END */
+    enum operand_kind operand;
+    const char *const *words; /* for some kinds of operands, ended by NULL */
     /* Does the work and has told everything when it answers. */
     enum outcome (*run)(const struct cli *cli);
 };
@@ -59,12 +73,15 @@ extern const struct command command_cancel;
 extern const struct command command_call;
 extern const struct command command_describe;
 extern const struct command command_selftest;
+extern const struct command command_completion;
 extern const struct command command_version;
+/* Not in the help: for the completions of shells. */
+extern const struct command command_complete;
 
 /* In the order of the help. */
 extern const struct command *const commands[];
 extern const size_t n_commands;
-/* NULL: no such command. */
+/* Also the one that is not in the help. NULL: no such command. */
 const struct command *command_find(const char *name);
 
 #endif

@@ -198,5 +198,6 @@ const struct command command_call = {
                "describe METHOD`\n"
                "tells what it takes.",
     .options = call_options,
+    .operand = OPERAND_CALL,
     .run = run_call,
 };

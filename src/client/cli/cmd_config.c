@@ -149,16 +149,12 @@ static enum outcome run_apply(const struct cli *cli)
 }
 
 /* What stands behind `config`; the first is what `config` alone means. */
+static const char *const words[] = {"show", "validate", "plan", "apply", NULL};
 static const struct verb {
-    const char *name;
     size_t n_operands_max; /* itself among them */
     enum outcome (*run)(const struct cli *cli);
-} verbs[] = {
-    {"show", 1, run_show},
-    {"validate", 2, run_validate},
-    {"plan", 2, run_plan},
-    {"apply", 2, run_apply},
-};
+} verbs[] = {{1, run_show}, {2, run_validate}, {2, run_plan}, {2, run_apply}};
+_Static_assert(ARRAY_LENGTH(verbs) + 1 == ARRAY_LENGTH(words), "a row for each word");
 
 static enum outcome run_config(const struct cli *cli)
 {
@@ -167,7 +163,7 @@ static enum outcome run_config(const struct cli *cli)
     if (options->n_operands == 0)
         return verbs[0].run(cli);
     for (size_t i = 0; i < ARRAY_LENGTH(verbs); i++)
-        if (strcmp(options->operands[0], verbs[i].name) == 0 &&
+        if (strcmp(options->operands[0], words[i]) == 0 &&
             options->n_operands <= verbs[i].n_operands_max)
             return verbs[i].run(cli);
     error_set(&error, STATUS_INVALID_ARGUMENT,
@@ -194,5 +190,7 @@ const struct command command_config = {
                "has asked; a plan that something has overtaken is refused. Secret values are shown "
                "as ***.",
     .options = config_options_accepted,
+    .operand = OPERAND_WORDS_AND_FILE,
+    .words = words,
     .run = run_config,
 };

@@ -87,5 +87,6 @@ const struct command command_describe = {
         "of\n"
         "services, messages and enums, as flocks(1) tells.",
     .options = describe_options,
+    .operand = OPERAND_SYMBOL,
     .run = run_describe,
 };

@@ -118,5 +118,6 @@ const struct command command_events = {
                "its `token` is what\n"
                "--after takes.",
     .options = events_options,
+    .operand = OPERAND_SERVICES,
     .run = run_events,
 };

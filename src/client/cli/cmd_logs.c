@@ -332,5 +332,6 @@ const struct command command_logs = {
                "so it works\n"
                "whether or not a daemon runs.",
     .options = logs_options,
+    .operand = OPERAND_LOGS,
     .run = run_logs,
 };

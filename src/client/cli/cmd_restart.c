@@ -77,5 +77,6 @@ const struct command command_restart = {
                "running daemon was given on its command line or by its environment are kept unless "
                "given here.",
     .options = restart_options,
+    .operand = OPERAND_SERVICES,
     .run = run_restart,
 };

@@ -118,5 +118,6 @@ const struct command command_start = {
         "here, it is stopped and started anew. Opens the WebUI in a browser on a desktop.\n"
         "Exits with 0 only when every wanted service is healthy.",
     .options = start_options,
+    .operand = OPERAND_SERVICES,
     .run = run_start,
 };

@@ -215,5 +215,6 @@ const struct command command_status = {
                "--json one object a\n"
                "line, for each. It asks nothing meanwhile. Ctrl-C ends it with 0.",
     .options = status_options,
+    .operand = OPERAND_SERVICES,
     .run = run_status,
 };

@@ -117,5 +117,6 @@ const struct command command_stop = {
                "behind are ended\n"
                "too.",
     .options = stop_options,
+    .operand = OPERAND_SERVICES,
     .run = run_stop,
 };

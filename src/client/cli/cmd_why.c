@@ -177,5 +177,6 @@ const struct command command_why = {
                "the services that are wanted and not well, in a few lines each. Exits with 0 when "
                "it could tell.",
     .options = why_options,
+    .operand = OPERAND_SERVICE,
     .run = run_why,
 };

@@ -6,7 +6,8 @@
 
 const struct command *const commands[] = {&command_start, &command_stop, &command_restart,
     &command_status, &command_why, &command_events, &command_logs, &command_config, &command_wait,
-    &command_cancel, &command_call, &command_describe, &command_selftest, &command_version};
+    &command_cancel, &command_call, &command_describe, &command_selftest, &command_completion,
+    &command_version};
 const size_t n_commands = ARRAY_LENGTH(commands);
 
 const struct command *command_find(const char *name)
@@ -14,7 +15,7 @@ const struct command *command_find(const char *name)
     for (size_t i = 0; i < n_commands; i++)
         if (strcmp(commands[i]->name, name) == 0)
             return commands[i];
-    return NULL;
+    return strcmp(command_complete.name, name) == 0 ? &command_complete : NULL;
 }
 
 bool cli_flag(const struct cli *cli, enum option_id id, bool otherwise)

@@ -221,3 +221,37 @@ int options_parse(const enum option_id *accepted, int argc, char *const *argv, i
         *out_used = parse.at;
     return 0;
 }
+
+static bool look_at_letters(const struct parse *parse, const char *letters, struct option_word *out)
+{
+    for (const char *p = letters; *p; p++) {
+        enum option_id id = find_letter(parse, *p);
+        if (id == OPTION_END)
+            return false;
+        out->id = id;
+        if (!takes_value(rows[id].kind))
+            continue;
+        out->value = p[1] ? p + 1 : NULL;
+        out->wants_next = !p[1];
+        return true;
+    }
+    return true;
+}
+
+bool options_look(const enum option_id *accepted, const char *word, struct option_word *out)
+{
+    const struct parse parse = {.accepted = accepted};
+    *out = (struct option_word){.id = OPTION_END};
+    if (strncmp(word, "--", 2) != 0)
+        return look_at_letters(&parse, word + 1, out);
+    bool on = true;
+    const char *equals = strchr(word, '=');
+    const char *name = word + 2;
+    out->id = find_long(&parse, name, equals ? (size_t)(equals - name) : strlen(name), &on);
+    if (out->id == OPTION_END)
+        return false;
+    bool has_value = takes_value(rows[out->id].kind);
+    out->value = has_value && equals ? equals + 1 : NULL;
+    out->wants_next = has_value && !equals;
+    return true;
+}

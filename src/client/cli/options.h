@@ -106,6 +106,15 @@ extern const enum option_id options_common[];
 NODISCARD int options_parse(const enum option_id *accepted, int argc, char *const *argv,
     int *out_used, struct options *options, struct error *error);
 
+/* What one word beginning with '-' says, for who reads a command line that is not finished. */
+struct option_word {
+    enum option_id id;
+    const char *value; /* "/x" of --root=/x; NULL: none is joined */
+    bool wants_next;   /* its value is the next word */
+};
+/* False: there is no such option. Of letters the last one counts, or the one with a value. */
+bool options_look(const enum option_id *accepted, const char *word, struct option_word *out);
+
 /* "500ms", "2s", "1m30s", "1h" as in flocks.yaml, or "30" (seconds), into milliseconds.
  * -STATUS_INVALID_ARGUMENT for anything else, for 0, and for more than an hour. */
 NODISCARD int options_parse_duration(const char *text, int64_t *out_ms);
