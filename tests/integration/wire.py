@@ -98,7 +98,7 @@ class Wire:
         self.socket.sendall(frame)
         answered, response = self.response()
         assert answered == stream
-        return self.decode(response, getattr(self.supervisor, f"{method}Response"))
+        return self.decode(response, getattr(self.supervisor, f"{method}Response", None))
 
     def open(self, method, request, **options):
         """Begins a server stream and answers its number."""

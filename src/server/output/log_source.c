@@ -50,19 +50,23 @@ static void count(struct log_source *source, const struct log_output *output)
                                                                   &distance, &source->mark.written);
 }
 
-/* It has its place, and its end if it has one. */
-static void settle(struct log_source *source, const struct log_output *output)
+/* The end that was asked for is that of now. */
+static void set_end(struct log_source *source, const struct log_output *output)
 {
     uint64_t distance = 0;
 
-    if (!source->is_counted)
-        count(source, output);
-    if (source->follows)
-        return;
     if (source->mark.place.file.inode == 0)
         source->remaining = 0;
     else if (log_place_distance(output->path, &source->mark.place, &distance) == 0)
         source->remaining = distance;
+}
+
+/* It has a place that was found just now. */
+static void settle(struct log_source *source, const struct log_output *output)
+{
+    count(source, output);
+    if (!source->follows)
+        set_end(source, output);
 }
 
 /* ---- losses ---- */
@@ -142,8 +146,8 @@ int log_source_begin(struct log_source *source, const struct log_output *output,
         result = stand_at_first(source, output, error);
         break;
     case LOG_SOURCE_MARK:
-        result = stand_at_mark(source, output, mark, error);
-        break;
+        /* Whether its place is one still, reading will tell; its end is set then. */
+        return stand_at_mark(source, output, mark, error);
     }
     if (result >= 0)
         settle(source, output);
@@ -234,5 +238,7 @@ int log_source_next(struct log_source *source, const struct log_output *output,
     }
     if (!source->is_counted)
         count(source, output);
+    if (!source->follows && source->remaining == endless)
+        set_end(source, output);
     return give(source, output, scratch, out);
 }

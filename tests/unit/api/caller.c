@@ -10,7 +10,15 @@
 #include "common/base/clock.h"
 #include "common/rpc/envelope.h"
 
-enum { FRAME_HEADER = 10, REQUEST_TYPE = 1, RESPONSE_TYPE = 2, DEADLINE_MS = 10 * 1000 };
+enum {
+    FRAME_HEADER = 10,
+    REQUEST_TYPE = 1,
+    RESPONSE_TYPE = 2,
+    DATA_TYPE = 3,
+    REMOTE_CLOSED = 1,
+    WITHOUT_MESSAGE = 4,
+    DEADLINE_MS = 10 * 1000
+};
 
 static void put_number(uint8_t *out, size_t number)
 {
@@ -60,8 +68,8 @@ void caller_close(struct caller *caller)
     assert_int_equal(uv_loop_close(&caller->loop), 0);
 }
 
-void caller_send(struct caller *caller, const struct rpc_method *method,
-    const ProtobufCMessage *request, int64_t timeout_ms)
+static void send_request(struct caller *caller, const struct rpc_method *method,
+    const ProtobufCMessage *request, int64_t timeout_ms, uint8_t flags)
 {
     size_t payload_len = protobuf_c_message_get_packed_size(request);
     struct rpc_request_envelope envelope = {
@@ -77,10 +85,23 @@ void caller_send(struct caller *caller, const struct rpc_method *method,
     put_number(frame, len);
     put_number(frame + 4, caller->next_stream);
     frame[8] = REQUEST_TYPE;
+    frame[9] = flags;
     (void)protobuf_c_message_pack(request, rpc_request_encode(&envelope, frame + FRAME_HEADER));
     caller->next_stream += 2;
     rpc_connection_receive(caller->connection, frame, FRAME_HEADER + len, clock_monotonic_ms());
     free(frame);
+}
+
+void caller_send(struct caller *caller, const struct rpc_method *method,
+    const ProtobufCMessage *request, int64_t timeout_ms)
+{
+    send_request(caller, method, request, timeout_ms, 0);
+}
+
+void caller_open_stream(
+    struct caller *caller, const struct rpc_method *method, const ProtobufCMessage *request)
+{
+    send_request(caller, method, request, 0, REMOTE_CLOSED);
 }
 
 static void take_detail(const struct rpc_envelope_pair *pair, struct answer *out)
@@ -94,21 +115,13 @@ static void take_detail(const struct rpc_envelope_pair *pair, struct answer *out
     assert_non_null(out->detail);
 }
 
-bool caller_receive(struct caller *caller, const struct rpc_method *method, struct answer *out)
+static void take_response(
+    const struct rpc_method *method, const uint8_t *bytes, size_t len, struct answer *out)
 {
-    size_t output_len;
-    const uint8_t *bytes = rpc_connection_output(caller->connection, &output_len);
     struct rpc_response_envelope envelope;
     struct rpc_envelope_pair details[1];
-    size_t len;
 
-    memset(out, 0, sizeof(*out));
-    if (output_len == 0)
-        return false;
-    assert_true(output_len >= FRAME_HEADER);
-    len = take_number(bytes);
-    assert_int_equal(bytes[8], RESPONSE_TYPE);
-    assert_true(rpc_response_decode(bytes + FRAME_HEADER, len, details, 1, &envelope));
+    assert_true(rpc_response_decode(bytes, len, details, 1, &envelope));
     out->code = envelope.code;
     assert_true(envelope.message.len < sizeof(out->message));
     if (envelope.message.len > 0)
@@ -118,6 +131,27 @@ bool caller_receive(struct caller *caller, const struct rpc_method *method, stru
     if (out->code == 0) {
         out->response = protobuf_c_message_unpack(
             method->response->descriptor, NULL, envelope.payload.len, envelope.payload.data);
+        assert_non_null(out->response);
+    }
+}
+
+bool caller_receive(struct caller *caller, const struct rpc_method *method, struct answer *out)
+{
+    size_t output_len;
+    const uint8_t *bytes = rpc_connection_output(caller->connection, &output_len);
+    size_t len;
+
+    memset(out, 0, sizeof(*out));
+    if (output_len == 0)
+        return false;
+    assert_true(output_len >= FRAME_HEADER);
+    len = take_number(bytes);
+    if (bytes[8] == RESPONSE_TYPE) {
+        take_response(method, bytes + FRAME_HEADER, len, out);
+    } else if ((bytes[9] & WITHOUT_MESSAGE) == 0) {
+        assert_int_equal(bytes[8], DATA_TYPE);
+        out->response = protobuf_c_message_unpack(
+            method->response->descriptor, NULL, len, bytes + FRAME_HEADER);
         assert_non_null(out->response);
     }
     rpc_connection_sent(caller->connection, FRAME_HEADER + len, clock_monotonic_ms());

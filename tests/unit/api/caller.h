@@ -39,9 +39,13 @@ void caller_close(struct caller *caller);
 /* timeout_ms 0: no deadline. */
 void caller_send(struct caller *caller, const struct rpc_method *method,
     const ProtobufCMessage *request, int64_t timeout_ms);
+/* Opens a server stream. */
+void caller_open_stream(
+    struct caller *caller, const struct rpc_method *method, const ProtobufCMessage *request);
 /* False: nothing has been answered yet. */
 bool caller_receive(struct caller *caller, const struct rpc_method *method, struct answer *out);
-/* Turns the loop until there is an answer. */
+/* Turns the loop until there is an answer; of a stream, a message, a failure, or its good end: then
+ * there is no response. */
 void caller_await(struct caller *caller, const struct rpc_method *method, struct answer *out);
 /* Send and receive at once. */
 void caller_call(struct caller *caller, const struct rpc_method *method,

@@ -17,6 +17,8 @@ static int unknown_service(const char *name, struct error *error)
 {
     int result = error_set(error, STATUS_NOT_FOUND, "there is no service %s", name);
 
+    if (error == NULL)
+        return result;
     error->reason = FLOCKS_ERROR_REASON_UNKNOWN_SERVICE;
     strncpy(error->subject, name, sizeof(error->subject) - 1);
     error_set_hint(error, "flocks status lists the services");
@@ -338,4 +340,48 @@ int supervisor_apply(struct supervisor *supervisor, const struct supervisor_appl
 void supervisor_job_cancel(struct supervisor_job *job)
 {
     (void)job;
+}
+
+/* ---- output ---- */
+
+const char *supervisor_logs(const struct supervisor *supervisor)
+{
+    return supervisor->logs;
+}
+
+size_t supervisor_count(const struct supervisor *supervisor)
+{
+    return supervisor->has_late ? 2 : 1;
+}
+
+const char *supervisor_name(const struct supervisor *supervisor, size_t index)
+{
+    (void)supervisor;
+    return index == 0 ? "backend" : "late";
+}
+
+uint64_t supervisor_changes(const struct supervisor *supervisor)
+{
+    return supervisor->changes;
+}
+
+int supervisor_find_output(
+    const struct supervisor *supervisor, const char *name, uint32_t *out, struct error *error)
+{
+    bool is_late = supervisor->has_late && strcmp(name, "late") == 0;
+
+    if (!is_late && !is_known(name))
+        return unknown_service(name, error);
+    *out = is_late ? 1 : 0;
+    return 0;
+}
+
+void supervisor_get_output(
+    const struct supervisor *supervisor, uint32_t output, struct supervisor_output *out)
+{
+    *out = (struct supervisor_output){.count_id = 9};
+    if (output < 2)
+        out->written_bytes = supervisor->written[output];
+    else if (output == SUPERVISOR_OUTPUT_DAEMON)
+        out->written_bytes = supervisor->written[2];
 }

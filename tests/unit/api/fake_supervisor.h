@@ -39,6 +39,12 @@ struct supervisor {
     void *wake_data;
     /* Of the only service. */
     const char *log_path;
+    /* Where backend.log, late.log and daemon.log are; what was written to them; whether there is a
+     * service "late". */
+    const char *logs;
+    uint64_t written[3];
+    bool has_late;
+    uint64_t changes;
 };
 
 /* The operation changes: revision and state; whoever waits for that is told. */

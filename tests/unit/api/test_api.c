@@ -394,17 +394,17 @@ static void test_too_long_text_is_refused_before_the_handler(void **state)
     caller_close(&caller);
 }
 
-/* A stream and a whole service whose issues come later. */
+/* Methods whose issues come later. */
 static void test_method_of_later_says_so_with_a_typed_detail(void **state)
 {
-    flocks_read_logs_request logs = FLOCKS_READ_LOGS_REQUEST_INIT;
+    flocks_report_upgrade_request report = FLOCKS_REPORT_UPGRADE_REQUEST_INIT;
     flocks_start_update_request update = FLOCKS_START_UPDATE_REQUEST_INIT;
     const struct {
         const struct rpc_method *method;
         const ProtobufCMessage *request;
     } rows[] = {
         {&flocks_upgrade_methods[FLOCKS_UPGRADE_START_UPDATE], &update.base},
-        {method_of(FLOCKS_SUPERVISOR_READ_LOGS), &logs.base},
+        {&flocks_upgrade_methods[FLOCKS_UPGRADE_REPORT_UPGRADE], &report.base},
     };
     struct caller caller;
 
