@@ -144,31 +144,35 @@ static enum outcome call_with(const struct cli *cli, const struct rpc_method *me
                                      : call_stream(cli, method, request);
 }
 
-/* libflocks sends one request a call, as all methods of flocks.v1 take. */
-static int choose_method(
-    const struct options *options, const struct rpc_method **out, struct error *error)
+/* libflocks sends one request a call, as all methods of flocks.v1 take. NULL: refused. */
+static const struct rpc_method *choose_method(const struct options *options, struct error *error)
 {
-    if (options->n_operands == 0 || options->n_operands > 2) {
-        int result = error_set(error, STATUS_INVALID_ARGUMENT,
-            options->n_operands == 0 ? "call wants a method"
-                                     : "call takes a method and one JSON text");
-        error_set_hint(error, options->n_operands == 0 ? "`flocks describe` lists them"
-                                                       : "quote the text: '{\"services\":[]}'");
-        return result;
+    const struct rpc_method *method = NULL;
+    if (options->n_operands == 0) {
+        error_set(error, STATUS_INVALID_ARGUMENT, "call wants a method");
+        error_set_hint(error, "`flocks describe` lists them");
+        return NULL;
     }
-    int result = method_name_find(&flocks_catalog, options->operands[0], out, error);
-    if (result == 0 && ((*out)->kind == RPC_CLIENT_STREAM || (*out)->kind == RPC_BIDI))
-        return error_set(error, STATUS_UNIMPLEMENTED,
-            "%s takes a stream of requests, and this command sends one", (*out)->name);
-    return result;
+    if (options->n_operands > 2) {
+        error_set(error, STATUS_INVALID_ARGUMENT, "call takes a method and one JSON text");
+        error_set_hint(error, "quote the text: '{\"services\":[]}'");
+        return NULL;
+    }
+    if (method_name_find(&flocks_catalog, options->operands[0], &method, error) < 0)
+        return NULL;
+    if (method->kind == RPC_UNARY || method->kind == RPC_SERVER_STREAM)
+        return method;
+    error_set(error, STATUS_UNIMPLEMENTED,
+        "%s takes a stream of requests, and this command sends one", method->name);
+    return NULL;
 }
 
 static enum outcome run_call(const struct cli *cli)
 {
     const struct options *options = &cli->options;
     struct error error = ERROR_INIT;
-    const struct rpc_method *method = NULL;
-    if (choose_method(options, &method, &error) < 0)
+    const struct rpc_method *method = choose_method(options, &error);
+    if (!method)
         return report_error(cli, &error);
     struct json_argument argument;
     struct arena arena;

@@ -316,18 +316,11 @@ void describe_text_overview(const struct crpc_catalog *catalog, bool color, FILE
         out);
 }
 
-static const char *parent_of(const struct symbol *symbol)
-{
-    if (symbol->service)
-        return symbol->service->full_name;
-    return symbol->message ? symbol->message->full_name : symbol->enumeration->full_name;
-}
-
 void describe_text_symbol(
     const struct symbol *symbol, const struct definitions *definitions, bool color, FILE *out)
 {
     char name[SYMBOL_NAME_SIZE];
-    const struct page page = page_of(parent_of(symbol), color, out);
+    const struct page page = page_of(symbol_parent(symbol), color, out);
     symbol_name(symbol, name);
     fprintf(out, "%s%s%s: %s%s%s\n", terminal_color(TERMINAL_BOLD, color), name,
         terminal_reset(color), symbol_kind_text(symbol->kind), symbol->method ? ", " : "",

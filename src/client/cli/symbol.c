@@ -25,32 +25,26 @@ static void join(const char *parent, const char *name, char out[SYMBOL_NAME_SIZE
     (void)snprintf(out, SYMBOL_NAME_SIZE, "%s.%s", parent, name);
 }
 
+const char *symbol_parent(const struct symbol *symbol)
+{
+    if (symbol->service)
+        return symbol->service->full_name;
+    if (symbol->message)
+        return symbol->message->full_name;
+    return symbol->enumeration ? symbol->enumeration->full_name : "";
+}
+
 void symbol_name(const struct symbol *symbol, char out[SYMBOL_NAME_SIZE])
 {
-    const char *alone = NULL;
-    switch (symbol->kind) {
-    case SYMBOL_METHOD:
-        join(symbol->service->full_name, symbol->method->name, out);
-        return;
-    case SYMBOL_FIELD:
-        join(symbol->message->full_name, symbol->field->name, out);
-        return;
-    case SYMBOL_VALUE:
-        join(symbol->enumeration->full_name, symbol->value->name, out);
-        return;
-    case SYMBOL_SERVICE:
-        alone = symbol->service->full_name;
-        break;
-    case SYMBOL_MESSAGE:
-        alone = symbol->message->full_name;
-        break;
-    case SYMBOL_ENUM:
-        alone = symbol->enumeration->full_name;
-        break;
-    case SYMBOL_KIND_COUNT:
-        break;
-    }
-    (void)snprintf(out, SYMBOL_NAME_SIZE, "%s", alone ? alone : "");
+    const char *parent = symbol_parent(symbol);
+    if (symbol->method)
+        join(parent, symbol->method->name, out);
+    else if (symbol->field)
+        join(parent, symbol->field->name, out);
+    else if (symbol->value)
+        join(parent, symbol->value->name, out);
+    else
+        (void)snprintf(out, SYMBOL_NAME_SIZE, "%s", parent);
 }
 
 /* ---- all of them ---- */
@@ -136,10 +130,7 @@ static const char *own_name(const struct symbol *symbol)
         return symbol->field->name;
     if (symbol->method)
         return symbol->method->name;
-    const char *full = symbol->service   ? symbol->service->full_name
-                       : symbol->message ? symbol->message->full_name
-                                         : symbol->enumeration->full_name;
-    return method_name_short(full);
+    return method_name_short(symbol_parent(symbol));
 }
 
 static bool has_part(const char *name, const struct search *search)

@@ -36,6 +36,8 @@ struct symbol {
 
 /* "service", "method" ... */
 const char *symbol_kind_text(enum symbol_kind kind);
+/* Full name of what it stands in, or of itself. */
+const char *symbol_parent(const struct symbol *symbol);
 /* "flocks.v1.ServiceStatus.state". */
 void symbol_name(const struct symbol *symbol, char out[SYMBOL_NAME_SIZE]);
 

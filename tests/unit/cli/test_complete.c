@@ -130,14 +130,15 @@ static void test_complete_of_operands_agrees_with_the_help(void **state)
 {
     (void)state;
     for (size_t i = 0; i < n_commands; i++) {
+        const char *operands = commands[i]->operands ? commands[i]->operands : "";
         bool has_words =
             commands[i]->operand == OPERAND_WORD || commands[i]->operand == OPERAND_WORDS_AND_FILE;
         assert_int_equal(has_words, commands[i]->words != NULL);
-        if (!commands[i]->operands)
+        if (!operands[0])
             assert_int_equal(commands[i]->operand, OPERAND_OTHER);
         for (const char *const *word = commands[i]->words; word && *word; word++)
-            assert_non_null(strstr(commands[i]->operands, *word));
-        if (commands[i]->operands && strstr(commands[i]->operands, "SERVICE"))
+            assert_non_null(strstr(operands, *word));
+        if (strstr(operands, "SERVICE"))
             assert_int_not_equal(commands[i]->operand, OPERAND_OTHER);
     }
 }

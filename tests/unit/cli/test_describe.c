@@ -35,7 +35,7 @@ static void check_golden(const char *name, const char *text)
 static void find(
     const char *name, struct arena *arena, struct symbol *symbol, struct definitions *definitions)
 {
-    arena_init(arena, 64 * 1024);
+    arena_init(arena, GOLDEN_MAX);
     if (name)
         assert_int_equal(symbol_find(&menu_catalog, name, symbol, NULL), 0);
     assert_int_equal(

@@ -43,8 +43,8 @@ static void read_json(uint32_t len)
     arena_init(&arena, 16 << 20);
     ProtobufCMessage *message;
     struct error error = ERROR_INIT;
-    if (json_read((const char *)input, len, &zoo_zoo_info, &registry, &arena, &message, NULL, &error) !=
-        0) {
+    if (json_read((const char *)input, len, &zoo_zoo_info, &registry, &arena, &message, NULL,
+            &error) != 0) {
         fprintf(stderr, "%s\n", error.text);
         exit(1);
     }
