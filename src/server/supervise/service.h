@@ -145,6 +145,8 @@ struct service_news {
     uint64_t key;             /* of the status that was told last */
     enum service_state state; /* in it */
     bool has_exit;            /* exits[0] has not been told */
+    int told_health;          /* supervisor_health.c */
+    bool is_unwell;           /* counted in supervisor.health.n_unwell */
 };
 
 struct service {

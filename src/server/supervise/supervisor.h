@@ -193,6 +193,32 @@ NODISCARD int supervisor_watch_next(struct supervisor_watch *watch, struct arena
     flocks_watch_events_response *out, struct error *error);
 /* May outlive the supervisor. NULL is accepted. */
 void supervisor_watch_close(struct supervisor_watch *watch);
+
+/* ---- health ---- */
+
+enum supervisor_condition {
+    SUPERVISOR_WELL,   /* every service that is wanted is HEALTHY or COMPLETED */
+    SUPERVISOR_UNWELL, /* one is not, or a fresh start has not begun yet */
+    SUPERVISOR_LEAVING /* a shutdown was asked for; for good */
+};
+
+/* Functions that are called from the loop, with what has changed since they were called last, and
+ * ask for nothing. */
+struct supervisor_health_follower {
+    /* Whether it is HEALTHY; also of a new service. `name` is borrowed. */
+    void (*service)(void *data, const char *name, bool is_healthy);
+    /* There is no such service any more. */
+    void (*gone)(void *data, const char *name);
+    void (*whole)(void *data, enum supervisor_condition condition);
+    void *data;
+};
+
+/* Tells how everything is, before it returns, and from then on what changes; what changes several
+ * times in a turn of the loop is told once, as it ends. `follower` is borrowed until the supervisor
+ * is closed or follows another one; NULL: nobody is told. */
+void supervisor_follow_health(
+    struct supervisor *supervisor, const struct supervisor_health_follower *follower);
+
 /* ---- configuration ---- */
 
 /* A plan or an apply under way. Texts are read beside the loop, one after the other. */

@@ -211,6 +211,7 @@ static void write_services(struct supervisor *supervisor)
         struct arena arena;
 
         list_remove(&service->news.link);
+        supervisor_note_health(service);
         arena_init(&arena, EVENT_ARENA_BYTES);
         write_service(service, &arena);
         arena_deinit(&arena);
@@ -280,6 +281,7 @@ void supervisor_write_events(struct supervisor *supervisor)
     if (supervisor->news.begins_anew)
         events_append(supervisor->news.ring, &(struct event){.kind = EVENT_BEGIN_ANEW});
     supervisor->news.begins_anew = false;
+    supervisor_tell_health(supervisor);
 }
 
 bool supervisor_has_news(const struct supervisor *supervisor)

@@ -41,8 +41,8 @@ struct supervisor_news {
     struct list leases;   /* of lease_news */
     struct list watches;  /* of supervisor_watch */
     size_t n_watches;
-    bool has_daemon;  /* its status is another */
-    bool begins_anew; /* services came or went */
+    bool has_daemon;    /* its status is another */
+    bool begins_anew;   /* services came or went */
     uint64_t n_changes; /* how often they did */
 };
 
@@ -64,6 +64,14 @@ struct supervisor_file {
     struct file_identity seen; /* at the last look */
     bool is_known;
     char digest[CONFIG_DIGEST_SIZE]; /* of what it says; "": a mistake, or nothing */
+};
+
+/* What a follower has been told (supervisor_health.c). */
+struct supervisor_health {
+    const struct supervisor_health_follower *follower; /* NULL: nobody */
+    size_t n_unwell;                                   /* services that are wanted and not well */
+    bool is_told;
+    enum supervisor_condition told; /* if is_told */
 };
 
 struct supervisor {
@@ -110,6 +118,7 @@ struct supervisor {
     struct operations operations;
     size_t n_waits;
     struct supervisor_news news;
+    struct supervisor_health health;
     struct leases leases;
     uv_timer_t lease_timer;
     struct lease_job *lease_job; /* what a disk is doing for them; NULL: nothing */
@@ -303,6 +312,12 @@ NODISCARD int supervisor_commit_change(struct supervisor *supervisor,
 /* At a turn's end: what changed configurations still ask of services goes on, and those are let go
  * that no configuration has any more. */
 void supervisor_settle_changes(struct supervisor *supervisor);
+
+/* supervisor_health.c: what the follower hears, as marks become events. */
+void supervisor_note_health(struct service *service);
+void supervisor_tell_health(struct supervisor *supervisor);
+/* The service is no longer one. */
+void supervisor_forget_health(struct service *service);
 
 /* supervisor_keeper.c */
 /* Asks for the keeper's children; its news are heard from then on. */

@@ -264,6 +264,7 @@ void supervisor_place_service(struct service *service, uint32_t slot)
     service->slot = slot;
     supervisor->slots[slot] = service;
     service->facts.last_run = supervisor->run_floor;
+    supervisor_note_health(service);
     supervisor_services_changed(supervisor);
 }
 
@@ -272,6 +273,7 @@ void supervisor_take_out_service(struct service *service)
     struct supervisor *supervisor = service->owner;
     uint32_t place = place_of(supervisor, service->name);
 
+    supervisor_forget_health(service);
     supervisor_unlink_service(service);
     for (uint32_t i = 0; i < supervisor->n_services; i++)
         forget_dependency(supervisor->services[i], service->slot);
