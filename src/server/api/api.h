@@ -1,4 +1,5 @@
-/* The API of flocksd: typed handlers of flocks.v1 over the supervisor.
+/* The API of flocksd: typed handlers of flocks.v1 over the supervisor, and gRPC's health and
+ * reflection beside them.
  *
  * It translates: requests into calls of supervisor.h, struct error into ErrorDetail, a supervisor's
  * wait into an answer. It decides nothing about services, and knows no protocol and no connection.
@@ -22,7 +23,8 @@ enum {
     API_ANSWER_MARGIN_MS = 100,
     /* Longest `timeout` of an operation; beyond: INVALID_ARGUMENT. */
     API_OPERATION_TIMEOUT_MAX_S = 60 * 60,
-    API_SERVICES = 2
+    /* Supervisor and upgrades; health; reflection, v1 and v1alpha. */
+    API_SERVICES = 5
 };
 
 struct supervisor;
@@ -32,7 +34,8 @@ struct api;
 NODISCARD int api_new(
     uv_loop_t *loop, struct supervisor *supervisor, struct api **out, struct error *error);
 
-/* SupervisorService and UpgradeService; valid until api_close. `index` is below API_SERVICES. */
+/* SupervisorService and UpgradeService, grpc.health and grpc.reflection; valid until api_close.
+ * `index` is below API_SERVICES. */
 const struct rpc_service *api_service(const struct api *api, size_t index);
 
 /* For the server: requests are checked against their rules (request_rules.h) before a handler sees

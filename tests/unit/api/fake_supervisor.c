@@ -216,6 +216,14 @@ void fake_supervisor_say(struct supervisor *supervisor)
     supervisor->wake(supervisor->wake_data);
 }
 
+void supervisor_follow_health(
+    struct supervisor *supervisor, const struct supervisor_health_follower *follower)
+{
+    supervisor->follower = follower;
+    if (follower != NULL)
+        follower->whole(follower->data, SUPERVISOR_WELL);
+}
+
 bool supervisor_find_log(
     const struct supervisor *supervisor, const char *name, char *out, size_t out_size)
 {

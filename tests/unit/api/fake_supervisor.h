@@ -45,6 +45,8 @@ struct supervisor {
     uint64_t written[3];
     bool has_late;
     uint64_t changes;
+    /* Who is told of health; it begins well. */
+    const struct supervisor_health_follower *follower;
 };
 
 /* The operation changes: revision and state; whoever waits for that is told. */
