@@ -1,12 +1,10 @@
 """Completion of the command line in the real shells: bash and zsh at a prompt of their own, fish by its own command."""
 
-import os
-import shutil
 import subprocess
 
 import pytest
 
-from instance import REPOSITORY, wait_until
+from instance import BUILD, REPOSITORY, wait_until
 from terminal import Terminal
 
 SERVICES = """
@@ -67,7 +65,7 @@ bindkey '^T' show
 bindkey '^U' kill-whole-line
 """
 ZSH_FROM_PACKAGE = """
-fpath=("$ZDOTDIR/functions" $fpath)
+fpath=("$INSTALLED/share/zsh/vendor-completions" $fpath)
 autoload -Uz compinit
 compinit -u -d "$ZDOTDIR/dump"
 """
@@ -76,6 +74,15 @@ autoload -Uz compinit
 compinit -u -d "$ZDOTDIR/dump"
 source <(flocks completion zsh)
 """
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A prefix with the package of the command line."""
+    prefix = tmp_path_factory.mktemp("prefix")
+    subprocess.run(["cmake", "--install", BUILD, "--prefix", prefix, "--component", "flocks-tools"], check=True,
+                   timeout=60, stdout=subprocess.DEVNULL)
+    return prefix
 
 
 @pytest.fixture
@@ -132,10 +139,8 @@ def test_bash_completes_at_its_prompt(place):
 
 
 @pytest.mark.parametrize("load", [ZSH_FROM_PACKAGE, ZSH_FROM_PROFILE], ids=["package", "profile"])
-def test_zsh_completes_at_its_prompt(place, load):
-    functions = place.root / "functions"
-    functions.mkdir()
-    shutil.copy(REPOSITORY / "src/client/cli/completion/flocks.zsh", functions / "_flocks")
+def test_zsh_completes_at_its_prompt(place, installed, load):
+    place.environment["INSTALLED"] = str(installed)
     (place.root / ".zshrc").write_text(ZSH.format(load=load))
     place.environment["ZDOTDIR"] = str(place.root)
     check_lines(Prompt(["zsh", "-d", "-i"], place), place)
@@ -224,18 +229,18 @@ def test_every_command_and_option_of_the_help_is_offered(place):
         assert wanted == set(offered(place, command, "-")), command
 
 
-def test_packages_install_what_the_command_prints(place):
-    for shell in ("bash", "zsh", "fish"):
+def test_packages_install_what_the_command_prints(place, installed):
+    for shell, path in (("bash", "bash-completion/completions/flocks"), ("zsh", "zsh/vendor-completions/_flocks"),
+                        ("fish", "fish/vendor_completions.d/flocks.fish")):
         text = place.flocks("completion", shell, check=0).stdout
-        assert text == (REPOSITORY / f"src/client/cli/completion/flocks.{shell}").read_text()
+        assert text == (installed / "share" / path).read_text()
     for words in ((), ("csh",), ("bash", "zsh")):
         result = place.flocks("completion", *words, check=2)
         assert "completion takes bash, zsh or fish" in result.stderr
 
 
-def test_scripts_of_shells_have_no_mistake(place):
+def test_scripts_of_shells_have_no_mistake():
     folder = REPOSITORY / "src/client/cli/completion"
-    assert os.path.isdir(folder)
     subprocess.run(["bash", "-n", folder / "flocks.bash"], check=True)
     subprocess.run(["zsh", "-n", folder / "flocks.zsh"], check=True)
     subprocess.run(["fish", "--no-config", "-n", folder / "flocks.fish"], check=True)
