@@ -133,7 +133,8 @@ static void begin_response(struct parts *parts, const struct reflection_question
     parts->response.valid_host = question->host;
     parts->response.original_request = &parts->request;
     parts->request.host = question->host;
-    parts->request.message_request_case = question->kind;
+    parts->request.message_request_case =
+        (Grpc__Reflection__V1__ServerReflectionRequest__MessageRequestCase)question->kind;
     if (question->kind == BY_EXTENSION) {
         parts->extension = (reflection_extension_request)REFLECTION_EXTENSION_REQUEST_INIT;
         parts->extension.containing_type = question->text;

@@ -15,6 +15,7 @@
 
 typedef reflection_server_reflection_request request_type;
 typedef reflection_server_reflection_response response_type;
+typedef Grpc__Reflection__V1__ServerReflectionRequest__MessageRequestCase request_case;
 
 enum {
     BY_FILENAME = REFLECTION_SERVER_REFLECTION_REQUEST_MESSAGE_REQUEST_FILE_BY_FILENAME,
@@ -101,7 +102,7 @@ static void ask_text(int kind, const char *text)
 {
     request_type request = REFLECTION_SERVER_REFLECTION_REQUEST_INIT;
     request.host = "here";
-    request.message_request_case = kind;
+    request.message_request_case = (request_case)kind;
     request.file_by_filename = text;
     send_request(call, &request);
 }
@@ -110,7 +111,7 @@ static void ask_extension(const char *type, int32_t number)
 {
     request_type request = REFLECTION_SERVER_REFLECTION_REQUEST_INIT;
     reflection_extension_request extension = REFLECTION_EXTENSION_REQUEST_INIT;
-    request.message_request_case = (int)BY_EXTENSION;
+    request.message_request_case = (request_case)BY_EXTENSION;
     request.file_containing_extension = &extension;
     extension.containing_type = type;
     extension.extension_number = number;
