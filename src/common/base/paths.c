@@ -160,9 +160,23 @@ static int resolve_notify(struct paths *out, struct error *error)
     return 0;
 }
 
+static int take_tcp(const char *text, struct paths *out, struct error *error)
+{
+    if (strlen(text) >= sizeof out->tcp)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "FLOCKS_SOCKET: '%s' is no address", text);
+    memcpy(out->tcp, text, strlen(text) + 1);
+    return 0;
+}
+
 static int resolve_socket(struct paths *out, struct error *error)
 {
     const char *chosen = environment("FLOCKS_SOCKET");
+    if (chosen != NULL && strncmp(chosen, "tcp:", 4) == 0) {
+        int tcp_result = take_tcp(chosen, out, error);
+        if (tcp_result != 0)
+            return tcp_result;
+        chosen = NULL;
+    }
     int result = chosen != NULL ? make_absolute(chosen, out->socket, error)
                                 : join(out->socket, out->run, SOCKET_NAME, error);
     if (result != 0 || strlen(out->socket) <= SOCKET_PATH_MAX)

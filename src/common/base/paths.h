@@ -8,7 +8,12 @@
 #include "common/base/attributes.h"
 #include "common/base/error.h"
 
-/* Plain value; every member is absolute and NUL-terminated. */
+enum {
+    /* Longer ones are no addresses. */
+    PATHS_TCP_SIZE = 64
+};
+
+/* Plain value; every path is absolute and NUL-terminated. */
 struct paths {
     char root[PATH_MAX];
     char run[PATH_MAX];  /* <root>/run, 0700 */
@@ -20,6 +25,9 @@ struct paths {
      * root>/flocksd.sock (directory 0700, ours, checked) and <root>/run/flocksd.sock is a symbolic
      * link to it. */
     bool socket_is_fallback;
+    /* FLOCKS_SOCKET if that is "tcp:...": where clients connect, and nothing else has to do with
+     * it. "": it is not. */
+    char tcp[PATHS_TCP_SIZE];
     /* <root>/run/notify.sock, where services send what sd_notify(3) says; too long a path: beside
      * the socket's fallback. */
     char notify[PATH_MAX];
