@@ -239,15 +239,19 @@ void rpc_call_abandon(struct rpc_call *call, enum rpc_code code)
     run_cancel_hook(call);
 }
 
-void rpc_call_starve(struct rpc_call *call)
+void rpc_call_dismiss(struct rpc_call *call, enum rpc_refusal refusal, const char *text)
 {
-    static const char TEXT[] = "no memory for a message";
     if (is_streaming(call)) {
-        rpc_call_refuse(call, RPC_REFUSAL_LIMIT, TEXT);
+        rpc_call_refuse(call, refusal, "%s", text);
         return;
     }
-    let_go(call, rpc_call_send_refusal(call, RPC_REFUSAL_LIMIT, TEXT));
+    let_go(call, rpc_call_send_refusal(call, refusal, text));
     run_cancel_hook(call);
+}
+
+void rpc_call_starve(struct rpc_call *call)
+{
+    rpc_call_dismiss(call, RPC_REFUSAL_LIMIT, "no memory for a message");
 }
 
 void rpc_call_expire(struct rpc_call *call)

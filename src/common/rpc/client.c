@@ -2,6 +2,8 @@
  * that two sides which both write cannot wait for each other. */
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +40,8 @@ struct rpc_client *rpc_client_take_fd(int fd, struct rpc_error **error)
     return client;
 }
 
-/* connect(2) on a unix socket waits while the backlog is full; the send time-out bounds that. */
+/* connect(2) waits for an answer, or on a unix socket while the backlog is full; the send time-out
+ * bounds that. */
 static int set_connect_timeout(int fd, int64_t timeout_ms)
 {
     struct timeval timeout = {
@@ -48,11 +51,15 @@ static int set_connect_timeout(int fd, int64_t timeout_ms)
     return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
 }
 
-static int open_socket(const struct sockaddr_un *address, int64_t timeout_ms)
+static int open_socket(const struct sockaddr *address, socklen_t len, int64_t timeout_ms)
 {
-    CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int on = 1;
+    CLEANUP(fd_close) int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
+    /* A request is written once it is whole. */
+    if (address->sa_family != AF_UNIX)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     int64_t deadline_at = clock_add_ms(clock_monotonic_ms(), timeout_ms);
     do {
         if (timeout_ms <= 0) {
@@ -61,11 +68,29 @@ static int open_socket(const struct sockaddr_un *address, int64_t timeout_ms)
         }
         if (set_connect_timeout(fd, timeout_ms) != 0)
             return -1;
-        if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0)
+        if (connect(fd, address, len) == 0)
             return fd_take(&fd);
         timeout_ms = deadline_at - clock_monotonic_ms();
     } while (errno == EINTR);
+    /* What the time-out is called where connecting is a conversation. */
+    if (errno == EINPROGRESS)
+        errno = EAGAIN;
     return -1;
+}
+
+struct rpc_client *rpc_client_connect_address(const struct sockaddr *address, size_t len,
+    const char *shown, int64_t timeout_ms, struct rpc_error **error)
+{
+    int fd =
+        open_socket(address, (socklen_t)len, timeout_ms <= 0 ? RPC_CLIENT_TIMEOUT_MS : timeout_ms);
+    if (fd < 0) {
+        int error_number = errno;
+        (void)rpc_error_make(error, rpc_code_of_connect(error_number), error_number,
+            "connecting to %s: %s", shown,
+            error_number == EAGAIN ? "nobody accepts" : strerrordesc_np(error_number));
+        return NULL;
+    }
+    return rpc_client_take_fd(fd, error);
 }
 
 struct rpc_client *rpc_client_connect(
@@ -84,15 +109,8 @@ struct rpc_client *rpc_client_connect(
         return NULL;
     }
     memcpy(address.sun_path, path, strlen(path));
-    int fd = open_socket(&address, timeout_ms <= 0 ? RPC_CLIENT_TIMEOUT_MS : timeout_ms);
-    if (fd < 0) {
-        int error_number = errno;
-        (void)rpc_error_make(error, rpc_code_of_connect(error_number), error_number,
-            "connecting to %s: %s", path,
-            error_number == EAGAIN ? "nobody accepts" : strerrordesc_np(error_number));
-        return NULL;
-    }
-    return rpc_client_take_fd(fd, error);
+    return rpc_client_connect_address(
+        (const struct sockaddr *)&address, sizeof address, path, timeout_ms, error);
 }
 
 void rpc_client_close(struct rpc_client *client)

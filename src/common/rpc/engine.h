@@ -127,7 +127,9 @@ void rpc_call_abandon(struct rpc_call *call, enum rpc_code code);
 /* The deadline has passed: a stream is ended; of another call the cancel hook may answer, else the
  * engine does. */
 void rpc_call_expire(struct rpc_call *call);
-/* No memory for what has come: the call ends for its caller, whoever has it at this moment. */
+/* The call ends for its caller, whoever has it at this moment. */
+void rpc_call_dismiss(struct rpc_call *call, enum rpc_refusal refusal, const char *text);
+/* The same for want of memory for what has come. */
 void rpc_call_starve(struct rpc_call *call);
 /* Memory that its caller makes it hold. */
 size_t rpc_call_held_bytes(const struct rpc_call *call);

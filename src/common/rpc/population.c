@@ -182,22 +182,40 @@ size_t population_held(const struct population *population)
     return population->held;
 }
 
+size_t population_held_of(const struct population *population, int32_t pid)
+{
+    const struct population_group *group = find(population, pid);
+
+    return group ? group->held : 0;
+}
+
+static struct population_member *heaviest_member(const struct population_group *group)
+{
+    struct population_member *heaviest = NULL;
+
+    LIST_FOR_EACH(link, &group->members)
+    {
+        if (!heaviest || member_of(link)->held > heaviest->held)
+            heaviest = member_of(link);
+    }
+    return heaviest;
+}
+
+struct population_member *population_heaviest_of(const struct population *population, int32_t pid)
+{
+    const struct population_group *group = find(population, pid);
+
+    return group ? heaviest_member(group) : NULL;
+}
+
 struct population_member *population_heaviest(const struct population *population)
 {
     const struct population_group *heaviest = NULL;
-    struct population_member *victim = NULL;
 
     LIST_FOR_EACH(link, &population->groups)
     {
         if (!heaviest || group_of(link)->held > heaviest->held)
             heaviest = group_of(link);
     }
-    if (!heaviest)
-        return NULL;
-    LIST_FOR_EACH(link, &heaviest->members)
-    {
-        if (!victim || member_of(link)->held > victim->held)
-            victim = member_of(link);
-    }
-    return victim;
+    return heaviest ? heaviest_member(heaviest) : NULL;
 }

@@ -62,5 +62,8 @@ size_t population_held(const struct population *population);
 /* Who has to go when that is too much: the member that holds most, of the process that holds most;
  * NULL: there is none. */
 struct population_member *population_heaviest(const struct population *population);
+/* The same among the connections of one process. */
+size_t population_held_of(const struct population *population, int32_t pid);
+struct population_member *population_heaviest_of(const struct population *population, int32_t pid);
 
 #endif

@@ -85,6 +85,12 @@ void rpc_message_free(const ProtobufCMessage *message);
  * NULL and *error on failure. */
 struct rpc_client *rpc_client_connect(
     const char *path, int64_t timeout_ms, struct rpc_error **error);
+struct sockaddr;
+/* The same to any stream address of `len` bytes, "shown" so in errors. The protocol has no secrecy
+ * and no identity of its own: of TCP only for loopback addresses, and with something in the
+ * metadata that says who calls. */
+struct rpc_client *rpc_client_connect_address(const struct sockaddr *address, size_t len,
+    const char *shown, int64_t timeout_ms, struct rpc_error **error);
 /* Speaks on a connected stream socket, which is consumed, also on failure. */
 struct rpc_client *rpc_client_take_fd(int fd, struct rpc_error **error);
 /* Streams must have been closed before. Pending calls of an attached client are dropped: their

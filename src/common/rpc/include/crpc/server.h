@@ -145,6 +145,13 @@ const char *rpc_connection_close_reason(const struct rpc_connection *connection)
 /* Time passes: half a frame for too long, or output stalled for too long, makes wants answer CLOSE.
  * Answers when to come again, INT64_MAX: after the next receive or sent. */
 int64_t rpc_connection_tick(struct rpc_connection *connection, int64_t now_ms);
+/* Ends streams of messages to the client that have said all there is and wait to be woken, as a
+ * server that ends cannot wait for what may come: UNAVAILABLE (RPC_REFUSAL_SHUTTING_DOWN) with
+ * `text`. Not from inside a handler. */
+void rpc_connection_end_waiting_streams(struct rpc_connection *connection, const char *text);
+/* Ends every call of this connection for its caller in that way. Cancel hooks of its unary calls
+ * run, and these calls live until their handlers finish them. Not from inside a handler. */
+void rpc_connection_end_calls(struct rpc_connection *connection, const char *text);
 /* Calls in flight on this connection. */
 size_t rpc_connection_n_calls(const struct rpc_connection *connection);
 /* Memory that the peer makes us hold: cut frames, output, messages that wait, and what its calls
