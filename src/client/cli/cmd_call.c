@@ -198,10 +198,9 @@ const struct command command_call = {
                "one line each,\n"
                "indented on a terminal; a stream of them goes on until it ends or Ctrl-C. Without "
                "--timeout a call\n"
-               "that changes something may take 15m, another one 5s, a stream any time.\n"
-               "\n"
-               "  flocks describe StopServices          what a call takes and answers\n"
-               "  flocks call StopServices '{\"services\": [\"webui\"], \"wait\": true}'",
+               "that changes something may take 15m, another one 5s, a stream any time. `flocks "
+               "describe METHOD`\n"
+               "tells what it takes.",
     .options = call_options,
     .operand = OPERAND_CALL,
     .run = run_call,

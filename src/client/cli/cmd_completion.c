@@ -42,14 +42,13 @@ const struct command command_completion = {
     .name = "completion",
     .summary = "print the completion script of a shell",
     .operands = "bash|zsh|fish",
-    .details = "Prints the completion of this command for a shell: commands, options and files, "
-               "the services of the\n"
-               "running daemon or of the configuration, the names of the API. Packages install it. "
-               "Without one:\n"
-               "\n"
-               "  source <(flocks completion bash)      in ~/.bashrc\n"
-               "  source <(flocks completion zsh)       in ~/.zshrc, behind compinit\n"
-               "  flocks completion fish | source       in ~/.config/fish/config.fish",
+    .details = "Prints the completion of this command for a shell. Packages install it; without "
+               "one: `source\n"
+               "<(flocks completion bash)` in ~/.bashrc, the same with zsh in ~/.zshrc behind "
+               "compinit, `flocks\n"
+               "completion fish | source` in ~/.config/fish/config.fish. It knows commands, "
+               "options and files, the\n"
+               "services of the running daemon or of the configuration, and the names of the API.",
     .options = completion_options,
     .operand = OPERAND_WORD,
     .words = shells,

@@ -81,11 +81,11 @@ const struct command command_describe = {
         ".proto files, with comments, defaults, ranges, units and what is required or secret, and "
         "the types\n"
         "that it names. SYMBOL is a service, method, message, field, enum or value: in full\n"
-        "(flocks.v1.ServiceStatus.state), by its last parts (ServiceStatus.state), or by a part of "
+        "(flocks.v1.ServiceStatus.state), by its last parts (ServiceStatus.state) or by a part of "
         "its name.\n"
-        "It is the API that this command was built with; no daemon is asked. With --json: lists of "
-        "services,\n"
-        "messages and enums, as flocks(1) tells.",
+        "It is the API that this command was built with; no daemon is asked. With --json: lists "
+        "of\n"
+        "services, messages and enums, as flocks(1) tells.",
     .options = describe_options,
     .operand = OPERAND_SYMBOL,
     .run = run_describe,

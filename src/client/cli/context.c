@@ -15,8 +15,19 @@ static bool is_set(const char *name)
     return value && value[0];
 }
 
+static int use_tcp(struct cli *cli, const char *address, struct error *error)
+{
+    if (strlen(address) >= sizeof(cli->paths.tcp))
+        return error_set(error, STATUS_INVALID_ARGUMENT, "--socket: '%s' is no address", address);
+    memcpy(cli->paths.tcp, address, strlen(address) + 1);
+    return 0;
+}
+
 static int use_socket(struct cli *cli, const char *socket, struct error *error)
 {
+    if (strncmp(socket, "tcp:", 4) == 0)
+        return use_tcp(cli, socket, error);
+    cli->paths.tcp[0] = '\0';
     char directory[PATH_MAX] = "";
     if (socket[0] != '/' && !getcwd(directory, sizeof(directory)))
         return error_set_errno(error, errno, "find the working directory");

@@ -17,25 +17,35 @@ static bool is_running(void *data)
     return instance_look(&cli->paths, &instance, NULL) < 0 || instance.lives;
 }
 
-struct flocks_client *daemon_new_client(const struct cli *cli)
+struct flocks_client *daemon_new_client(const struct cli *cli, struct error *error)
 {
     /* The predicate only reads. */
     const union {
         const struct cli *constant;
         void *data;
     } alias = {.constant = cli};
+    /* Over TCP the daemon may be that of another root: this one's lock says nothing about it. */
+    bool is_tcp = cli->paths.tcp[0] != '\0';
     const struct flocks_client_options options = {
-        .socket = cli->paths.socket, .is_running = is_running, .data = alias.data};
-    return flocks_client_new(&options, NULL);
+        .socket = is_tcp ? cli->paths.tcp : cli->paths.socket,
+        .root = cli->paths.root,
+        .is_running = is_tcp ? NULL : is_running,
+        .data = alias.data};
+    struct flocks_error *failure = NULL;
+    struct flocks_client *client = flocks_client_new(&options, &failure);
+    if (client == NULL)
+        (void)daemon_take_failure(failure, error);
+    flocks_error_free(failure);
+    return client;
 }
 
 int daemon_open(
     struct daemon *daemon, const struct cli *cli, int64_t timeout_ms, struct error *error)
 {
     *daemon = (struct daemon){.cli = cli,
-        .client = daemon_new_client(cli),
+        .client = daemon_new_client(cli, error),
         .deadline_at = clock_add_ms(clock_monotonic_ms(), cli_timeout_ms(cli, timeout_ms))};
-    return daemon->client ? 0 : error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory");
+    return daemon->client ? 0 : -(int)error->code;
 }
 
 void daemon_close(struct daemon *daemon)

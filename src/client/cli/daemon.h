@@ -37,9 +37,9 @@ NODISCARD int daemon_open(
     struct daemon *daemon, const struct cli *cli, int64_t timeout_ms, struct error *error);
 void daemon_close(struct daemon *daemon);
 
-/* A client of this root's socket that knows when nobody will answer; NULL without memory. For
+/* A client of this root's socket that knows when nobody will answer; NULL and *error. For
  * those that need one of their own. */
-struct flocks_client *daemon_new_client(const struct cli *cli);
+struct flocks_client *daemon_new_client(const struct cli *cli, struct error *error);
 
 /* Positive condition: nobody holds the instance lock, so nobody will answer. */
 enum { DAEMON_NOT_RUNNING = 1 };

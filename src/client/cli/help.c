@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { OPTION_WIDTH = 24, COMMAND_WIDTH = 11 };
+enum { OPTION_WIDTH = 24, COMMAND_WIDTH = 10 };
 
 static void print_option(enum option_id id, FILE *stream)
 {

@@ -63,7 +63,7 @@ static void build_command(const struct cli *cli, const struct launch_arguments *
         add(command, "--config");
         add(command, arguments->config);
     }
-    if (cli_text(cli, OPTION_SOCKET)) {
+    if (cli_text(cli, OPTION_SOCKET) && !cli->paths.tcp[0]) {
         add(command, "--socket");
         add(command, cli->paths.socket);
     }

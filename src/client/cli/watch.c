@@ -13,9 +13,9 @@ enum { MS_PER_S = 1000, NS_PER_MS = 1000000 };
 int watch_open(struct watch *watch, const struct cli *cli, struct error *error)
 {
     struct flocks_error *failure = NULL;
-    *watch = (struct watch){.cli = cli, .client = daemon_new_client(cli)};
+    *watch = (struct watch){.cli = cli, .client = daemon_new_client(cli, error)};
     if (!watch->client)
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory");
+        return -(int)error->code;
     if (flocks_client_drive(watch->client, &failure) == RPC_DONE)
         return 0;
     int result = daemon_take_failure(failure, error);

@@ -1,29 +1,14 @@
 /* The flocks client: its life, and blocking calls with their repetition. */
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/lib/state.h"
 #include "common/base/clock.h"
-#include "common/base/paths.h"
 #include "crpc/limits.h"
 
 /* ---- life ---- */
-
-static char *find_socket(const struct flocks_client_options *options, struct flocks_error **error)
-{
-    if (options->socket != NULL)
-        return strdup(options->socket);
-    struct paths *paths = malloc(sizeof *paths);
-    struct error failure = ERROR_INIT;
-    char *path = NULL;
-    if (paths != NULL && paths_resolve(options->root, NULL, paths, &failure) == 0)
-        path = strdup(paths->socket);
-    else if (paths != NULL)
-        (void)failure_make(error, (enum rpc_code)failure.code, "%s", failure.text);
-    free(paths);
-    return path;
-}
 
 struct flocks_client *flocks_client_new(
     const struct flocks_client_options *options, struct flocks_error **error)
@@ -33,15 +18,13 @@ struct flocks_client *flocks_client_new(
         options = &DEFAULTS;
     struct flocks_error *failure = NULL;
     struct flocks_client *client = calloc(1, sizeof *client);
-    char *path = client == NULL ? NULL : find_socket(options, &failure);
-    if (path == NULL) {
+    if (client == NULL)
+        (void)failure_make(&failure, RPC_RESOURCE_EXHAUSTED, "no memory for a client");
+    if (client == NULL || reach_init(&client->reach, options, &failure) != RPC_DONE) {
         free(client);
-        if (failure == NULL)
-            (void)failure_make(&failure, RPC_RESOURCE_EXHAUSTED, "no memory for a client");
         (void)failure_hand_over(failure, error);
         return NULL;
     }
-    client->socket = path;
     client->is_running = options->is_running;
     client->data = options->data;
     client->epoll_fd = client->timer_fd = -1;
@@ -57,13 +40,13 @@ void flocks_client_free(struct flocks_client *client)
     if (client->is_driven)
         drive_end(client);
     rpc_client_close(client->rpc);
-    free(client->socket);
+    reach_deinit(&client->reach);
     free(client);
 }
 
 const char *flocks_client_socket(const struct flocks_client *client)
 {
-    return client->socket;
+    return client->reach.text;
 }
 
 /* ---- shared ---- */
@@ -97,27 +80,53 @@ bool client_is_final(const struct flocks_error *error)
     return error->code != RPC_UNAVAILABLE || error->is_not_running;
 }
 
-bool client_copy_metadata(const struct rpc_options *options, struct rpc_pair **out, size_t *out_n)
+static size_t size_of_texts(const struct rpc_pair *pairs, size_t n)
 {
+    size_t size = 0;
+    for (size_t i = 0; i < n; i++)
+        size += strlen(pairs[i].key) + strlen(pairs[i].value) + 2;
+    return size;
+}
+
+static void copy_pair(struct rpc_pair *pair, const struct rpc_pair *from, char **text)
+{
+    pair->key = *text;
+    *text = stpcpy(*text, from->key) + 1;
+    pair->value = *text;
+    *text = stpcpy(*text, from->value) + 1;
+}
+
+enum rpc_result client_copy_metadata(struct flocks_client *client,
+    const struct rpc_options *options, struct rpc_pair **out, size_t *out_n,
+    struct flocks_error **error)
+{
+    const struct token *token = NULL;
+    char bearer[sizeof "Bearer " + TOKEN_DIGITS] = "";
+    const struct rpc_pair entry = {.key = "authorization", .value = bearer};
+    size_t n = options == NULL ? 0 : options->n_metadata;
     *out = NULL;
-    *out_n = options == NULL ? 0 : options->n_metadata;
-    if (*out_n == 0)
-        return true;
-    size_t size = *out_n * sizeof **out;
-    for (size_t i = 0; i < *out_n; i++)
-        size += strlen(options->metadata[i].key) + strlen(options->metadata[i].value) + 2;
+    *out_n = 0;
+    if (reach_token(&client->reach, &token, error) != RPC_DONE)
+        return RPC_ERROR;
+    if (token != NULL)
+        (void)snprintf(bearer, sizeof bearer, "Bearer %s", token->digits);
+    size_t n_all = n + (token != NULL);
+    if (n_all == 0)
+        return RPC_DONE;
+    size_t size = n_all * sizeof **out + size_of_texts(&entry, token != NULL);
+    if (n > 0)
+        size += size_of_texts(options->metadata, n);
     struct rpc_pair *pairs = malloc(size);
     if (pairs == NULL)
-        return false;
-    char *text = (char *)(pairs + *out_n);
-    for (size_t i = 0; i < *out_n; i++) {
-        pairs[i].key = text;
-        text = stpcpy(text, options->metadata[i].key) + 1;
-        pairs[i].value = text;
-        text = stpcpy(text, options->metadata[i].value) + 1;
-    }
+        return failure_make(error, RPC_RESOURCE_EXHAUSTED, "no memory for metadata");
+    char *text = (char *)(pairs + n_all);
+    for (size_t i = 0; i < n; i++)
+        copy_pair(&pairs[i], &options->metadata[i], &text);
+    if (token != NULL)
+        copy_pair(&pairs[n], &entry, &text);
     *out = pairs;
-    return true;
+    *out_n = n_all;
+    return RPC_DONE;
 }
 
 /* ---- one attempt ---- */
@@ -137,7 +146,7 @@ static enum rpc_result attempt(struct flocks_client *client, const struct rpc_me
     if (client->rpc != NULL && client_is_stale(client->rpc))
         disconnect(client);
     if (client->rpc == NULL)
-        client->rpc = rpc_client_connect(client->socket, options->timeout_ms, error);
+        client->rpc = reach_connect(&client->reach, options->timeout_ms, error);
     if (client->rpc == NULL)
         return RPC_ERROR;
     struct rpc_options left = *options;
@@ -150,6 +159,8 @@ static enum rpc_result attempt(struct flocks_client *client, const struct rpc_me
     /* The connection is gone, or about to be: the next attempt makes its own. */
     if (result != RPC_DONE && (*error)->code == RPC_UNAVAILABLE)
         disconnect(client);
+    if (result != RPC_DONE)
+        reach_note_code(&client->reach, (*error)->code);
     return result;
 }
 
@@ -171,7 +182,7 @@ static enum rpc_result consider(struct flocks_client *client, const struct rpc_m
         return failure_from(last, error);
     if (!client_is_running(client)) {
         rpc_error_free(last);
-        return failure_not_running(client->socket, error);
+        return failure_not_running(client->reach.text, error);
     }
     if (client_left_ms(deadline_at) <= wait_ms) {
         (void)failure_late(method, last->message, error);
@@ -183,18 +194,11 @@ static enum rpc_result consider(struct flocks_client *client, const struct rpc_m
     return RPC_AGAIN;
 }
 
-enum rpc_result flocks_client_call(struct flocks_client *client, const struct rpc_method *method,
-    const struct rpc_options *options, const ProtobufCMessage *request,
-    const ProtobufCMessage **out, struct flocks_error **error)
+/* Until it is answered, or the deadline has passed, or it may not be repeated. */
+static enum rpc_result call(struct flocks_client *client, const struct rpc_method *method,
+    struct rpc_options attempted, const ProtobufCMessage *request, const ProtobufCMessage **out,
+    struct flocks_error **error)
 {
-    *out = NULL;
-    if (client->is_driven)
-        return client_refuse_mode(client, method, error);
-    struct rpc_options attempted = {.timeout_ms = RPC_CLIENT_TIMEOUT_MS};
-    if (options != NULL)
-        attempted = *options;
-    if (attempted.timeout_ms <= 0)
-        attempted.timeout_ms = RPC_CLIENT_TIMEOUT_MS;
     int64_t deadline_at = clock_add_ms(clock_monotonic_ms(), attempted.timeout_ms);
     bool is_harmless = repeat_is_harmless(method, request);
     for (int64_t wait_ms = 0;; wait_ms = repeat_longer_wait_ms(wait_ms)) {
@@ -209,4 +213,27 @@ enum rpc_result flocks_client_call(struct flocks_client *client, const struct rp
         if (attempted.timeout_ms <= 0)
             return failure_late(method, NULL, error);
     }
+}
+
+enum rpc_result flocks_client_call(struct flocks_client *client, const struct rpc_method *method,
+    const struct rpc_options *options, const ProtobufCMessage *request,
+    const ProtobufCMessage **out, struct flocks_error **error)
+{
+    *out = NULL;
+    if (client->is_driven)
+        return client_refuse_mode(client, method, error);
+    struct rpc_options attempted = {.timeout_ms = RPC_CLIENT_TIMEOUT_MS};
+    if (options != NULL)
+        attempted = *options;
+    if (attempted.timeout_ms <= 0)
+        attempted.timeout_ms = RPC_CLIENT_TIMEOUT_MS;
+    if (!client->reach.is_tcp)
+        return call(client, method, attempted, request, out, error);
+    struct rpc_pair *metadata = NULL;
+    if (client_copy_metadata(client, options, &metadata, &attempted.n_metadata, error) != RPC_DONE)
+        return RPC_ERROR;
+    attempted.metadata = metadata;
+    enum rpc_result result = call(client, method, attempted, request, out, error);
+    free(metadata);
+    return result;
 }

@@ -46,6 +46,7 @@ static void take_answer(
         link_note_failure(link, error);
         return;
     }
+    reach_note_code(&pending->client->reach, error->code);
     struct flocks_error *failure = NULL;
     (void)failure_of(error, &failure);
     conclude(pending, failure, NULL);
@@ -166,19 +167,29 @@ int64_t drive_call_next_at(const struct flocks_client *client)
 
 /* ---- beginning and giving up ---- */
 
+static void refuse_memory(const struct rpc_method *method, struct flocks_error **error)
+{
+    (void)failure_make(
+        error, RPC_RESOURCE_EXHAUSTED, "calling %s: no memory for a call", method->name);
+}
+
 static struct flocks_pending *new_pending(struct flocks_client *client,
     const struct rpc_method *method, const struct rpc_options *options,
-    const ProtobufCMessage *request)
+    const ProtobufCMessage *request, struct flocks_error **error)
 {
     struct flocks_pending *pending = calloc(1, sizeof *pending);
-    if (pending == NULL)
+    if (pending == NULL) {
+        refuse_memory(method, error);
         return NULL;
+    }
     list_init(&pending->in_pending);
     pending->client = client;
     pending->method = method;
     pending->request = resume_clone(request);
-    if (pending->request == NULL ||
-        !client_copy_metadata(options, &pending->metadata, &pending->n_metadata)) {
+    if (pending->request == NULL)
+        refuse_memory(method, error);
+    if (pending->request == NULL || client_copy_metadata(client, options, &pending->metadata,
+                                        &pending->n_metadata, error) != RPC_DONE) {
         free_pending(pending);
         return NULL;
     }
@@ -198,12 +209,9 @@ struct flocks_pending *flocks_client_begin(struct flocks_client *client,
         (void)client_refuse_mode(client, method, error);
         return NULL;
     }
-    struct flocks_pending *pending = new_pending(client, method, options, request);
-    if (pending == NULL) {
-        (void)failure_make(
-            error, RPC_RESOURCE_EXHAUSTED, "calling %s: no memory for a call", method->name);
+    struct flocks_pending *pending = new_pending(client, method, options, request, error);
+    if (pending == NULL)
         return NULL;
-    }
     pending->deliver = deliver;
     pending->typed = typed;
     pending->data = data;

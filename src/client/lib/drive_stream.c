@@ -51,6 +51,8 @@ static void take_end(
     stream->rpc = NULL;
     link->n_calls--;
     link->is_held = false;
+    if (error != NULL)
+        reach_note_code(&stream->client->reach, error->code);
     if (error != NULL && stream_may_resume(stream, error) && stream_bears_outage(stream)) {
         link->deadline_at = stream->deadline_at;
         link_note_failure(link, error);

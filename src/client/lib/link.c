@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include "client/lib/state.h"
 #include "common/base/clock.h"
@@ -81,29 +79,14 @@ static enum rpc_code code_of_connect(int error_number)
     }
 }
 
-/* A unix socket connects at once or, its queue being full, not now (EAGAIN). */
-static int open_socket(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(address.sun_path, path, strlen(path));
-    CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) != 0)
-        return -1;
-    return fd_take(&fd);
-}
-
 /* RPC_DONE: connected and watched. */
 static enum rpc_result connect_link(struct link *link, struct flocks_error **error)
 {
-    int fd = open_socket(link->client->socket);
+    int fd = reach_open(&link->client->reach);
     if (fd < 0) {
         int error_number = errno;
         return failure_of_system(error, code_of_connect(error_number), error_number,
-            "connecting to %s", link->client->socket);
+            "connecting to %s", link->client->reach.text);
     }
     struct rpc_error *failure = NULL;
     link->rpc = rpc_client_take_fd(fd, &failure);
@@ -154,7 +137,7 @@ static void refuse(struct link *link, struct flocks_error *error)
 {
     if (error->code == RPC_UNAVAILABLE && !client_is_running(link->client)) {
         flocks_error_free(error);
-        (void)failure_not_running(link->client->socket, &error);
+        (void)failure_not_running(link->client->reach.text, &error);
     } else if (error->code == RPC_UNAVAILABLE) {
         back_off(link);
     }

@@ -12,6 +12,7 @@
 #include "flocks/client.h"
 
 #include "client/lib/failure.h"
+#include "client/lib/reach.h"
 #include "client/lib/repeat.h"
 #include "client/lib/resume.h"
 #include "common/base/list.h"
@@ -46,7 +47,7 @@ struct link {
 };
 
 struct flocks_client {
-    char *socket;
+    struct reach reach;
     bool (*is_running)(void *data);
     void *data;
     /* Blocking: NULL: not connected. */
@@ -114,8 +115,10 @@ struct flocks_stream {
 int64_t client_left_ms(int64_t deadline_at);
 enum rpc_result client_refuse_mode(
     const struct flocks_client *client, const struct rpc_method *method, struct flocks_error **out);
-/* Copies pairs into one allocation, freed with free(); false: no memory. */
-bool client_copy_metadata(const struct rpc_options *options, struct rpc_pair **out, size_t *out_n);
+/* Copies pairs into one allocation, freed with free(), and what lets the call in with them. */
+enum rpc_result client_copy_metadata(struct flocks_client *client,
+    const struct rpc_options *options, struct rpc_pair **out, size_t *out_n,
+    struct flocks_error **error);
 bool client_is_running(const struct flocks_client *client);
 /* The daemon has closed an idle connection, or was replaced: a call sent there would be lost, and
  * one with effects could not be repeated. */

@@ -17,13 +17,17 @@ struct flocks_stream *stream_new(struct flocks_client *client, const struct rpc_
         return NULL;
     }
     struct flocks_stream *stream = calloc(1, sizeof *stream);
-    if (stream == NULL || !resume_init(&stream->resume, method, request) ||
-        !client_copy_metadata(options, &stream->metadata, &stream->n_metadata)) {
+    if (stream == NULL || !resume_init(&stream->resume, method, request)) {
         if (stream != NULL)
             resume_deinit(&stream->resume);
         free(stream);
         (void)failure_make(
             error, RPC_RESOURCE_EXHAUSTED, "calling %s: no memory for a stream", method->name);
+        return NULL;
+    }
+    if (client_copy_metadata(client, options, &stream->metadata, &stream->n_metadata, error) !=
+        RPC_DONE) {
+        stream_free(stream);
         return NULL;
     }
     stream->client = client;
@@ -125,7 +129,7 @@ static enum rpc_result begin(
     if (left_ms <= 0)
         left_ms = 1;
     stream->connection =
-        rpc_client_connect(stream->client->socket, left_ms == CLOCK_NEVER ? 0 : left_ms, error);
+        reach_connect(&stream->client->reach, left_ms == CLOCK_NEVER ? 0 : left_ms, error);
     if (stream->connection == NULL) {
         /* Nobody accepts yet. Whether that was too late is for those who set the time to say. */
         if ((*error)->code == RPC_DEADLINE_EXCEEDED)
@@ -162,6 +166,8 @@ static enum rpc_result consider(struct flocks_stream *stream, struct rpc_error *
 {
     struct flocks_error *end = NULL;
     bool may_resume = error == NULL || stream_may_resume(stream, error);
+    if (error != NULL)
+        reach_note_code(&stream->client->reach, error->code);
     if (!may_resume || !stream_bears_outage(stream)) {
         if (error == NULL)
             (void)failure_make(&end, RPC_RESOURCE_EXHAUSTED, "no memory for a request");
@@ -171,7 +177,7 @@ static enum rpc_result consider(struct flocks_stream *stream, struct rpc_error *
     }
     rpc_error_free(error);
     if (!client_is_running(stream->client)) {
-        (void)failure_not_running(stream->client->socket, &end);
+        (void)failure_not_running(stream->client->reach.text, &end);
         return end_with(stream, end);
     }
     disconnect(stream);

@@ -71,23 +71,28 @@ void flocks_error_free(struct flocks_error *error);
 
 /* Zeroed is everything's default. */
 struct flocks_client_options {
-    /* The control socket; NULL: FLOCKS_SOCKET, or that of the root. Copied. */
+    /* The control socket's path, or "tcp:127.0.0.1:PORT", "tcp:[::1]:PORT", "tcp:localhost:PORT"
+     * (this machine's loopback and no other address); NULL: FLOCKS_SOCKET, or that of the root.
+     * Copied. */
     const char *socket;
-    /* The root; NULL: FLOCKS_ROOT, or ~/.flocks. Not used with `socket`. */
+    /* The root; NULL: FLOCKS_ROOT, or ~/.flocks. Of its use with `socket`: the token below. */
     const char *root;
+    /* Over TCP: the file with the token that the daemon asks for, which others than its owner must
+     * not be able to read; NULL: FLOCKS_TOKEN_FILE, or run/control.token of the root. Copied. */
+    const char *token_file;
     /* Whether a daemon may answer: asked when nobody does, before each repetition. NULL: always. */
     bool (*is_running)(void *data);
     void *data;
 };
 
 /* Touches nothing yet: the first call connects. `options` may be NULL. NULL and *error without
- * memory, or for a root that cannot be resolved. */
+ * memory, for a root that cannot be resolved, or an address that is no loopback one. */
 struct flocks_client *flocks_client_new(
     const struct flocks_client_options *options, struct flocks_error **error);
 /* Streams must have been closed before. Pending calls are dropped: their callbacks do not run. Not
  * from inside a callback. NULL is fine. */
 void flocks_client_free(struct flocks_client *client);
-/* The path that it connects to. */
+/* The path or address that it connects to. */
 const char *flocks_client_socket(const struct flocks_client *client);
 
 /* ---- blocking; on a driven client RPC_FAILED_PRECONDITION ---- */
