@@ -43,11 +43,16 @@ class Failure(Exception):
 class Wire:
     """One connection."""
 
-    def __init__(self, path, stubs, timeout=20.0):
+    def __init__(self, address, stubs, timeout=20.0, metadata=()):
+        """`address`: a socket's path, or (host, port). `metadata`: pairs that every call carries."""
         self.ttrpc, self.supervisor, self.types = stubs
-        self.socket = socket.socket(socket.AF_UNIX)
-        # Without a timeout: connecting to a full backlog waits then, instead of failing.
-        self.socket.connect(str(path))
+        self.metadata = list(metadata)
+        if isinstance(address, tuple):
+            self.socket = socket.create_connection(address, timeout=timeout)
+        else:
+            self.socket = socket.socket(socket.AF_UNIX)
+            # Without a timeout: connecting to a full backlog waits then, instead of failing.
+            self.socket.connect(str(address))
         self.socket.settimeout(timeout)
         self.next_stream = 1
 
@@ -64,6 +69,7 @@ class Wire:
             method=method,
             payload=request if isinstance(request, bytes) else request.SerializeToString(),
             timeout_nano=int(timeout * 1e9),
+            metadata=[self.ttrpc.KeyValue(key=key, value=value) for key, value in self.metadata],
         ).SerializeToString()
         stream, self.next_stream = self.next_stream, self.next_stream + 2
         return stream, HEADER.pack(len(envelope), stream, REQUEST, flags) + envelope

@@ -221,18 +221,8 @@ static void check_some_service(struct draft *draft)
         "add services, or remove the file to run the built-in Flocks services");
 }
 
-/* What would be accepted without effect is refused: nobody must believe in a door that is not
- * there. */
-static void check_daemon(struct draft *draft)
-{
-    if (draft->message->daemon != NULL && draft->message->daemon->tcp)
-        mistake_set_hint(draft->mistakes, draft_refuse(draft, "daemon.tcp", "is not built yet"),
-            "leave it out: the daemon listens on its unix socket");
-}
-
 void check_services(struct draft *draft)
 {
-    check_daemon(draft);
     check_some_service(draft);
     for (size_t i = 0; i < draft->message->n_services; i++) {
         const flocks_config_services_entry *entry = draft->message->services[i];

@@ -114,6 +114,11 @@ struct rpc_server_hooks api_hooks(struct api *api)
     };
 }
 
+void api_hand_over(struct api *api)
+{
+    api->hooks.is_replacing = true;
+}
+
 void api_close(struct api *api)
 {
     if (!api)

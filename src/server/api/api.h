@@ -42,6 +42,10 @@ const struct rpc_service *api_service(const struct api *api, size_t index);
  * them, and the engine's own errors carry an ErrorDetail. */
 struct rpc_server_hooks api_hooks(struct api *api);
 
+/* Another flocksd takes over: what the engine ends from now on because the server ends has the
+ * reason REPLACING. */
+void api_hand_over(struct api *api);
+
 /* Answers every waiting call with UNAVAILABLE (reason SHUTTING_DOWN). The memory dies later, from
  * the loop. No handler may be called any more. NULL is accepted. */
 void api_close(struct api *api);

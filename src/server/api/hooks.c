@@ -45,6 +45,9 @@ static const struct refusal_row rows[] = {
 };
 /* clang-format on */
 
+static const struct refusal_row replacing = {FLOCKS_ERROR_REASON_REPLACING,
+    "ask again at once; a stream of events or logs goes on behind the token of its last message"};
+
 const ProtobufCMessage *hooks_refusal_detail(void *data, const struct rpc_refusal_facts *facts)
 {
     struct hooks *hooks = data;
@@ -54,6 +57,8 @@ const ProtobufCMessage *hooks_refusal_detail(void *data, const struct rpc_refusa
     if ((size_t)facts->refusal >= ARRAY_LENGTH(rows))
         return NULL;
     row = &rows[facts->refusal];
+    if (facts->refusal == RPC_REFUSAL_SHUTTING_DOWN && hooks->is_replacing)
+        row = &replacing;
     written = snprintf(hooks->attempted, sizeof(hooks->attempted), "%s",
         facts->method ? facts->method->name : "call of an unknown method");
     (void)written;

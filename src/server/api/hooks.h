@@ -3,6 +3,8 @@
 #ifndef FLOCKS_API_HOOKS_H
 #define FLOCKS_API_HOOKS_H
 
+#include <stdbool.h>
+
 #include "flocks/v1/types.names.h"
 
 #include "crpc/server.h"
@@ -11,6 +13,8 @@
 struct hooks {
     flocks_error_detail detail;
     char attempted[256];
+    /* Another flocksd answers soon. */
+    bool is_replacing;
 };
 
 /* rpc_server_hooks.admit: request_rules_check; `data` is unused. */

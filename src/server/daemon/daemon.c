@@ -14,17 +14,19 @@
 #include "server/api/api.h"
 #include "server/daemon/configuration.h"
 #include "server/daemon/succession.h"
+#include "server/daemon/tcp_door.h"
 #include "server/keeper/link.h"
 #include "server/supervise/leftovers.h"
 #include "server/supervise/supervisor.h"
+#include "server/transport/limits.h"
 #include "server/transport/transport.h"
 
 enum {
-    SIGNALS = 3,
+    SIGNALS = 4,
     /* Held of each service's output, for the next keeper. */
     PIPES_OF_OUTPUT = 2
 };
-static const int signal_numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+static const int signal_numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
 
 struct daemon {
     uv_loop_t loop;
@@ -39,6 +41,9 @@ struct daemon {
     struct api *api;
     struct transport *transport;
     struct succession succession;
+    struct tcp_door tcp_door;
+    /* Connections are being ended: for the next flocksd, or for good. */
+    bool is_departing;
 };
 
 /* ---- the end ---- */
@@ -52,6 +57,7 @@ static void on_supervisor_closed(void *data)
 static void close_all(struct daemon *daemon)
 {
     succession_close(&daemon->succession);
+    tcp_door_close(&daemon->tcp_door);
     api_close(daemon->api);
     transport_close(daemon->transport);
     supervisor_close(daemon->supervisor, on_supervisor_closed, NULL);
@@ -77,10 +83,10 @@ static void on_left(void *data, int result, const struct error *error)
     close_all(daemon);
 }
 
-/* The answers to Shutdown go out first, then the keeper is told that it may end when we have. */
-static void on_ending(uv_timer_t *timer)
+/* The answers have gone out; the keeper is told that it may end when we have. */
+static void on_all_told(void *data)
 {
-    struct daemon *daemon = timer->data;
+    struct daemon *daemon = data;
     struct error error = ERROR_INIT;
 
     api_close(daemon->api);
@@ -89,6 +95,17 @@ static void on_ending(uv_timer_t *timer)
     daemon->transport = NULL;
     if (keeper_link_leave(daemon->link, on_left, daemon, &error) < 0)
         on_left(daemon, -(int)error.code, &error);
+}
+
+static void on_ending(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+
+    tcp_door_close(&daemon->tcp_door);
+    transport_refuse_calls(daemon->transport);
+    daemon->is_departing = true;
+    transport_shut(
+        daemon->transport, TRANSPORT_LEAVE_MS, "the daemon is ending", on_all_told, daemon);
 }
 
 static void on_ended(void *data)
@@ -147,12 +164,31 @@ static void shut_down(struct daemon *daemon)
         log_error("shutdown refused", "error=%s", error.text);
 }
 
+/* ---- hand-over ---- */
+
+/* What we knew is in the state; who comes meanwhile waits in the sockets that the keeper holds. */
+static void hand_over(struct daemon *daemon)
+{
+    if (!daemon->transport || daemon->is_departing)
+        return;
+    daemon->is_departing = true;
+    log_info("flocksd makes room for the next one", "pid=%d", (int)getpid());
+    tcp_door_close(&daemon->tcp_door);
+    api_hand_over(daemon->api);
+    transport_shut(daemon->transport, TRANSPORT_HAND_OVER_MS,
+        "this flocksd makes room for the next one: ask again", on_leave, daemon);
+}
+
 static void on_signal(uv_signal_t *handle, int signal_number)
 {
     struct daemon *daemon = handle->data;
 
     if (signal_number == SIGHUP) {
         log_info("configuration is applied by `flocks config apply`", "signal=SIGHUP");
+        return;
+    }
+    if (signal_number == SIGUSR1) {
+        hand_over(daemon);
         return;
     }
     log_info("shutdown requested", "signal=%s", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
@@ -188,6 +224,26 @@ static int open_link(struct daemon *daemon, const struct options *options, struc
 {
     return keeper_link_open(
         &daemon->loop, options->keeper_fd, &daemon->link, &daemon->welcome, error);
+}
+
+/* What the supervisor was given, or took over. */
+static void on_configured(void *data)
+{
+    struct daemon *daemon = data;
+    flocks_get_config_response *config = NULL;
+    struct error error = ERROR_INIT;
+    struct arena arena;
+
+    /* Applied before the daemon itself is open: then this is asked again. */
+    if (!daemon->transport)
+        return;
+    arena_init(&arena, CONFIG_ARENA_BYTES);
+    if (supervisor_get_config(daemon->supervisor, &arena, &config, &error) < 0)
+        log_error("TCP left as it is: configuration not read", "error=%s", error.text);
+    else if (config->config && config->config->daemon)
+        tcp_door_configure(
+            &daemon->tcp_door, config->config->daemon->tcp, (uint16_t)config->config->daemon->port);
+    arena_deinit(&arena);
 }
 
 /* The first flocksd of this instance: the configuration decides what runs. */
@@ -234,6 +290,7 @@ static int open_supervisor(
         .config_request = &daemon->config_request,
         .ended = on_ended,
         .lost = on_keeper_lost,
+        .configured = on_configured,
         .data = daemon,
     };
 
@@ -255,12 +312,21 @@ static int open_transport(struct daemon *daemon, struct error *error)
         .services = services,
         .n_services = API_SERVICES,
         .hooks = &hooks,
+        .gate_detail = tcp_door_refusal,
         .descriptors_kept = PIPES_OF_OUTPUT * supervisor_count(daemon->supervisor),
     };
 
     for (size_t i = 0; i < API_SERVICES; i++)
         services[i] = api_service(daemon->api, i);
     return transport_open(&setup, &daemon->transport, error);
+}
+
+static void open_tcp_door(struct daemon *daemon)
+{
+    daemon->tcp_door = (struct tcp_door){
+        .transport = daemon->transport, .supervisor = daemon->supervisor, .paths = &daemon->paths};
+    tcp_door_open(&daemon->tcp_door, &daemon->loop);
+    on_configured(daemon);
 }
 
 static int open_succession(
@@ -286,6 +352,8 @@ static int open_services(struct daemon *daemon, const struct options *options, s
         result = api_new(&daemon->loop, daemon->supervisor, &daemon->api, error);
     if (result == 0)
         result = open_transport(daemon, error);
+    if (result == 0)
+        open_tcp_door(daemon);
     if (result == 0)
         result = open_succession(daemon, options, error);
     return result;

@@ -1,5 +1,6 @@
 /* flocksd: the supervisor server. Started by flocks-keeper; see flocksd(8). */
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -27,6 +28,8 @@ int main(int argc, char **argv)
     static char **heirloom;
 
     (void)argc;
+    /* Asks for a hand-over (daemon.c); before there is anything to hand over, for nothing. */
+    (void)signal(SIGUSR1, SIG_IGN);
     heirloom = options_bequeath(argv);
     if (!heirloom) {
         (void)fprintf(stderr, "flocksd: no memory for the command line\n");

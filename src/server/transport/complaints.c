@@ -20,12 +20,21 @@ static void remember(struct complaints *complaints, enum complaint_kind kind, in
     complaints->next = (complaints->next + 1) % TRANSPORT_COMPLAINTS_REMEMBERED;
 }
 
+static void forget_unknown(struct complaints *complaints)
+{
+    for (size_t i = 0; i < TRANSPORT_COMPLAINTS_REMEMBERED; i++) {
+        if (complaints->seen[i].pid <= 0)
+            complaints->seen[i].is_used = false;
+    }
+}
+
 bool complaints_admit(struct complaints *complaints, enum complaint_kind kind, int32_t pid,
     int64_t now_ms, uint64_t *out_left_out)
 {
     if (now_ms - complaints->minute_began_at >= MINUTE_MS) {
         complaints->minute_began_at = now_ms;
         complaints->in_minute = 0;
+        forget_unknown(complaints);
     }
     if (was_seen(complaints, kind, pid) ||
         complaints->in_minute >= TRANSPORT_COMPLAINTS_PER_MINUTE) {

@@ -1,5 +1,5 @@
 /* Whether a misbehaving peer is worth a line in the log: once each, and a bounded number a minute.
- */
+ * Those without a pid are one peer, once a minute. */
 #ifndef FLOCKS_TRANSPORT_COMPLAINTS_H
 #define FLOCKS_TRANSPORT_COMPLAINTS_H
 
@@ -11,9 +11,8 @@
 
 enum complaint_kind {
     COMPLAINT_UID,      /* another user */
-    COMPLAINT_DOOR,     /* a first byte that opens no door */
-    COMPLAINT_HTTP2,    /* the door that this version does not have */
-    COMPLAINT_PROTOCOL, /* bounds or rules of the protocol broken */
+    COMPLAINT_GATE,     /* over TCP without the token, or with a foreign authority */
+    COMPLAINT_PROTOCOL, /* bounds or rules of the protocol broken, a first byte of no protocol */
     COMPLAINT_CROWD     /* closed, or refused, for the sake of others */
 };
 

@@ -7,7 +7,6 @@
 
 #include "common/base/clock.h"
 #include "common/base/fd.h"
-#include "server/transport/door.h"
 #include "server/transport/limits.h"
 
 static void complain(
@@ -52,6 +51,47 @@ void connection_note(struct connection *connection)
     connection->shared->noted(connection->shared->data);
 }
 
+/* ---- the gate of TCP ---- */
+
+static const char *refusal_text(enum gate_verdict verdict)
+{
+    switch (verdict) {
+    case GATE_NO_TOKEN:
+        return "a call over TCP without the token";
+    case GATE_WRONG_TOKEN:
+        return "a call over TCP with another token";
+    case GATE_FOREIGN:
+        return "a call over TCP for an authority that is not this machine's loopback";
+    case GATE_OPEN:
+        break;
+    }
+    return "";
+}
+
+static bool ask_gate(void *data, struct rpc_call *call, const char *authority)
+{
+    struct connection *connection = data;
+    const struct gate_claim claim = {
+        .is_http2 = connection->is_http2,
+        .has_entered = connection->has_entered,
+        .authority = authority,
+        .authorization = rpc_call_metadata_value(call, "authorization"),
+    };
+    enum gate_verdict verdict = gate_judge(&connection->shared->token, &claim);
+    const ProtobufCMessage *detail = NULL;
+
+    if (verdict == GATE_OPEN) {
+        connection->has_entered = true;
+        return true;
+    }
+    complain(connection, COMPLAINT_GATE, refusal_text(verdict));
+    if (connection->shared->gate_detail)
+        detail = connection->shared->gate_detail(verdict);
+    rpc_call_fail(call, verdict == GATE_FOREIGN ? RPC_PERMISSION_DENIED : RPC_UNAUTHENTICATED,
+        detail, "%s", refusal_text(verdict));
+    return false;
+}
+
 /* ---- receiving ---- */
 
 static void note_output(void *data)
@@ -62,30 +102,26 @@ static void note_output(void *data)
 /* False: the connection is closed. */
 static bool open_door(struct connection *connection, uint8_t first_byte)
 {
-    const uint8_t *goodbye;
-    size_t len;
-
-    switch (door_of(first_byte)) {
-    case DOOR_TTRPC:
-        connection->rpc = rpc_connection_new(connection->shared->server, &connection->peer);
-        if (connection->rpc) {
-            rpc_connection_on_output(connection->rpc, note_output, connection);
-            return true;
-        }
+    connection->rpc = rpc_connection_new(connection->shared->server, &connection->peer);
+    if (!connection->rpc) {
         complain(connection, COMPLAINT_CROWD, "no memory for a connection");
-        break;
-    case DOOR_HTTP2:
-        complain(connection, COMPLAINT_HTTP2, "gRPC is not served by this version");
-        goodbye = door_http2_goodbye(&len);
-        /* A courtesy: whether it arrives changes nothing. */
-        (void)!send(connection->fd, goodbye, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        break;
-    case DOOR_NONE:
-        complain(connection, COMPLAINT_DOOR, "first byte of no protocol");
-        break;
+        connection_close(connection);
+        return false;
     }
-    connection_close(connection);
-    return false;
+    /* Of HTTP/2's preface (RFC 9113, 3.4); a frame of ttrpc begins with 0. */
+    connection->is_http2 = first_byte == 'P';
+    rpc_connection_on_output(connection->rpc, note_output, connection);
+    if (connection->is_tcp)
+        rpc_connection_set_gate(connection->rpc, ask_gate, connection);
+    return true;
+}
+
+static void tell_entering(struct connection *connection)
+{
+    if (!connection->has_entered || connection->has_told_entering)
+        return;
+    connection->has_told_entering = true;
+    connection->shared->entered(connection->shared->data, connection);
 }
 
 static void take(struct connection *connection, size_t len, int64_t now_ms)
@@ -97,6 +133,7 @@ static void take(struct connection *connection, size_t len, int64_t now_ms)
     if (!connection->rpc && !open_door(connection, bytes[0]))
         return;
     rpc_connection_receive(connection->rpc, bytes, len, now_ms);
+    tell_entering(connection);
 }
 
 static void take_end(struct connection *connection)
@@ -182,17 +219,40 @@ static bool wants_close(const struct connection *connection)
 
 static void close_for(struct connection *connection, const char *reason)
 {
-    if (!connection->has_ended)
+    if (!connection->has_ended && !connection->is_shut)
         complain(connection, COMPLAINT_PROTOCOL, reason);
     connection_close(connection);
 }
 
-/* When a connection without a call has been silent for too long. */
+/* When a connection without a call has been silent for too long, or a stranger over TCP has been
+ * one. */
 static int64_t idle_at(const struct connection *connection)
 {
+    if (connection->is_tcp && !connection->has_entered)
+        return clock_add_ms(connection->opened_at, TRANSPORT_STRANGER_MS);
     if (connection->member.is_busy)
         return CLOCK_NEVER;
     return clock_add_ms(connection->active_at, TRANSPORT_IDLE_MS);
+}
+
+/* The time limit of a connection that was shut. False: the connection is closed. */
+static bool end_in_time(struct connection *connection, int64_t now_ms)
+{
+    if (now_ms < connection->ends_at)
+        return true;
+    if (!connection->rpc || connection->has_ended_calls) {
+        connection_close(connection);
+        return false;
+    }
+    connection->has_ended_calls = true;
+    connection->ends_at = clock_add_ms(now_ms, TRANSPORT_FAREWELL_MS);
+    rpc_connection_end_calls(connection->rpc, connection->shut_text);
+    return true;
+}
+
+static int64_t soonest(int64_t one, int64_t other)
+{
+    return one < other ? one : other;
 }
 
 static int64_t next_at(struct connection *connection, int64_t now_ms)
@@ -208,7 +268,19 @@ static int64_t next_at(struct connection *connection, int64_t now_ms)
         connection_close(connection);
         return CLOCK_NEVER;
     }
-    return idle < tick ? idle : tick;
+    if (!end_in_time(connection, now_ms))
+        return CLOCK_NEVER;
+    return soonest(soonest(idle, tick), connection->ends_at);
+}
+
+/* What had come by then has been heard. */
+static void begin_end(struct connection *connection)
+{
+    if (!connection->is_shut || connection->has_begun_end)
+        return;
+    connection->has_begun_end = true;
+    connection->ends_at = connection->shut_until;
+    rpc_connection_shut(connection->rpc);
 }
 
 int64_t connection_settle(struct connection *connection, int64_t now_ms)
@@ -223,8 +295,11 @@ int64_t connection_settle(struct connection *connection, int64_t now_ms)
         return CLOCK_NEVER;
     if (!connection->rpc)
         return next_at(connection, now_ms);
+    begin_end(connection);
     if (!write_once(connection, now_ms))
         return CLOCK_NEVER;
+    if (connection->is_shut)
+        rpc_connection_end_waiting_streams(connection->rpc, connection->shut_text);
     connection->member.is_busy = rpc_connection_n_calls(connection->rpc) > 0;
     population_hold(&connection->shared->population, &connection->member,
         rpc_connection_held_bytes(connection->rpc));
@@ -236,10 +311,25 @@ int64_t connection_settle(struct connection *connection, int64_t now_ms)
     return next_at(connection, now_ms);
 }
 
+void connection_shut(struct connection *connection, int64_t ends_at, const char *text)
+{
+    if (connection->is_closing || connection->is_shut)
+        return;
+    connection->is_shut = true;
+    connection->shut_until = ends_at;
+    connection->ends_at = ends_at;
+    connection->shut_text = text;
+    connection->is_readable = true;
+    /* A silent one has perhaps just been accepted, and is about to speak. */
+    if (!connection->rpc)
+        connection->ends_at = clock_add_ms(connection->opened_at, TRANSPORT_SILENT_MS);
+    connection_note(connection);
+}
+
 /* ---- life ---- */
 
-int connection_open(
-    struct connection_shared *shared, int fd, const struct rpc_peer *peer, struct error *error)
+int connection_open(struct connection_shared *shared, int fd,
+    const struct connection_origin *origin, struct error *error)
 {
     CLEANUP(fd_close) int socket_fd = fd;
     struct connection *connection = calloc(1, sizeof(*connection));
@@ -255,11 +345,14 @@ int connection_open(
     connection->poll.data = connection;
     connection->fd = fd_take(&socket_fd);
     connection->shared = shared;
-    connection->peer = *peer;
-    connection->active_at = clock_monotonic_ms();
+    connection->peer = origin->peer;
+    connection->is_tcp = origin->is_tcp;
+    connection->opened_at = clock_monotonic_ms();
+    connection->active_at = connection->opened_at;
+    connection->ends_at = CLOCK_NEVER;
     list_init(&connection->unsettled);
     list_append(&shared->connections, &connection->link);
-    result = population_join(&shared->population, peer->pid, &connection->member);
+    result = population_join(&shared->population, origin->crowd, &connection->member);
     if (result < 0) {
         connection_close(connection);
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a connection");

@@ -18,7 +18,7 @@ static void test_admit_same_peer_and_kind_once(void **state)
     assert_true(complaints_admit(&complaints, COMPLAINT_UID, 7, 0, &left_out));
     assert_int_equal(left_out, 0);
     assert_false(complaints_admit(&complaints, COMPLAINT_UID, 7, 1, &left_out));
-    assert_true(complaints_admit(&complaints, COMPLAINT_DOOR, 7, 2, &left_out));
+    assert_true(complaints_admit(&complaints, COMPLAINT_GATE, 7, 2, &left_out));
     assert_int_equal(left_out, 1);
 }
 

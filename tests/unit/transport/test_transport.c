@@ -140,27 +140,6 @@ static void test_first_byte_of_no_door_closes(void **state)
     harness_close(&harness);
 }
 
-static void test_http2_is_told_and_closed(void **state)
-{
-    struct harness harness;
-    uint8_t answer[128];
-    size_t len;
-    int fd;
-
-    (void)state;
-    harness_open(&harness, 0);
-    fd = client_connect(&harness);
-    client_send(fd, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
-    len = client_receive(&harness, fd, answer, sizeof(answer));
-    assert_true(len > 18);
-    assert_int_equal(answer[3], 4);  /* SETTINGS */
-    assert_int_equal(answer[12], 7); /* GOAWAY */
-    assert_int_equal(answer[11], len - 18);
-    assert_true(client_is_closed(&harness, fd));
-    (void)close(fd);
-    harness_close(&harness);
-}
-
 static void test_lost_peer_cancels_its_call(void **state)
 {
     struct harness harness;
@@ -350,7 +329,6 @@ int main(void)
         cmocka_unit_test(test_answer_given_later_is_written),
         cmocka_unit_test(test_answer_given_while_the_loop_prepares_is_written_at_once),
         cmocka_unit_test(test_first_byte_of_no_door_closes),
-        cmocka_unit_test(test_http2_is_told_and_closed),
         cmocka_unit_test(test_lost_peer_cancels_its_call),
         cmocka_unit_test(test_closing_cancels_calls_in_flight),
         cmocka_unit_test(test_crowd_loses_its_least_recently_active_idle_member),
