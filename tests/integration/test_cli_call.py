@@ -18,6 +18,7 @@ from terminal import Terminal
 CONFIG = "services: {ticker: {command: [sh, -c, 'echo hello; exec sleep 1000'], stop: {grace: 1s}}}\n"
 TEXT = base64.b64encode(CONFIG.encode()).decode()
 NOT_BUILT = 7
+GRPC_PROTO = "/usr/share/grpc-proto"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,10 @@ def files(tmp_path_factory):
     path = tmp_path_factory.mktemp("protos") / "flocks.set"
     folder = REPOSITORY / "proto"
     names = [str(proto) for proto in sorted((folder / "flocks" / "v1").glob("*.proto"))]
-    subprocess.run(["protoc", f"--proto_path={folder}", f"--descriptor_set_out={path}", *names], check=True, timeout=60)
+    # What a daemon serves besides, and takes one request a call.
+    names.append("grpc/health/v1/health.proto")
+    subprocess.run(["protoc", f"--proto_path={folder}", f"--proto_path={GRPC_PROTO}", f"--descriptor_set_out={path}",
+                    *names], check=True, timeout=60)
     return descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes()).file
 
 
@@ -52,7 +56,7 @@ class Calls:
         assert answers, name
         if check == NOT_BUILT:
             assert answers[-1]["error"]["code"] == 12
-        self.made[name] = answers
+        self.made[name.rpartition("/")[2]] = answers
         return answers[0]
 
     def read(self):
@@ -62,6 +66,9 @@ class Calls:
         call("ReadLogs", {"services": ["ticker"], "tail": 1})
         assert call("ExplainService", {"service": "ticker"})["status"]["name"] == "ticker"
         assert call("GetConfig")["config"]["services"]["ticker"]
+        assert call("Health/Check", {"service": "ticker"}) == {"status": "SERVING"}
+        unknown = call("Health/Watch", {"service": "none"}, options=["--timeout=300ms"], check=4)
+        assert unknown == {"status": "SERVICE_UNKNOWN"}
 
     def work(self):
         call = self.call
@@ -236,6 +243,8 @@ def test_describe_has_everything_that_the_protos_have(instance, files):
             fields = types[f"{file.package}.{message.name}"]["fields"]
             assert [(f["name"], f["number"]) for f in fields] == sorted(
                 ((f.name, f.number) for f in message.field), key=lambda field: field[1])
+            for enumeration in message.enum_type:
+                assert f"{file.package}.{message.name}.{enumeration.name}" in enums
         for enumeration in file.enum_type:
             values = enums[f"{file.package}.{enumeration.name}"]["values"]
             assert [(v["name"], v["number"]) for v in values] == [(v.name, v.number) for v in enumeration.value]

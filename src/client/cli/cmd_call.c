@@ -2,8 +2,6 @@
  * them. */
 #include <string.h>
 
-#include "flocks/v1/flocks.catalog.h"
-
 #include "client/cli/cli.h"
 #include "client/cli/daemon.h"
 #include "client/cli/interrupt.h"
@@ -13,6 +11,7 @@
 #include "client/cli/terminal.h"
 #include "client/cli/watch.h"
 #include "common/base/clock.h"
+#include "daemon.catalog.h"
 
 enum {
     /* What the largest text that is read may become. */
@@ -158,7 +157,7 @@ static const struct rpc_method *choose_method(const struct options *options, str
         error_set_hint(error, "quote the text: '{\"services\":[]}'");
         return NULL;
     }
-    if (method_name_find(&flocks_catalog, options->operands[0], &method, error) < 0)
+    if (method_name_find(&daemon_catalog, options->operands[0], &method, error) < 0)
         return NULL;
     if (method->kind == RPC_UNARY || method->kind == RPC_SERVER_STREAM)
         return method;

@@ -4,12 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "flocks/v1/flocks.catalog.h"
-
 #include "client/cli/candidates.h"
 #include "client/cli/cli.h"
 #include "client/cli/completion_scripts.h"
 #include "client/cli/report.h"
+#include "daemon.catalog.h"
 
 static const char *const shells[] = {"bash", "zsh", "fish", NULL};
 
@@ -62,7 +61,7 @@ static enum outcome run_complete(const struct cli *cli)
     /* Large. */
     static struct complete complete;
     complete_look(cli->options.operands, cli->options.n_operands, &complete);
-    candidates_print(cli, &complete, &flocks_catalog, stdout);
+    candidates_print(cli, &complete, &daemon_catalog, stdout);
     return OUTCOME_DONE;
 }
 

@@ -2,12 +2,11 @@
  * daemon. */
 #include <stdio.h>
 
-#include "flocks/v1/flocks.catalog.h"
-
 #include "client/cli/cli.h"
 #include "client/cli/describe_json.h"
 #include "client/cli/describe_text.h"
 #include "client/cli/report.h"
+#include "daemon.catalog.h"
 
 enum {
     /* Two lists of pointers to every type. */
@@ -38,14 +37,14 @@ static enum outcome describe(
 {
     struct error error = ERROR_INIT;
     struct definitions definitions;
-    if (definitions_of(&flocks_catalog, symbol, arena, &definitions, &error) < 0)
+    if (definitions_of(&daemon_catalog, symbol, arena, &definitions, &error) < 0)
         return report_error(cli, &error);
     if (cli->json)
         return print_json(cli, &definitions);
     if (symbol)
         describe_text_symbol(symbol, &definitions, cli->color, stdout);
     else
-        describe_text_overview(&flocks_catalog, cli->color, stdout);
+        describe_text_overview(&daemon_catalog, cli->color, stdout);
     return OUTCOME_DONE;
 }
 
@@ -61,7 +60,7 @@ static enum outcome run_describe(const struct cli *cli)
         return report_error(cli, &error);
     }
     if (options->n_operands == 1 &&
-        symbol_find(&flocks_catalog, options->operands[0], &symbol, &error) < 0)
+        symbol_find(&daemon_catalog, options->operands[0], &symbol, &error) < 0)
         return report_error(cli, &error);
     arena_init(&arena, ARENA_BYTES);
     enum outcome outcome = describe(cli, options->n_operands == 1 ? &symbol : NULL, &arena);

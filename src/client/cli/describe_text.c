@@ -298,8 +298,8 @@ void describe_text_overview(const struct crpc_catalog *catalog, bool color, FILE
     int width = (int)longest_method(catalog);
     for (size_t i = 0; i < catalog->n_services; i++) {
         const struct crpc_service_info *service = &catalog->services[i];
-        fprintf(out, "%s%s%s%s: ", i > 0 ? "\n" : "", terminal_color(TERMINAL_BOLD, color),
-            service->full_name, terminal_reset(color));
+        fprintf(out, "%s%s%s%s%s", i > 0 ? "\n" : "", terminal_color(TERMINAL_BOLD, color),
+            service->full_name, terminal_reset(color), service->comment[0] ? ": " : "");
         print_first_sentence(&page, service->comment);
         fputc('\n', out);
         for (size_t k = 0; k < service->n_methods; k++) {

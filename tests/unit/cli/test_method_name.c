@@ -1,9 +1,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "flocks/v1/flocks.catalog.h"
-
 #include "client/cli/method_name.h"
+#include "daemon.catalog.h"
 #include "unit.h"
 
 static const struct rpc_method cats[] = {{.service = "zoo.v1.CatService", .name = "Feed"},
@@ -81,17 +80,17 @@ static void test_method_name_says_what_may_have_been_meant(void **state)
 static void test_method_name_finds_every_method_of_the_api(void **state)
 {
     (void)state;
-    assert_true(flocks_catalog.n_services >= 2);
-    for (size_t i = 0; i < flocks_catalog.n_services; i++) {
-        const struct crpc_service_info *service = &flocks_catalog.services[i];
+    assert_true(daemon_catalog.n_services >= 2);
+    for (size_t i = 0; i < daemon_catalog.n_services; i++) {
+        const struct crpc_service_info *service = &daemon_catalog.services[i];
         for (size_t k = 0; k < service->n_methods; k++) {
             const struct rpc_method *method = &service->methods[k];
             const struct rpc_method *found = NULL;
             char name[256];
             (void)snprintf(name, sizeof(name), "%s/%s", service->full_name, method->name);
-            assert_int_equal(method_name_find(&flocks_catalog, name, &found, NULL), 0);
+            assert_int_equal(method_name_find(&daemon_catalog, name, &found, NULL), 0);
             assert_ptr_equal(found, method);
-            assert_int_equal(method_name_find(&flocks_catalog, method->name, &found, NULL), 0);
+            assert_int_equal(method_name_find(&daemon_catalog, method->name, &found, NULL), 0);
             assert_ptr_equal(found, method);
             assert_true(method->kind == RPC_UNARY || method->kind == RPC_SERVER_STREAM);
         }
