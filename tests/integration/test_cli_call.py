@@ -137,6 +137,7 @@ def test_requests_come_from_files_and_standard_input(instance):
     of_file = json.loads(instance.flocks("call", "ExplainService", f"@{instance.root}/request.json", check=0).stdout)
     of_input = json.loads(instance.flocks("call", "ExplainService", "-", input='{"service":"ticker"}', check=0).stdout)
     assert of_file["status"]["pid"] == of_input["status"]["pid"] == instance.pid("ticker")
+    assert instance.flocks("--quiet", "call", "GetStatus", check=0).stdout == ""
     # What the daemon refuses keeps its code, its reason and its hint.
     failure = json.loads(instance.flocks("call", "--json", "ExplainService", '{"service":"tickr"}', check=2).stdout)
     assert failure["error"]["details"][0]["reason"] == "ERROR_REASON_UNKNOWN_SERVICE"

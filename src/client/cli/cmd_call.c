@@ -22,10 +22,11 @@ enum {
 static enum outcome print(
     const struct cli *cli, const struct rpc_method *method, const ProtobufCMessage *message)
 {
-    if (cli->json || !terminal_is_reader())
-        return report_message(cli, method->response, message, OUTCOME_DONE);
-    return cli->quiet ? OUTCOME_DONE
-                      : report_message_indented(cli, method->response, message, OUTCOME_DONE);
+    if (cli->quiet && !cli->json)
+        return OUTCOME_DONE;
+    return cli->json || !terminal_is_reader()
+               ? report_message(cli, method->response, message, OUTCOME_DONE)
+               : report_message_indented(cli, method->response, message, OUTCOME_DONE);
 }
 
 /* ---- one answer ---- */
