@@ -5,13 +5,14 @@ that ends without a word when the file is rotated (kubernetes/kubernetes#28369).
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from instance import wait_until
+from instance import BUILD, wait_until
 from wire import REMOTE_CLOSED, Failure, Wire
 
 INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE = 3, 5, 8, 12, 14
@@ -290,6 +291,20 @@ def test_kills_of_flocksd_lose_and_repeat_nothing(instance, stubs, talking):
     daemon = follower.text("")
     assert len(daemon) > 0 and daemon in instance.log("daemon")
     follower.leave()
+
+
+@pytest.mark.no_chaos(reason="it kills flocksd itself, and counts")
+def test_libflocks_goes_on_behind_its_last_token(instance, stubs, talking):
+    program = [str(BUILD / "tests" / "flocks_client"), str(instance.root / "run" / "flocksd.sock"), "logs", "talker"]
+    talking.say(lines(100))
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as client:
+        for n in range(1, 6):
+            assert "".join(client.stdout.readline() for _ in range(100)) == lines(100, (n - 1) * 100)
+            os.kill(instance.status()["daemon"]["pid"], signal.SIGKILL)
+            talking.say(lines(100, n * 100))
+        talking.say("end\n")
+        assert client.communicate(timeout=30)[0] == lines(100, 500) + "end\n"
+    assert client.returncode == 0
 
 
 @pytest.mark.no_chaos(reason="a new service is told from its first byte by the flocksd that took it in")

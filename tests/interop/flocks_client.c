@@ -86,6 +86,36 @@ static int watch(void)
     return result == RPC_ERROR ? print_error(error) : 0;
 }
 
+/* Everything that the services write, as it is, until an item ends so. */
+static int follow_logs(const char **names, size_t n_names)
+{
+    static const char last[] = "end\n";
+    flocks_read_logs_request request = FLOCKS_READ_LOGS_REQUEST_INIT;
+    request.services = names;
+    request.n_services = n_names;
+    request.follow = true;
+    struct flocks_error *error = NULL;
+    struct flocks_stream *stream = flocks_client_read_logs(client, NULL, &request, &error);
+    if (stream == NULL)
+        return print_error(error);
+    bool is_over = false;
+    enum rpc_result result = RPC_DONE;
+    while (!is_over) {
+        const flocks_read_logs_response *item = NULL;
+        result = flocks_client_read_logs_next(stream, &item, &error);
+        if (result != RPC_DONE)
+            break;
+        size_t len = item->data.len;
+        (void)fwrite(item->data.data, 1, len, stdout);
+        (void)fflush(stdout);
+        is_over = len >= strlen(last) &&
+                  memcmp(item->data.data + len - strlen(last), last, strlen(last)) == 0;
+        rpc_message_free(&item->base);
+    }
+    flocks_stream_close(stream);
+    return result == RPC_ERROR ? print_error(error) : 0;
+}
+
 /* ---- driven ---- */
 
 static unsigned n_answered;
@@ -156,6 +186,8 @@ static int run(const char *command, const char **arguments, size_t n)
         return get_config();
     if (strcmp(command, "watch") == 0)
         return watch();
+    if (strcmp(command, "logs") == 0)
+        return follow_logs(arguments, n);
     return strcmp(command, "survive") == 0 ? survive() : 2;
 }
 

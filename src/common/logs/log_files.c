@@ -34,15 +34,39 @@ static int64_t nanoseconds(struct statx_timestamp at)
     return at.tv_sec * NANOSECONDS + at.tv_nsec;
 }
 
-/* Of `fd`, or of `name` where `fd` is AT_FDCWD. False: no regular file is there. */
-static bool get_facts(int fd, const char *name, struct log_file_facts *out)
+static uint64_t mix(uint64_t number, const void *bytes, size_t len)
+{
+    const uint8_t *byte = bytes;
+
+    for (size_t i = 0; i < len; i++)
+        number = (number ^ byte[i]) * 1099511628211U; /* FNV-1a */
+    return number;
+}
+
+/* Without handles (a file system that has none, a filter of system calls) by inode alone. */
+static uint64_t number_of(int fd, uint64_t inode)
+{
+    union {
+        struct file_handle handle;
+        char bytes[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+    } file = {.handle = {.handle_bytes = MAX_HANDLE_SZ}};
+    int mount = 0;
+    uint64_t number = mix(14695981039346656037U, &inode, sizeof inode);
+
+    if (name_to_handle_at(fd, "", &file.handle, &mount, AT_EMPTY_PATH) == 0)
+        number = mix(number, file.handle.f_handle, file.handle.handle_bytes);
+    return number != 0 ? number : 1;
+}
+
+/* False: it is no regular file. */
+static bool get_facts(int fd, struct log_file_facts *out)
 {
     const unsigned wanted = STATX_TYPE | STATX_INO | STATX_SIZE | STATX_MTIME | STATX_BTIME;
     struct statx found;
 
-    if (statx(fd, name, AT_EMPTY_PATH, wanted, &found) != 0 || !S_ISREG(found.stx_mode))
+    if (statx(fd, "", AT_EMPTY_PATH, wanted, &found) != 0 || !S_ISREG(found.stx_mode))
         return false;
-    *out = (struct log_file_facts){.id = {.inode = found.stx_ino},
+    *out = (struct log_file_facts){.id = {.number = number_of(fd, found.stx_ino)},
         .size = found.stx_size,
         .written_at_ns = nanoseconds(found.stx_mtime)};
     if ((found.stx_mask & STATX_BTIME) != 0)
@@ -53,9 +77,12 @@ static bool get_facts(int fd, const char *name, struct log_file_facts *out)
 static bool look(const char *path, int index, struct log_file_facts *out)
 {
     char name[PATH_MAX];
+    CLEANUP(fd_close) int fd = -1;
 
-    return index <= LOG_FILES_ROTATED_MAX && name_of(path, index, name) &&
-           get_facts(AT_FDCWD, name, out);
+    if (index > LOG_FILES_ROTATED_MAX || !name_of(path, index, name))
+        return false;
+    fd = open(name, O_PATH | O_CLOEXEC);
+    return fd >= 0 && get_facts(fd, out);
 }
 
 static bool is_there(const char *path, int index)
@@ -79,7 +106,7 @@ static int open_at(
         return LOG_FILES_NONE;
     if (fd < 0)
         return error_set_errno(error, errno, "open log file %s", name);
-    if (!get_facts(fd, "", out))
+    if (!get_facts(fd, out))
         return LOG_FILES_NONE;
     *out_fd = fd_take(&fd);
     return 0;
@@ -89,7 +116,7 @@ static int open_at(
 
 bool log_file_id_is_same(struct log_file_id left, struct log_file_id right)
 {
-    return left.inode == right.inode && left.born_at_ns == right.born_at_ns;
+    return left.number == right.number && left.born_at_ns == right.born_at_ns;
 }
 
 static bool is_at(const char *path, int index, struct log_file_id id)

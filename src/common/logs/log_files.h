@@ -18,10 +18,11 @@ enum {
     LOG_FILES_ROTATED_MAX = 1000
 };
 
-/* A file for as long as it exists and, with its birth, after an inode has been used again.
- * `inode` 0: none. */
+/* A file, also after its inode has been used again, which is what happens at once when an old file
+ * makes room for a new one: of the inode's number and generation, as name_to_handle_at(2) tells
+ * them, and of its birth, which orders files. `number` 0: none. */
 struct log_file_id {
-    uint64_t inode;
+    uint64_t number;
     int64_t born_at_ns; /* 0: the file system does not say */
 };
 

@@ -15,7 +15,7 @@ enum {
     LOG_PLACE_CHECK_BYTES = 64
 };
 
-/* `file.inode` 0: before everything that the log has or will have. */
+/* `file.number` 0: before everything that the log has or will have. */
 struct log_place {
     struct log_file_id file;
     uint64_t offset;

@@ -87,7 +87,7 @@ static int recognise(struct log_view *view, const struct source *source,
 
 static int open_source(struct source *source, const struct log_place *place, struct error *error)
 {
-    if (place->file.inode == 0)
+    if (place->file.number == 0)
         return log_files_open_oldest(source->path, &source->fd, &source->facts, error);
     return log_files_open(source->path, place->file, &source->fd, &source->facts, error);
 }

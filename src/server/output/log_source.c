@@ -5,10 +5,11 @@
 #include "common/base/fd.h"
 
 enum {
-    /* Times that place and count are taken until nothing was written in between. */
+    /* Times that place and count are taken, unless nothing was written in between. */
     COUNT_ATTEMPTS = 4
 };
 
+/* Bytes up to an end, or behind a place, that is not known. */
 static const uint64_t endless = UINT64_MAX;
 
 static struct log_counts counts_of(const struct log_output *output)
@@ -18,22 +19,32 @@ static struct log_counts counts_of(const struct log_output *output)
 
 /* ---- where it stands ---- */
 
-/* Bytes behind the place, and what had been written up to it. False: nobody knows. */
+/* Bytes behind the place, and what had been written up to it: never more than it was, and less by
+ * what is being written meanwhile, since capture counts a batch when it is in the file (reconcile).
+ * False: nobody knows. */
 static bool measure(const struct log_output *output, const struct log_place *place,
     uint64_t *out_distance, int64_t *out_written)
 {
-    struct log_counts before;
-    struct log_counts after;
-    int attempt = 0;
+    struct log_counts before = counts_of(output);
+    int64_t most = INT64_MIN;
 
-    do {
-        before = counts_of(output);
-        if (log_place_distance(output->path, place, out_distance) != 0)
+    for (int attempt = 0; attempt < COUNT_ATTEMPTS; attempt++) {
+        struct log_counts after;
+        int64_t written;
+
+        if (log_place_distance(output->path, place, out_distance) != 0) {
+            *out_distance = endless;
             return false;
+        }
         after = counts_of(output);
-    } while (after.written != before.written && ++attempt < COUNT_ATTEMPTS);
-    *out_written = (int64_t)(after.written - *out_distance);
-    return after.id != 0;
+        written = (int64_t)(before.written - *out_distance);
+        most = written > most ? written : most;
+        if (after.written == before.written)
+            break;
+        before = after;
+    }
+    *out_written = most;
+    return before.id != 0;
 }
 
 /* A place whose count is not known yet. */
@@ -45,9 +56,10 @@ static void count(struct log_source *source, const struct log_output *output)
     source->mark.count_id = counts.id;
     source->mark.lost = counts.lost;
     source->mark.written = (int64_t)counts.written;
-    source->is_counted = source->mark.place.file.inode == 0 ? counts.id != 0
-                                                            : measure(output, &source->mark.place,
-                                                                  &distance, &source->mark.written);
+    source->is_counted =
+        source->mark.place.file.number == 0
+            ? counts.id != 0
+            : measure(output, &source->mark.place, &distance, &source->mark.written);
 }
 
 /* The end that was asked for is that of now. */
@@ -55,7 +67,7 @@ static void set_end(struct log_source *source, const struct log_output *output)
 {
     uint64_t distance = 0;
 
-    if (source->mark.place.file.inode == 0)
+    if (source->mark.place.file.number == 0)
         source->remaining = 0;
     else if (log_place_distance(output->path, &source->mark.place, &distance) == 0)
         source->remaining = distance;
@@ -76,19 +88,23 @@ static void settle(struct log_source *source, const struct log_output *output)
 static void jump(
     struct log_source *source, const struct log_output *output, const struct log_place *place)
 {
-    uint64_t distance = 0;
+    uint64_t distance = endless;
     int64_t written = 0;
     bool is_measured = measure(output, place, &distance, &written);
 
+    source->mark.place = *place;
+    if (distance == endless)
+        return; /* gone again: the next jump counts this one, too */
+    if (!source->follows)
+        source->remaining = distance;
     if (!is_measured || !source->is_counted)
         source->bytes_lost++;
     else if (written > source->mark.written)
         source->bytes_lost += (uint64_t)(written - source->mark.written);
-    if (!source->follows)
-        source->remaining = is_measured ? distance : endless;
     source->is_counted = is_measured;
+    source->has_jumped = is_measured;
+    source->jumped_at = counts_of(output).written;
     source->mark.written = written;
-    source->mark.place = *place;
 }
 
 /* ---- beginning ---- */
@@ -116,10 +132,10 @@ static int stand_at_mark(struct log_source *source, const struct log_output *out
     source->is_counted = mark->count_id != 0 && mark->count_id == counts.id;
     if (!source->is_counted)
         source->mark.lost = counts.lost;
-    if (mark->place.file.inode != 0)
+    if (mark->place.file.number != 0)
         return 0;
     result = stand_at_first(source, output, error);
-    if (result == 0 && source->is_counted && source->mark.place.file.inode != 0)
+    if (result == 0 && source->is_counted && source->mark.place.file.number != 0)
         jump(source, output, &source->mark.place);
     return result;
 }
@@ -167,6 +183,22 @@ int log_source_search(struct log_source *source, const struct log_output *output
 }
 
 /* ---- items ---- */
+
+/* The view reaches the end of the log, so at least what was counted before it was read lies before
+ * that end. What is missing then was measured too low: behind a jump it is lost, too. */
+static void reconcile(
+    struct log_source *source, const struct log_view *view, const struct log_counts *before)
+{
+    int64_t end = source->mark.written + (int64_t)view->len;
+    int64_t missing = (int64_t)before->written - end;
+
+    /* Less than none: what is in view has not been counted yet. */
+    if (!view->is_end || !source->is_counted || missing < 0)
+        return;
+    source->mark.written += missing;
+    source->bytes_lost += source->has_jumped ? (uint64_t)missing : 0;
+    source->has_jumped = source->has_jumped && before->written == source->jumped_at;
+}
 
 /* What the log did not take, a full disk for one. */
 static void note_refused(struct log_source *source, const struct log_output *output)
@@ -223,11 +255,12 @@ static int give(struct log_source *source, const struct log_output *output,
 int log_source_next(struct log_source *source, const struct log_output *output,
     struct log_view *scratch, struct log_item *out, struct error *error)
 {
+    struct log_counts before = counts_of(output);
     int result;
 
     if (source->remaining == 0)
         return LOG_SOURCE_OVER;
-    if (counts_of(output).id != source->mark.count_id)
+    if (before.id != source->mark.count_id)
         source->is_counted = false;
     result = log_view_read(scratch, output->path, &source->mark.place, error);
     if (result < 0)
@@ -240,5 +273,6 @@ int log_source_next(struct log_source *source, const struct log_output *output,
         count(source, output);
     if (!source->follows && source->remaining == endless)
         set_end(source, output);
+    reconcile(source, scratch, &before);
     return give(source, output, scratch, out);
 }

@@ -42,7 +42,9 @@ struct log_source {
     uint64_t remaining;  /* bytes until the end that was asked for; UINT64_MAX: not known */
     uint64_t bytes_lost; /* not said yet */
     struct log_seek seek;
-    bool is_counted; /* mark.written means something */
+    bool is_counted;    /* mark.written means something */
+    bool has_jumped;    /* and what it lost may have been measured too low */
+    uint64_t jumped_at; /* by the count */
 };
 
 enum log_source_result {

@@ -10,6 +10,7 @@
 enum {
     FORMAT = 1,
     NAME_BYTES = 6,
+    NUMBER_BYTES = 8,
     BIRTH_BYTES = 8,
     CHECK_BYTES = 4,
     VARINT_BYTES_MAX = 10,
@@ -76,10 +77,10 @@ int log_token_begin(struct buffer *bytes)
 int log_token_add(struct buffer *bytes, const char *log, const struct log_mark *mark)
 {
     const struct log_place *place = &mark->place;
-    uint8_t out[NAME_BYTES + BIRTH_BYTES + CHECK_BYTES + 5 * VARINT_BYTES_MAX];
+    uint8_t out[NAME_BYTES + NUMBER_BYTES + BIRTH_BYTES + CHECK_BYTES + 4 * VARINT_BYTES_MAX];
     size_t n = put_fixed(out, name_number(log), NAME_BYTES);
 
-    n += put_varint(out + n, place->file.inode);
+    n += put_fixed(out + n, place->file.number, NUMBER_BYTES);
     n += put_fixed(out + n, (uint64_t)place->file.born_at_ns, BIRTH_BYTES);
     n += put_varint(out + n, place->offset);
     n += put_fixed(out + n, place->check, CHECK_BYTES);
@@ -139,7 +140,7 @@ static void take_mark(struct reading *reading, struct named_mark *out)
     struct log_mark *mark = &out->mark;
 
     out->name = take_fixed(reading, NAME_BYTES);
-    mark->place.file.inode = take_varint(reading);
+    mark->place.file.number = take_fixed(reading, NUMBER_BYTES);
     mark->place.file.born_at_ns = (int64_t)take_fixed(reading, BIRTH_BYTES);
     mark->place.offset = take_varint(reading);
     mark->place.check = (uint32_t)take_fixed(reading, CHECK_BYTES);

@@ -202,6 +202,27 @@ static void test_log_source_counts_what_was_rotated_away(void **state)
     assert_int_equal(next(fixture), LOG_SOURCE_OVER);
 }
 
+/* A batch is in the file before it is counted. */
+static void test_log_source_counts_what_is_being_written_when_it_is_counted(void **state)
+{
+    struct fixture *fixture = *state;
+    struct log_mark mark = mark_behind_first_line(fixture);
+
+    lose_all_but_two_files(fixture);
+    fixture->counts.written -= strlen("lost?\n");
+    begin(fixture, LOG_SOURCE_MARK, 0, &mark, true);
+    assert_gives(fixture, "lost?\nlost?\n", 2 * strlen("lost?\n"));
+    fixture->counts.written += strlen("lost?\n");
+    write_log(fixture, "2\n");
+    assert_gives(fixture, "2\n", strlen("lost?\n"));
+    /* Neither is a beginning in such a moment a loss. */
+    lose_all_but_two_files(fixture);
+    fixture->counts.written -= strlen("lost?\n");
+    begin(fixture, LOG_SOURCE_ALL, 0, NULL, true);
+    fixture->counts.written += strlen("lost?\n");
+    assert_gives(fixture, "lost?\nlost?\n", 0);
+}
+
 static void test_log_source_loss_that_nobody_counted_is_one_byte(void **state)
 {
     struct fixture *fixture = *state;
@@ -279,6 +300,7 @@ int main(void)
         TEST(test_log_source_line_longer_than_an_item_comes_in_pieces),
         TEST(test_log_source_mark_goes_on_behind_it),
         TEST(test_log_source_counts_what_was_rotated_away),
+        TEST(test_log_source_counts_what_is_being_written_when_it_is_counted),
         TEST(test_log_source_loss_that_nobody_counted_is_one_byte),
         TEST(test_log_source_file_deleted_after_it_was_read_is_no_loss),
         TEST(test_log_source_truncation_loses_what_was_not_read),

@@ -12,7 +12,7 @@
 
 static struct log_mark mark_of(uint64_t n)
 {
-    return (struct log_mark){.place = {.file = {.inode = n, .born_at_ns = -(int64_t)n},
+    return (struct log_mark){.place = {.file = {.number = n, .born_at_ns = -(int64_t)n},
                                  .offset = n / 2,
                                  .check = (uint32_t)n},
         .count_id = n + 1,
