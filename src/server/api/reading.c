@@ -385,7 +385,7 @@ int reading_open(
 }
 
 /* Failing a call runs its `closed`, perhaps later: what is here must not be told again. */
-void reading_end_streams(struct reading *reading, const struct error *error)
+static void end_streams(struct reading *reading, const struct error *error)
 {
     while (!list_is_empty(&reading->streams)) {
         struct reading_stream *stream = stream_of(reading->streams.next);
@@ -404,6 +404,6 @@ void reading_close(struct reading *reading)
 
     (void)error_set(&error, STATUS_UNAVAILABLE, "the daemon is ending");
     error.reason = FLOCKS_ERROR_REASON_SHUTTING_DOWN;
-    reading_end_streams(reading, &error);
+    end_streams(reading, &error);
     free_parts(reading);
 }

@@ -49,8 +49,6 @@ struct reading {
 
 NODISCARD int reading_open(
     struct reading *reading, uv_loop_t *loop, struct supervisor *supervisor, struct error *error);
-/* Ends every stream with `error`; the reader goes on elsewhere with its last token. */
-void reading_end_streams(struct reading *reading, const struct error *error);
 /* Ends every stream with UNAVAILABLE, reason SHUTTING_DOWN. */
 void reading_close(struct reading *reading);
 
