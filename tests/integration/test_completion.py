@@ -209,6 +209,9 @@ def test_what_cannot_be_known_is_silent(place):
     assert offered(place, "status", "") == {}
     assert offered(place, "--root", "/nonexistent/none", "status", "") == {"backend": "", "webui": ""}
     assert offered(place, "status", "--timeout", "") == {}
+    # Nobody is there, and there is no token.
+    place.write(SERVICES)
+    assert offered(place, "--socket=tcp:127.0.0.1:1", "status", "") == {"database": "", "web": ""}
     assert offered(place, "nothing", "--") == {}
     assert offered(place) == {}
 

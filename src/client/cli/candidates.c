@@ -116,8 +116,10 @@ static bool offer_running(
 {
     struct instance instance;
     struct daemon daemon;
+    /* Of another root, perhaps: this one's lock says nothing about it. */
+    bool is_tcp = there->paths.tcp[0] != '\0';
     CLEANUP(daemon_free_status) const flocks_get_status_response *status = NULL;
-    if (instance_look(&there->paths, &instance, NULL) < 0 || !instance.lives)
+    if (!is_tcp && (instance_look(&there->paths, &instance, NULL) < 0 || !instance.lives))
         return false;
     if (daemon_open(&daemon, there, ANSWER_MS, NULL) == 0)
         (void)!daemon_get_status(&daemon, NULL, 0, &status, NULL);

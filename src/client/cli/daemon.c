@@ -42,10 +42,12 @@ struct flocks_client *daemon_new_client(const struct cli *cli, struct error *err
 int daemon_open(
     struct daemon *daemon, const struct cli *cli, int64_t timeout_ms, struct error *error)
 {
+    struct error unwanted = ERROR_INIT;
+    struct error *why = error ? error : &unwanted;
     *daemon = (struct daemon){.cli = cli,
-        .client = daemon_new_client(cli, error),
+        .client = daemon_new_client(cli, why),
         .deadline_at = clock_add_ms(clock_monotonic_ms(), cli_timeout_ms(cli, timeout_ms))};
-    return daemon->client ? 0 : -(int)error->code;
+    return daemon->client ? 0 : -(int)why->code;
 }
 
 void daemon_close(struct daemon *daemon)
