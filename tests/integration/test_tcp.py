@@ -13,7 +13,9 @@ from instance import BUILD, PYTHON, wait_until
 from tcp import addresses, bearer, configuration, listens, problem, token_file, wait_until_served
 from wire import Failure, Wire
 
-INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAUTHENTICATED = 3, 8, 16
+RESOURCE_EXHAUSTED, UNAUTHENTICATED = 8, 16
+
+connection_lasts = pytest.mark.no_chaos(reason="its connections end with flocksd")
 
 # Port, then the loopback host; tells when it listens.
 HOLDER = """
@@ -63,6 +65,7 @@ def reason(failure, stubs):
 # ---- the token ----
 
 
+@connection_lasts
 def test_token_opens_a_connection_and_nothing_else_does(served, port, stubs):
     assert addresses(served)[0] == f"127.0.0.1:{port}"
     status = token_file(served).stat()
@@ -101,6 +104,7 @@ def test_token_opens_a_connection_and_nothing_else_does(served, port, stubs):
     assert digits not in log
 
 
+@connection_lasts
 def test_nothing_is_told_before_the_token_is_seen(served, port, stubs):
     """Neither which methods there are, nor what is wrong with a request; a long token is a bound's business."""
     with Wire(("127.0.0.1", port), stubs) as wire:
@@ -122,6 +126,7 @@ def test_nothing_is_told_before_the_token_is_seen(served, port, stubs):
     assert [s["state"] for s in served.status()["services"]] == ["SERVICE_STATE_HEALTHY"]
 
 
+@connection_lasts
 def test_strangers_are_shown_out(served, port, stubs):
     """A browser, garbage, and who says nothing at all: closed, the last after ten seconds."""
     began = time.monotonic()
@@ -149,6 +154,7 @@ def test_strangers_are_shown_out(served, port, stubs):
     assert time.monotonic() - began < 20
 
 
+@connection_lasts
 def test_only_loopback_is_bound(served, port):
     wanted = f":{port:04X}"
     bound = set()
@@ -237,12 +243,13 @@ def test_held_port_is_named_and_served_when_it_is_free(instance, port, foreigner
     holder = hold(port, foreigners)
     instance.write(configuration(port))
     instance.start()
-    wait_until(lambda: f"pid {holder.pid}" in problem(instance), what="the holder's name")
-    assert f"127.0.0.1:{port} is held by" in problem(instance)
+    said = wait_until(lambda: (p := problem(instance)) and f"pid {holder.pid}" in p and p, what="the holder's name")
+    assert f"127.0.0.1:{port} is held by" in said
     assert f"127.0.0.1:{port}" not in addresses(instance)
-    text = instance.flocks("status", check=0).stdout
+    text = wait_until(
+        lambda: (t := instance.flocks("status", check=0).stdout) and f"pid {holder.pid}" in t and t, what="the same"
+    )
     assert "tcp is not served as configured" in text
-    assert f"pid {holder.pid}" in text
     assert instance.service("idle")["state"] == "SERVICE_STATE_HEALTHY"
     holder.kill()
     holder.wait()
@@ -269,6 +276,7 @@ def test_token_that_others_may_read_is_not_used(instance, port):
     assert bearer(instance)[1] == "Bearer " + "0" * 64
 
 
+@connection_lasts
 def test_applied_configuration_opens_moves_and_closes_the_door(instance, free_port, stubs):
     first, second = free_port(), free_port()
     pid = None

@@ -87,7 +87,8 @@ static int read_options(struct selftest *test, int argc, char **argv, struct err
 static void clean_environment(void)
 {
     static const char *const names[] = {"FLOCKS_ROOT", "FLOCKS_CONFIG", "FLOCKS_SOCKET",
-        "FLOCKS_CONTROL_PORT", "FLOCKS_INVOCATION_ID", "FLOCKS_SERVICE", "NOTIFY_SOCKET"};
+        "FLOCKS_TOKEN_FILE", "FLOCKS_CONTROL_PORT", "FLOCKS_INVOCATION_ID", "FLOCKS_SERVICE",
+        "NOTIFY_SOCKET"};
     /* One thread, before anything else runs. */
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
         (void)unsetenv(names[i]); // NOLINT(concurrency-mt-unsafe)

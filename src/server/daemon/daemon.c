@@ -138,14 +138,21 @@ static void on_succession_failed(void *data)
 
 /* The keeper ends us and runs the next one. We stay until it does: if it is killed at this very
  * moment we are its heir. */
-static void on_leave(void *data)
+static int ask_to_be_run_again(struct daemon *daemon)
 {
-    struct daemon *daemon = data;
     struct error error = ERROR_INIT;
+    int result;
 
     log_info("flocksd asks to be run again", "pid=%d", (int)getpid());
-    if (keeper_link_replace(daemon->link, "", "", NULL, NULL, &error) < 0)
+    result = keeper_link_replace(daemon->link, "", "", NULL, NULL, &error);
+    if (result < 0)
         log_error("keeper not asked to run flocksd again", "error=%s", error.text);
+    return result;
+}
+
+static void on_leave(void *data)
+{
+    (void)ask_to_be_run_again(data);
 }
 
 /* ---- signals ---- */
@@ -166,6 +173,15 @@ static void shut_down(struct daemon *daemon)
 
 /* ---- hand-over ---- */
 
+/* Whether the keeper can be asked or not, it runs another one. */
+static void on_room_made(void *data)
+{
+    struct daemon *daemon = data;
+
+    if (ask_to_be_run_again(daemon) < 0)
+        close_all(daemon);
+}
+
 /* What we knew is in the state; who comes meanwhile waits in the sockets that the keeper holds. */
 static void hand_over(struct daemon *daemon)
 {
@@ -176,7 +192,7 @@ static void hand_over(struct daemon *daemon)
     tcp_door_close(&daemon->tcp_door);
     api_hand_over(daemon->api);
     transport_shut(daemon->transport, TRANSPORT_HAND_OVER_MS,
-        "this flocksd makes room for the next one: ask again", on_leave, daemon);
+        "this flocksd makes room for the next one: ask again", on_room_made, daemon);
 }
 
 static void on_signal(uv_signal_t *handle, int signal_number)

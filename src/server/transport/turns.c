@@ -74,12 +74,23 @@ static bool is_settled(const struct transport *transport)
     return list_is_empty(&transport->shared.unsettled) && list_is_empty(&transport->shared.noisy);
 }
 
+static bool is_empty(const struct transport *transport)
+{
+    return list_is_empty(&transport->shared.connections);
+}
+
+/* Nothing keeps the loop from waiting: everybody has had a turn, and nobody is to be told. */
+static void rest_if_done(struct transport *transport)
+{
+    if (is_settled(transport) && !(transport->emptied && is_empty(transport)))
+        (void)uv_idle_stop(&transport->idle);
+}
+
 void turns_settle_until(struct transport *transport, int64_t end_at)
 {
     take_turns(transport, &transport->shared.unsettled, end_at);
     take_turns(transport, &transport->shared.noisy, end_at);
-    if (is_settled(transport))
-        (void)uv_idle_stop(&transport->idle);
+    rest_if_done(transport);
     turns_wake_at(transport, rpc_server_next_tick(transport->shared.server), clock_monotonic_ms());
 }
 
@@ -88,8 +99,8 @@ static void settle(struct transport *transport)
     if (!is_settled(transport))
         turns_settle_until(transport, clock_add_ms(clock_monotonic_ms(), TRANSPORT_TURN_MS));
     else
-        /* What was noted has been closed since: nothing keeps the loop from waiting. */
-        (void)uv_idle_stop(&transport->idle);
+        /* What was noted has been closed since. */
+        rest_if_done(transport);
 }
 
 /* The last thing in a turn: who is told may close the transport. */
@@ -97,7 +108,7 @@ static void tell_if_empty(struct transport *transport)
 {
     void (*emptied)(void *data) = transport->emptied;
 
-    if (!emptied || !list_is_empty(&transport->shared.connections))
+    if (!emptied || !is_empty(transport))
         return;
     transport->emptied = NULL;
     emptied(transport->emptied_data);
