@@ -75,6 +75,7 @@ static const char *environment(const char *name)
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
+/* `paths` may be NULL where it is not needed (needs_root), here and below. */
 static char *copy_token_file(const struct flocks_client_options *options, const struct paths *paths)
 {
     const char *chosen = options->token_file;
@@ -122,17 +123,28 @@ static bool needs_root(const struct flocks_client_options *options)
     return options->socket == NULL || (is_tcp && !has_token_file);
 }
 
+/* *out is the caller's, also after a failure. */
+static enum rpc_result resolve_root(
+    const struct flocks_client_options *options, struct paths **out, struct flocks_error **error)
+{
+    struct error failure = ERROR_INIT;
+    *out = malloc(sizeof **out);
+    if (*out == NULL)
+        return failure_make(error, RPC_RESOURCE_EXHAUSTED, "no memory for a client");
+    if (paths_resolve(options->root, NULL, *out, &failure) != 0)
+        return failure_make(error, (enum rpc_code)failure.code, "%s", failure.text);
+    return RPC_DONE;
+}
+
 enum rpc_result reach_init(
     struct reach *reach, const struct flocks_client_options *options, struct flocks_error **error)
 {
     *reach = (struct reach){.text = NULL};
-    struct paths *paths = calloc(1, sizeof *paths);
-    struct error failure = ERROR_INIT;
+    /* Large, and not needed by who names a socket. */
+    struct paths *paths = NULL;
     enum rpc_result result = RPC_DONE;
-    if (paths == NULL)
-        return failure_make(error, RPC_RESOURCE_EXHAUSTED, "no memory for a client");
-    if (needs_root(options) && paths_resolve(options->root, NULL, paths, &failure) != 0)
-        result = failure_make(error, (enum rpc_code)failure.code, "%s", failure.text);
+    if (needs_root(options))
+        result = resolve_root(options, &paths, error);
     if (result == RPC_DONE)
         result = settle(reach, options, paths, error);
     free(paths);
