@@ -11,7 +11,7 @@
 
 #include "common/base/fd.h"
 
-enum { FILE_MAX = 256 * 1024 * 1024, PATHS = 8 };
+enum { FILE_MAX = 256 * 1024 * 1024, PATHS = 64 };
 
 static char directory[] = "/tmp/flocks-updater-XXXXXX";
 

@@ -12,7 +12,7 @@
 int place_open(void **state);
 int place_close(void **state);
 
-/* "<directory>/<name>". Static storage of eight, used in turn. */
+/* "<directory>/<name>". Static storage of 64, used in turn. */
 const char *place_path(const char *name);
 
 void place_write(const char *name, const void *bytes, size_t len);
