@@ -11,11 +11,6 @@ struct rpc_connection *rpc_connection_new(struct rpc_server *server, const struc
     struct rpc_connection *connection = calloc(1, sizeof *connection);
     if (connection == NULL)
         return NULL;
-    connection->session = rpc_ttrpc_server_new(rpc_server_find, server);
-    if (connection->session == NULL) {
-        free(connection);
-        return NULL;
-    }
     connection->server = server;
     connection->peer = *peer;
     connection->stalled_since = CLOCK_NEVER;
@@ -39,7 +34,8 @@ void rpc_connection_free(struct rpc_connection *connection)
         return;
     assert(!connection->is_active);
     connection->is_active = true;
-    rpc_session_lose(connection->session, RPC_CANCELLED, "the connection was closed");
+    if (connection->session != NULL)
+        rpc_session_lose(connection->session, RPC_CANCELLED, "the connection was closed");
     abandon_calls(connection);
     rpc_session_free(connection->session);
     free(connection);
@@ -50,6 +46,28 @@ void rpc_connection_on_output(
 {
     connection->output_ready = ready;
     connection->output_data = data;
+}
+
+/* ---- the protocol ---- */
+
+/* The first byte says which: a frame of ttrpc begins with the high byte of a length that never
+ * reaches 2^24, HTTP/2's preface with 'P' (RFC 9113, 3.4). False: neither. */
+static bool open_session(struct rpc_connection *connection, uint8_t first_byte, int64_t now_ms)
+{
+    if (first_byte == 0x00)
+        connection->session = rpc_ttrpc_server_new(rpc_server_find, connection->server);
+    else if (first_byte == 'P')
+        connection->session = rpc_http2_server_new(rpc_server_find, connection->server, now_ms);
+    else
+        connection->close_reason = "its first byte is of no protocol";
+    if (connection->session == NULL && connection->close_reason == NULL)
+        connection->close_reason = "no memory for a connection";
+    return connection->session != NULL;
+}
+
+static bool has_output(const struct rpc_connection *connection)
+{
+    return connection->session != NULL && rpc_session_has_output(connection->session);
 }
 
 /* ---- opening calls ---- */
@@ -238,7 +256,8 @@ static void pump(struct rpc_connection *connection)
 static void watch_stall(struct rpc_connection *connection)
 {
     size_t len = 0;
-    (void)rpc_session_output(connection->session, &len);
+    if (connection->session != NULL)
+        (void)rpc_session_output(connection->session, &len);
     if (len < RPC_OUTPUT_STALL_BYTES)
         connection->stalled_since = CLOCK_NEVER;
     else if (connection->stalled_since == CLOCK_NEVER)
@@ -259,6 +278,9 @@ void rpc_connection_receive(
     size_t output_before = 0;
     size_t output_after = 0;
     connection->now_ms = now_ms;
+    if (len == 0 || connection->close_reason != NULL ||
+        (connection->session == NULL && !open_session(connection, bytes[0], now_ms)))
+        return;
     (void)rpc_session_output(connection->session, &output_before);
     rpc_session_receive(connection->session, bytes, len, now_ms);
     work(connection);
@@ -284,12 +306,15 @@ void rpc_connection_shut(struct rpc_connection *connection)
     if (connection->is_shut)
         return;
     connection->is_shut = true;
-    connection->tells_shut = rpc_session_shut(connection->session, connection->now_ms);
+    if (connection->session != NULL)
+        connection->tells_shut = rpc_session_shut(connection->session, connection->now_ms);
 }
 
 void rpc_connection_receive_end(struct rpc_connection *connection)
 {
     connection->has_ended = true;
+    if (connection->session == NULL)
+        return;
     rpc_session_lose(connection->session, RPC_CANCELLED, "the peer closed the connection");
     work(connection);
 }
@@ -301,6 +326,8 @@ static void ask_streams(struct rpc_connection *connection)
     assert(!connection->is_active);
     connection->is_active = true;
     rpc_call_streams_ask(&connection->awake);
+    /* What they have taken may have been in the way of more. */
+    pump(connection);
     connection->is_active = false;
     watch_stall(connection);
 }
@@ -308,15 +335,18 @@ static void ask_streams(struct rpc_connection *connection)
 const uint8_t *rpc_connection_output(struct rpc_connection *connection, size_t *out_len)
 {
     connection->has_told_awake = false;
+    *out_len = 0;
     if (!list_is_empty(&connection->awake))
         ask_streams(connection);
-    return rpc_session_output(connection->session, out_len);
+    return connection->session == NULL ? NULL : rpc_session_output(connection->session, out_len);
 }
 
 void rpc_connection_sent(struct rpc_connection *connection, size_t len, int64_t now_ms)
 {
     connection->now_ms = now_ms;
     bool was_stalled = connection->stalled_since != CLOCK_NEVER;
+    if (connection->session == NULL)
+        return;
     rpc_session_sent(connection->session, len);
     if (was_stalled)
         work(connection);
@@ -353,17 +383,17 @@ static bool has_stream_to_ask(const struct rpc_connection *connection)
 
 const char *rpc_connection_close_reason(const struct rpc_connection *connection)
 {
-    const char *broken = rpc_session_broken(connection->session);
+    const struct rpc_session *session = connection->session;
     if (connection->close_reason != NULL)
         return connection->close_reason;
-    if (broken != NULL)
-        return broken;
-    if (rpc_session_has_output(connection->session))
+    if (session != NULL && rpc_session_broken(session) != NULL)
+        return rpc_session_broken(session);
+    if (has_output(connection))
         return "";
     if (connection->has_ended)
         return "the peer closed the connection";
     if (connection->is_shut && connection->n_calls == 0 &&
-        rpc_session_is_drained(connection->session))
+        (session == NULL || rpc_session_is_drained(session)))
         return "the connection was shut";
     return "";
 }
@@ -373,9 +403,9 @@ unsigned rpc_connection_wants(const struct rpc_connection *connection)
     if (rpc_connection_close_reason(connection)[0] != '\0')
         return RPC_WANTS_CLOSE;
     unsigned wants = 0;
-    if (rpc_session_has_output(connection->session) || has_stream_to_ask(connection))
+    if (has_output(connection) || has_stream_to_ask(connection))
         wants |= RPC_WANTS_WRITE;
-    if (rpc_session_wants_read(connection->session))
+    if (connection->session == NULL || rpc_session_wants_read(connection->session))
         wants |= RPC_WANTS_READ;
     return wants;
 }
@@ -384,7 +414,9 @@ int64_t rpc_connection_tick(struct rpc_connection *connection, int64_t now_ms)
 {
     connection->now_ms = now_ms;
     watch_stall(connection);
-    int64_t next_at = rpc_session_tick(connection->session, now_ms);
+    int64_t next_at = CLOCK_NEVER;
+    if (connection->session != NULL)
+        next_at = rpc_session_tick(connection->session, now_ms);
     int64_t stall_at = clock_add_ms(connection->stalled_since, RPC_OUTPUT_STALL_MS);
     if (now_ms >= stall_at)
         connection->close_reason = "the peer does not read its answers";
@@ -398,7 +430,9 @@ size_t rpc_connection_n_calls(const struct rpc_connection *connection)
 
 size_t rpc_connection_held_bytes(const struct rpc_connection *connection)
 {
-    size_t held = rpc_session_held_bytes(connection->session);
+    size_t held = 0;
+    if (connection->session != NULL)
+        held = rpc_session_held_bytes(connection->session);
     LIST_FOR_EACH(link, &connection->calls)
     {
         held += rpc_call_held_bytes(CONTAINER_OF(link, struct rpc_call, in_owner));

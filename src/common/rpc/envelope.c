@@ -33,7 +33,7 @@ static size_t pairs_size(uint32_t number, const struct rpc_envelope_pair *pairs,
     return size;
 }
 
-static size_t status_size(const struct rpc_response_envelope *response)
+size_t rpc_response_status_size(const struct rpc_response_envelope *response)
 {
     return rpc_wire_number_size(STATUS_CODE, (uint64_t)(int64_t)response->code) +
            rpc_wire_bytes_size(STATUS_MESSAGE, response->message.len) +
@@ -53,7 +53,7 @@ size_t rpc_response_size(const struct rpc_response_envelope *response)
 {
     size_t size = rpc_wire_bytes_size(RESPONSE_PAYLOAD, response->payload.len);
     if (response->code != 0)
-        size += message_size(RESPONSE_STATUS, status_size(response));
+        size += message_size(RESPONSE_STATUS, rpc_response_status_size(response));
     return size;
 }
 
@@ -101,13 +101,18 @@ uint8_t *rpc_request_encode(const struct rpc_request_envelope *request, uint8_t 
     return payload;
 }
 
+uint8_t *rpc_response_status_encode(const struct rpc_response_envelope *response, uint8_t *out)
+{
+    out = rpc_wire_put_number(out, STATUS_CODE, (uint64_t)(int64_t)response->code);
+    out = put_bytes(out, STATUS_MESSAGE, response->message);
+    return put_pairs(out, STATUS_DETAILS, response->details, response->n_details);
+}
+
 uint8_t *rpc_response_encode(const struct rpc_response_envelope *response, uint8_t *out)
 {
     if (response->code != 0) {
-        out = put_message_head(out, RESPONSE_STATUS, status_size(response));
-        out = rpc_wire_put_number(out, STATUS_CODE, (uint64_t)(int64_t)response->code);
-        out = put_bytes(out, STATUS_MESSAGE, response->message);
-        out = put_pairs(out, STATUS_DETAILS, response->details, response->n_details);
+        out = put_message_head(out, RESPONSE_STATUS, rpc_response_status_size(response));
+        out = rpc_response_status_encode(response, out);
     }
     return put_payload(&out, RESPONSE_PAYLOAD, response->payload);
 }

@@ -59,6 +59,11 @@ size_t rpc_response_size(const struct rpc_response_envelope *response);
 uint8_t *rpc_request_encode(const struct rpc_request_envelope *request, uint8_t *out);
 uint8_t *rpc_response_encode(const struct rpc_response_envelope *response, uint8_t *out);
 
+/* Its status alone, a google.rpc.Status: what gRPC sends. The code is not 0. Answers where it ends.
+ */
+size_t rpc_response_status_size(const struct rpc_response_envelope *response);
+uint8_t *rpc_response_status_encode(const struct rpc_response_envelope *response, uint8_t *out);
+
 /* False: not a valid message. `out` borrows from `bytes` and from `pairs`, of which the first
  * `max_pairs` are filled; n_pairs counts all of them, so that the caller can tell. `pairs` may be
  * NULL with 0. Texts are not checked for UTF-8. Unknown fields are skipped. */

@@ -9,10 +9,6 @@
 #include "common/base/fd.h"
 #include "common/rpc/listener_parts.h"
 
-/* ttrpc's first byte is the high one of a frame's length, which never reaches 2^24; the preface of
- * HTTP/2 begins with 'P' (RFC 9113, 3.4). */
-enum { FIRST_BYTE_TTRPC = 0x00, FIRST_BYTE_HTTP2 = 'P' };
-
 void listener_connection_close(struct listener_connection *connection)
 {
     if (connection->is_closed)
@@ -66,13 +62,8 @@ static void note_output(void *data)
 /* ---- receiving ---- */
 
 /* False: the connection is closed. */
-static bool begin(struct listener_connection *connection, uint8_t first_byte)
+static bool begin(struct listener_connection *connection)
 {
-    if (first_byte != FIRST_BYTE_TTRPC) {
-        close_for(connection, first_byte == FIRST_BYTE_HTTP2 ? "it speaks HTTP/2, not ttrpc"
-                                                             : "its first byte is not of ttrpc");
-        return false;
-    }
     connection->rpc = rpc_connection_new(connection->listener->server, &connection->peer);
     if (connection->rpc == NULL) {
         close_for(connection, "no memory for a connection");
@@ -87,7 +78,7 @@ static void take(struct listener_connection *connection, size_t len, int64_t now
     const uint8_t *bytes = connection->listener->read_buffer;
     connection->active_at = now_ms;
     population_touch(&connection->member);
-    if (connection->rpc == NULL && !begin(connection, bytes[0]))
+    if (connection->rpc == NULL && !begin(connection))
         return;
     rpc_connection_receive(connection->rpc, bytes, len, now_ms);
     listener_connection_note(connection);

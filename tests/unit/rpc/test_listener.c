@@ -128,12 +128,12 @@ static void test_first_byte_of_another_protocol_closes(void **state)
     int fd = guest_connect(&host);
     assert_int_equal(send(fd, "GET /", 5, MSG_NOSIGNAL), 5);
     assert_true(guest_is_closed(&host, fd));
-    assert_string_equal(host.refusal, "its first byte is not of ttrpc");
+    assert_string_equal(host.refusal, "its first byte is of no protocol");
     (void)close(fd);
     fd = guest_connect(&host);
-    assert_int_equal(send(fd, "PRI *", 5, MSG_NOSIGNAL), 5);
+    assert_int_equal(send(fd, "POST /", 6, MSG_NOSIGNAL), 6);
     assert_true(guest_is_closed(&host, fd));
-    assert_string_equal(host.refusal, "it speaks HTTP/2, not ttrpc");
+    assert_string_equal(host.refusal, "it begins like HTTP/2, but is not");
     (void)close(fd);
     host_close(&host);
 }

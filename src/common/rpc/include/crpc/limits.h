@@ -67,6 +67,44 @@ enum {
     /* Nesting of messages; deeper is answered INVALID_ARGUMENT. Schemas are not recursive, so only
      * a peer that attacks gets there. */
     RPC_NESTING_MAX = 32,
+
+    /* ---- HTTP/2 (RFC 9113); beside them RPC_CONNECTION_CALLS_MAX is the number of streams ---- */
+
+    /* What a stream may have sent that its handler has not taken, told to the peer; it waits then.
+     * A longer message comes whole, if RPC_INBOUND_BYTES_MAX allows, and else when it does. */
+    RPC_HTTP2_WINDOW_BYTES = (64 << 10) - 1,
+    /* The same of a connection, given back at once: no stream that is not taken stops another. */
+    RPC_HTTP2_CONNECTION_WINDOW_BYTES = 1 << 20,
+    /* Messages of one stream queued for a peer that gives no window; the stream pauses. One message
+     * may exceed it. */
+    RPC_HTTP2_QUEUE_BYTES = 64 << 10,
+    /* Header list of a request, as RFC 9113 (6.5.2) counts; told to the peer. Beyond:
+     * RESOURCE_EXHAUSTED; four times of it: the stream is reset. */
+    RPC_HTTP2_HEADER_LIST_BYTES = 16 << 10,
+    /* Header list of an answer, or what the peer says it takes if that is less: beyond, a status
+     * goes without its details, then without its text. */
+    RPC_HTTP2_TRAILERS_BYTES = 32 << 10,
+    /* CONTINUATION frames of one header block. This one and the next ones: beyond, the connection
+     * ends with ENHANCE_YOUR_CALM. */
+    RPC_HTTP2_CONTINUATIONS_MAX = 8,
+    /* Streams reset, by the peer or by us for what it sent: at once, and each second after that. */
+    RPC_HTTP2_RESETS_MAX = 1000,
+    RPC_HTTP2_RESETS_PER_SECOND = 100,
+    /* SETTINGS frames. */
+    RPC_HTTP2_SETTINGS_MAX = 100,
+    RPC_HTTP2_SETTINGS_PER_SECOND = 10,
+    /* Frames without content: PING, WINDOW_UPDATE, PRIORITY, empty or padded DATA, acknowledgements
+     * and unknown types. Each frame with content, in either direction, allows so many more: clients
+     * measure and open windows while data flows. */
+    RPC_HTTP2_CONTROL_MAX = 10 * 1000,
+    RPC_HTTP2_CONTROL_PER_SECOND = 1000,
+    RPC_HTTP2_CONTROL_PER_FRAME = 4,
+    /* How long the peer may take to read the GOAWAY that ends its connection, or to hear of a
+     * graceful end. */
+    RPC_HTTP2_FAREWELL_MS = 1000,
+
+    /* ---- clients ---- */
+
     /* How long a client waits that names no timeout. */
     RPC_CLIENT_TIMEOUT_MS = 30 * 1000,
     /* The server is told a deadline earlier by an eighth of the timeout

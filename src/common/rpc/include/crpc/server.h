@@ -94,7 +94,8 @@ size_t rpc_server_n_calls(const struct rpc_server *server);
 
 /* ---- connections ---- */
 
-/* A ttrpc connection of `peer`, whom the transport has identified. NULL without memory. */
+/* A connection of `peer`, whom the transport has identified. Its first byte chooses the protocol:
+ * ttrpc, or gRPC over HTTP/2; anything else makes it want to close. NULL without memory. */
 struct rpc_connection *rpc_connection_new(struct rpc_server *server, const struct rpc_peer *peer);
 /* The connection is gone: cancel hooks of its calls run; the calls themselves live until their
  * handlers finish them. Not from inside a handler or a hook of this engine. NULL is fine. */

@@ -1,4 +1,4 @@
-#include "common/schema/base64.h"
+#include "common/base/base64.h"
 
 #include "common/base/status.h"
 
@@ -38,19 +38,20 @@ static int letter_value(char c)
     return c == '/' || c == '_' ? 63 : -1;
 }
 
-int base64_read(
-    const char *text, size_t text_len, struct arena *arena, uint8_t **out, size_t *out_len)
+static size_t padding_of(const char *text, size_t text_len)
 {
     size_t padding = 0;
-    while (padding < 2 && text_len > 0 && text[text_len - 1] == '=') {
-        text_len--;
+    while (padding < 2 && padding < text_len && text[text_len - 1 - padding] == '=')
         padding++;
-    }
+    return padding;
+}
+
+int base64_decode(const char *text, size_t text_len, uint8_t *out, size_t *out_len)
+{
+    size_t padding = padding_of(text, text_len);
+    text_len -= padding;
     if (text_len % 4 == 1 || (padding > 0 && (text_len + padding) % 4 != 0))
         return -STATUS_INVALID_ARGUMENT;
-    uint8_t *bytes = arena_alloc(arena, text_len / 4 * 3 + 2);
-    if (bytes == NULL)
-        return -STATUS_RESOURCE_EXHAUSTED;
     size_t n = 0;
     uint32_t group = 0;
     unsigned bits = 0;
@@ -62,10 +63,21 @@ int base64_read(
         bits += 6;
         if (bits >= 8) {
             bits -= 8;
-            bytes[n++] = (uint8_t)(group >> bits);
+            out[n++] = (uint8_t)(group >> bits);
         }
     }
-    *out = bytes;
     *out_len = n;
     return 0;
+}
+
+int base64_read(
+    const char *text, size_t text_len, struct arena *arena, uint8_t **out, size_t *out_len)
+{
+    uint8_t *bytes = arena_alloc(arena, BASE64_DECODED_MAX(text_len));
+    if (bytes == NULL)
+        return -STATUS_RESOURCE_EXHAUSTED;
+    int result = base64_decode(text, text_len, bytes, out_len);
+    if (result == 0)
+        *out = bytes;
+    return result;
 }

@@ -1,6 +1,6 @@
-/* Base64 (RFC 4648, section 4), as proto3 JSON writes bytes. */
-#ifndef FLOCKS_SCHEMA_BASE64_H
-#define FLOCKS_SCHEMA_BASE64_H
+/* Base64 (RFC 4648, section 4), as proto3 JSON and gRPC's metadata write bytes. */
+#ifndef FLOCKS_BASE_BASE64_H
+#define FLOCKS_BASE_BASE64_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -15,5 +15,11 @@ NODISCARD int base64_write(const uint8_t *bytes, size_t len, struct buffer *out)
  * in the arena; -STATUS_INVALID_ARGUMENT; -STATUS_RESOURCE_EXHAUSTED. */
 NODISCARD int base64_read(
     const char *text, size_t text_len, struct arena *arena, uint8_t **out, size_t *out_len);
+
+/* Room that decoding so many letters may need. */
+#define BASE64_DECODED_MAX(text_len) ((text_len) / 4 * 3 + 3)
+/* The same into memory of the caller's, which may be where the text lies. 0;
+ * -STATUS_INVALID_ARGUMENT, with what `out` had lost. */
+NODISCARD int base64_decode(const char *text, size_t text_len, uint8_t *out, size_t *out_len);
 
 #endif
