@@ -38,8 +38,16 @@ static void end_when_written(struct http2_session *session)
         http2_break(session, session->ending);
 }
 
+/* Whoever speaks another protocol hears nothing. */
+static bool may_speak(const struct http2_session *session)
+{
+    return session->is_dirty && session->guard.preface_left == 0;
+}
+
 void http2_flush(struct http2_session *session)
 {
+    if (!may_speak(session))
+        return;
     while (session->is_dirty && session->base.broken == NULL && !http2_is_stalled(session)) {
         const uint8_t *bytes = NULL;
         ssize_t len = nghttp2_session_mem_send(session->h2, &bytes);
@@ -65,7 +73,7 @@ bool http2_has_output(const struct rpc_session *base)
 {
     const struct http2_session *session = (const struct http2_session *)base;
     return buffer_length(&session->output) > 0 ||
-           (session->is_dirty && nghttp2_session_want_write(session->h2) != 0);
+           (may_speak(session) && nghttp2_session_want_write(session->h2) != 0);
 }
 
 /* Data that waited for room in the output. */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/base/arena.h"
-#include "common/schema/base64.h"
+#include "common/base/base64.h"
 
 enum {
     FORMAT = 1,
