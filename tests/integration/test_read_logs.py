@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from instance import BUILD, wait_until
+from parity import Grpc, Outcome
 from wire import REMOTE_CLOSED, Failure, Wire
 
+SUPERVISOR = "flocks.v1.SupervisorService"
 INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE = 3, 5, 8, 12, 14
 ITEM_BYTES_MAX = 64 * 1024
 # READING_STREAMS_MAX of docs/protocol.md.
@@ -159,6 +161,28 @@ class Follower:
             self.wire.socket.close()
 
 
+class GrpcFollower(Follower):
+    """The same through the other door."""
+
+    def _read(self):
+        door = Grpc(f"unix:{self.instance.root / 'run' / 'flocksd.sock'}")
+        call, outcome = door.open(SUPERVISOR, "ReadLogs", request(self.stubs, *self.services, **self.fields)), Outcome()
+        self.wire = call
+        while door.take(call, outcome):
+            item = self.stubs[1].ReadLogsResponse.FromString(outcome.payloads.pop())
+            self.items.append(item)
+            self.fields = {"after": item.token, "follow": True, "daemon": self.fields.get("daemon", False)}
+        door.channel.close()
+        if outcome.code == UNAVAILABLE:
+            raise ConnectionError(outcome.message)
+        if not self.over:
+            raise Failure(outcome.code, outcome.message, None)
+
+    def leave(self):
+        self.over = True
+        self.wire.cancel()
+
+
 def lines(n, first=0, width=100):
     return "".join(f"{i:08d} {'x' * (width - 10)}\n" for i in range(first, first + n))
 
@@ -257,11 +281,12 @@ def test_rotation_under_load_loses_and_repeats_nothing(instance, stubs):
     instance.start()
     load.say(lines(1))
     followers = [Follower(instance, stubs, *names, tail=1) for names in ([], ["load"], ["load", "quiet"])]
+    followers.append(GrpcFollower(instance, stubs, "load", "quiet", tail=1))
     for follower in followers:
         follower.wait_for(lambda f: f.items, "the first line")
     load.say(lines(total - 1, 1))
     for follower in followers:
-        follower.wait_for(lambda f: f.items[-1].data.endswith(lines(1, total - 1).encode()), "the last line")
+        follower.wait_for(lambda f: f.items[-1].data.endswith(lines(1, total - 1).encode()), "the last line", 60)
         assert follower.text("load") == lines(total)
         assert sum(item.bytes_lost for item in follower.items) == 0
         assert all(item.data.endswith(b"\n") for item in follower.items)
@@ -270,9 +295,10 @@ def test_rotation_under_load_loses_and_repeats_nothing(instance, stubs):
 
 
 @pytest.mark.no_chaos(reason="it kills flocksd itself, and counts")
-def test_kills_of_flocksd_lose_and_repeat_nothing(instance, stubs, talking):
+@pytest.mark.parametrize("kind", [Follower, GrpcFollower])
+def test_kills_of_flocksd_lose_and_repeat_nothing(kind, instance, stubs, talking):
     talking.say(lines(1))
-    follower = Follower(instance, stubs, "talker", "quiet", tail=1, daemon=True)
+    follower = kind(instance, stubs, "talker", "quiet", tail=1, daemon=True)
     follower.wait_for(lambda f: f.text("talker"), "the first line")
     n = 1
     for round_ in range(5):
