@@ -63,7 +63,7 @@ static size_t place_of(const struct rpc_health *health, const char *name)
 static struct health_entry *find(const struct rpc_health *health, const char *name)
 {
     size_t place = place_of(health, name);
-    if (place == health->n_entries || strcmp(health->entries[place]->name, name) != 0)
+    if (place >= health->n_entries || strcmp(health->entries[place]->name, name) != 0)
         return NULL;
     return health->entries[place];
 }
