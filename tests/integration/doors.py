@@ -119,4 +119,4 @@ class GrpcDoor:
             raise self._failure(error) from error
 
 
-DOORS = {"ttrpc": TtrpcDoor}
+DOORS = {"ttrpc": TtrpcDoor, "grpc": GrpcDoor}
