@@ -1,4 +1,5 @@
-/* A hostile client against the whole engine. The input is a script: a byte below 0x80 is one less
+/* A hostile client against the whole engine; as fuzz_rpc_http2 one of HTTP/2, whose preface and
+ * first SETTINGS are there already. The input is a script: a byte below 0x80 is one less
  * than the number of bytes after it that are received; any other is an act of the application or
  * the transport. Every stream that was begun is closed once, and nothing of it runs afterwards. */
 #include <assert.h>
@@ -208,6 +209,20 @@ static void pass_time(struct state *state, int64_t ms)
     (void)rpc_connection_tick(state->connection, state->now_ms);
 }
 
+/* What the newest call sends with its answer. */
+static void add_metadata(struct state *state, unsigned how)
+{
+    struct call *call = call_of(state, 0);
+    if (call == NULL)
+        return;
+    if ((how & 1U) != 0)
+        (void)rpc_call_add_header(call->call, "key-bin", "\xFF", 1);
+    if ((how & 2U) != 0)
+        (void)rpc_call_add_trailer(call->call, "key", "value", 5);
+    if ((how & 4U) != 0)
+        rpc_call_send_headers(call->call);
+}
+
 enum { ACT_MOOD, ACT_WAKE, ACT_FINISH, ACT_BEGIN, ACT_WRITE, ACT_TIME, ACT_END, ACT_FAIL };
 
 static void act(struct state *state, unsigned what, unsigned which)
@@ -240,6 +255,10 @@ static void act(struct state *state, unsigned what, unsigned which)
             rpc_server_shut(state->server);
         else if (which == 14)
             rpc_connection_receive_end(state->connection);
+        else if (which == 13)
+            rpc_connection_shut(state->connection);
+        else
+            add_metadata(state, which);
         break;
     default:
         if (call != NULL)
@@ -258,6 +277,16 @@ static void receive(struct state *state, const uint8_t *bytes, size_t len)
     memcpy(copy, bytes, len);
     rpc_connection_receive(state->connection, copy, len, state->now_ms);
     free(copy);
+}
+
+static void greet(struct state *state)
+{
+#ifdef FUZZ_HTTP2
+    static const uint8_t greeting[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0";
+    receive(state, greeting, sizeof greeting);
+#else
+    (void)state;
+#endif
 }
 
 static void play(struct state *state, const uint8_t *data, size_t size)
@@ -292,6 +321,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(code == RPC_OK);
     state.connection = rpc_connection_new(state.server, &(struct rpc_peer){.pid = 1});
     assert(state.connection != NULL);
+    greet(&state);
     play(&state, data, size);
     rpc_connection_free(state.connection);
     for (size_t i = 0; i < state.n_calls; i++)

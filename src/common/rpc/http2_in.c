@@ -141,6 +141,8 @@ static void tell_front(
     call->window_credit += call->window_lent;
     call->window_lent = 0;
     drop_share(call);
+    if (!call->receives_stream)
+        http2_feed_starved(session);
 }
 
 static bool tell_half_close(struct http2_call *call, struct rpc_session_event *out)
