@@ -49,7 +49,7 @@ static uint32_t *put_names(
 {
     uint32_t *places = pool_calloc(pool, index->n_names + 1, sizeof(*places));
     size_t place = 0;
-    text_printf(text, "\nstatic const char %s_names[] =\n", name);
+    text_printf(text, "\nstatic const char %s_names[] CRPC_INDEX_DATA =\n", name);
     for (size_t i = 0; i < index->n_names; i++) {
         places[i] = (uint32_t)place;
         place += strlen(index->names[i]) + 1;
@@ -76,7 +76,7 @@ static void put_bytes(struct text *text, const uint8_t *bytes, size_t len)
 
 static void put_descriptors(struct text *text, const char *name, const struct index *index)
 {
-    text_printf(text, "\nstatic const uint8_t %s_descriptors[] = {", name);
+    text_printf(text, "\nstatic const uint8_t %s_descriptors[] CRPC_INDEX_DATA = {", name);
     for (size_t i = 0; i < index->n_files; i++) {
         text_printf(text, "\n    /* %s */", index->files[i].name);
         put_bytes(text, index->files[i].descriptor, index->files[i].descriptor_len);
@@ -86,7 +86,7 @@ static void put_descriptors(struct text *text, const char *name, const struct in
 
 static void put_closures(struct text *text, const char *name, const struct index *index)
 {
-    text_printf(text, "\nstatic const uint32_t %s_closures[] = {\n", name);
+    text_printf(text, "\nstatic const uint32_t %s_closures[] CRPC_INDEX_DATA = {\n", name);
     for (size_t i = 0; i < index->n_files; i++) {
         const struct index_file *file = &index->files[i];
         text_put(text, "   ");
@@ -104,7 +104,8 @@ static void put_files(
 {
     size_t descriptor = 0;
     size_t closure = 0;
-    text_printf(text, "\nstatic const struct crpc_index_file %s_files[] = {\n", name);
+    text_printf(
+        text, "\nstatic const struct crpc_index_file %s_files[] CRPC_INDEX_DATA = {\n", name);
     for (size_t i = 0; i < index->n_files; i++) {
         const struct index_file *file = &index->files[i];
         text_printf(text, "    {%u, %zu, %zu, %zu, %zu}, /* %zu: %s */\n",
@@ -144,7 +145,8 @@ static void put_symbols(
 {
     if (index->n_symbols == 0)
         return;
-    text_printf(text, "\nstatic const struct crpc_index_symbol %s_symbols[] = {\n", name);
+    text_printf(
+        text, "\nstatic const struct crpc_index_symbol %s_symbols[] CRPC_INDEX_DATA = {\n", name);
     for (size_t i = 0; i < index->n_symbols; i++) {
         const struct index_symbol *symbol = &index->symbols[i];
         text_printf(text, "    {%u, %u, %s}, /* %s */\n",
@@ -159,7 +161,8 @@ static void put_extensions(
 {
     if (index->n_extensions == 0)
         return;
-    text_printf(text, "\nstatic const struct crpc_index_extension %s_extensions[] = {\n", name);
+    text_printf(text,
+        "\nstatic const struct crpc_index_extension %s_extensions[] CRPC_INDEX_DATA = {\n", name);
     for (size_t i = 0; i < index->n_extensions; i++) {
         const struct index_extension *extension = &index->extensions[i];
         text_printf(text, "    {%u, %d, %u}, /* %s */\n",

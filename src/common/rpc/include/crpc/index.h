@@ -14,6 +14,14 @@
 extern "C" {
 #endif
 
+/* Apart from what a program reads all the time: the kernel maps the neighbours of what is touched.
+ */
+#if defined(__GNUC__) && defined(__ELF__)
+#define CRPC_INDEX_DATA __attribute__((section("crpc_index")))
+#else
+#define CRPC_INDEX_DATA
+#endif
+
 struct crpc_index_file {
     uint32_t name;       /* where it begins in `names`: as others import it */
     uint32_t descriptor; /* where it begins in `descriptors`: its FileDescriptorProto ... */

@@ -10,7 +10,7 @@
 
 /* clang-format off */
 
-static const char indexed_index_names[] =
+static const char indexed_index_names[] CRPC_INDEX_DATA =
     "crpc.indexed.v1.Base\0"
     "crpc.indexed.v1.Colour\0"
     "crpc.indexed.v1.Finder\0"
@@ -38,7 +38,7 @@ static const char indexed_index_names[] =
     "crpc/indexed/v1/indexed.proto\0"
     "crpc/indexed/v1/link.proto";
 
-static const uint8_t indexed_index_descriptors[] = {
+static const uint8_t indexed_index_descriptors[] CRPC_INDEX_DATA = {
     /* crpc/indexed/v1/base.proto */
     10, 26, 99, 114, 112, 99, 47, 105, 110, 100, 101, 120, 101, 100, 47, 118, 49, 47, 98, 97, 115,
     101, 46, 112, 114, 111, 116, 111, 18, 15, 99, 114, 112, 99, 46, 105, 110, 100, 101, 120, 101,
@@ -85,19 +85,19 @@ static const uint8_t indexed_index_descriptors[] = {
     47, 98, 97, 115, 101, 46, 112, 114, 111, 116, 111, 80, 0, 98, 6, 112, 114, 111, 116, 111, 51,
 };
 
-static const uint32_t indexed_index_closures[] = {
+static const uint32_t indexed_index_closures[] CRPC_INDEX_DATA = {
     0,
     1, 0, 2,
     2, 0,
 };
 
-static const struct crpc_index_file indexed_index_files[] = {
+static const struct crpc_index_file indexed_index_files[] CRPC_INDEX_DATA = {
     {660, 0, 68, 0, 1}, /* 0: crpc/indexed/v1/base.proto */
     {687, 68, 714, 1, 3}, /* 1: crpc/indexed/v1/indexed.proto */
     {717, 782, 83, 4, 2}, /* 2: crpc/indexed/v1/link.proto */
 };
 
-static const struct crpc_index_symbol indexed_index_symbols[] = {
+static const struct crpc_index_symbol indexed_index_symbols[] CRPC_INDEX_DATA = {
     {0, 0, CRPC_SYMBOL_MESSAGE}, /* crpc.indexed.v1.Base */
     {21, 1, CRPC_SYMBOL_ENUM}, /* crpc.indexed.v1.Colour */
     {44, 1, CRPC_SYMBOL_SERVICE}, /* crpc.indexed.v1.Finder */
@@ -123,7 +123,7 @@ static const struct crpc_index_symbol indexed_index_symbols[] = {
     {639, 1, CRPC_SYMBOL_EXTENSION}, /* crpc.indexed.v1.late */
 };
 
-static const struct crpc_index_extension indexed_index_extensions[] = {
+static const struct crpc_index_extension indexed_index_extensions[] CRPC_INDEX_DATA = {
     {0, 100, 1}, /* crpc.indexed.v1.Base */
     {0, 150, 1}, /* crpc.indexed.v1.Base */
     {0, 1000, 1}, /* crpc.indexed.v1.Base */
