@@ -109,10 +109,8 @@ static int add_new(struct reading_stream *stream, struct error *error)
     return 0;
 }
 
-static void leave(struct reading_stream *stream)
+static void leave(struct reading *reading, struct reading_stream *stream)
 {
-    struct reading *reading = stream->reading;
-
     list_remove(&stream->link);
     reading->n_streams--;
     reading->n_logs -= stream->n_logs;
@@ -282,30 +280,31 @@ static int check_request(const struct reading *reading, const flocks_read_logs_r
     return result;
 }
 
-static int make_stream(struct reading *reading, struct flocks_read_logs_call *call,
-    const flocks_read_logs_request *request, struct reading_stream **out, struct error *error)
+/* NULL: refused, and `error` says why. */
+static struct reading_stream *make_stream(struct reading *reading,
+    struct flocks_read_logs_call *call, const flocks_read_logs_request *request,
+    struct error *error)
 {
     struct log_token *token = NULL;
     struct reading_beginning beginning;
     struct reading_stream *stream;
-    int result = check_request(reading, request, &beginning, &token, error);
 
-    if (result < 0)
-        return result;
+    if (check_request(reading, request, &beginning, &token, error) < 0)
+        return NULL;
     stream = reading_stream_new(reading, call, request->follow);
     if (stream == NULL) {
         log_token_free(token);
-        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a stream");
+        (void)error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for a stream");
+        return NULL;
     }
     stream->token = token;
     if (stream->follows)
         begin_looking(reading);
-    result = add_logs(stream, request, &beginning, error);
-    if (result < 0)
+    if (add_logs(stream, request, &beginning, error) < 0) {
         reading_stream_free(stream);
-    else
-        *out = stream;
-    return result;
+        return NULL;
+    }
+    return stream;
 }
 
 static void on_closed(void *state, enum rpc_code code)
@@ -314,7 +313,7 @@ static void on_closed(void *state, enum rpc_code code)
 
     (void)code;
     if (stream->reading != NULL)
-        leave(stream);
+        leave(stream->reading, stream);
     reading_stream_free(stream);
 }
 
@@ -323,10 +322,10 @@ void reading_logs(struct reading *reading, struct flocks_read_logs_call *call,
 {
     static const struct flocks_read_logs_stream hooks = {
         .next = reading_stream_next, .closed = on_closed};
-    struct reading_stream *stream = NULL;
     struct error error = ERROR_INIT;
+    struct reading_stream *stream = make_stream(reading, call, request, &error);
 
-    if (make_stream(reading, call, request, &stream, &error) < 0) {
+    if (stream == NULL) {
         api_fail(flocks_read_logs_base(call), &error, NULL);
         return;
     }
@@ -390,7 +389,7 @@ static void end_streams(struct reading *reading, const struct error *error)
     while (!list_is_empty(&reading->streams)) {
         struct reading_stream *stream = stream_of(reading->streams.next);
 
-        leave(stream);
+        leave(reading, stream);
         for (size_t i = 0; i < stream->n_logs; i++)
             list_remove(&stream->logs[i]->in_output);
         stream->reading = NULL;
