@@ -3,17 +3,17 @@ services, and what the README shows is what must be printed, but for the numbers
 
 import os
 import re
-import shlex
 import shutil
+import socket
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
 from conftest import running_root
 from instance import BUILD, PYTHON, REPOSITORY
 from peers import KEPT, GoPeer, RustPeer, old_go_protobuf, run
+from tcp import wait_until_served
 
 CLIENTS = REPOSITORY / "examples" / "clients"
 TREE = KEPT / "clients"
@@ -23,6 +23,7 @@ COMPONENTS = ("crpc-runtime", "crpc-devel", "flocks-runtime", "flocks-devel", "f
 # What the READMEs' commands make; stays from one run to the next.
 MADE = ("generated", "gopath", "target", "dist", "node_modules", "tour", "Cargo.lock")
 LOG_LINES = 5
+RUNNING = "restart: RUNNING, # of #"
 
 # Says which request it is at, and takes a moment to end, so that a restart has something to tell.
 BACKEND = """
@@ -75,6 +76,10 @@ def node():
 
 # What a reader's machine has by itself, by directory of examples/clients.
 ENVIRONMENTS = {
+    "python": debian_first,
+    "node": node,
+    "go-grpc": lambda: go("/usr/share/gocode"),
+    "buf-curl": node,
     "c": installed_c,
     "c-nano": installed_c,
     "go-ttrpc": lambda: go(old_go_protobuf(), "/usr/share/gocode"),
@@ -83,15 +88,24 @@ ENVIRONMENTS = {
 WITHOUT_STREAMS = ("c-nano", "go-ttrpc", "rust-ttrpc")
 
 
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
 @pytest.fixture(scope="module")
 def flock():
     with running_root() as instance:
         program = instance.root / "backend.py"
         program.write_text(BACKEND)
+        instance.tcp_port = free_port()
         instance.write(
+            f"daemon: {{tcp: true, port: {instance.tcp_port}}}\n"
             f"services:\n  backend: {{command: [{PYTHON}, {program}]}}\n  webui: {{command: [/bin/sleep, '100000']}}\n"
         )
         instance.start()
+        wait_until_served(instance, instance.tcp_port)
         yield instance
 
 
@@ -134,10 +148,11 @@ def shell(commands, directory, environment, seconds):
 
 
 def folded(text):
-    """Without numbers, and lines that then are the same once: how often progress is told depends on the moment."""
+    """Without numbers, and lines that then are the same once: how often progress is told depends on the moment, and
+    whether a shell is in time for it at all."""
     lines = []
     for line in re.sub(r"\d+", "#", text).splitlines():
-        if lines[-1:] != [line]:
+        if lines[-1:] != [line] and line != RUNNING:
             lines.append(line)
     return lines
 
@@ -175,10 +190,16 @@ def test_tour_prints_what_its_readme_shows(flock, language):
     began = time.monotonic()
     seen = shell(tour, directory, environment, 120)
     print(f"{language}: toured in {time.monotonic() - began:.1f} s")
+    assert_toured(flock, seen, shown, old, language)
+
+
+def assert_toured(flock, seen, shown, old, language):
     assert folded(seen) == folded(shown)
     now = flock.service("backend")
     assert (now["state"], now["generation"]) == ("SERVICE_STATE_HEALTHY", old + 1)
     assert said(seen, "status")[0] == f"backend HEALTHY, generation {old}"
+    assert len(said(seen, "restart")) < 10, "one line a change: nobody asks again and again"
+    assert language == "buf-curl" or said(seen, "restart")[0] == "RUNNING, 0 of 1"
     assert said(seen, "restart")[-1] == f"backend generation {old} -> {old + 1}"
     assert said(seen, "explain")[1] == f"generation {old} ended with 0"
     assert said(seen, "mistake")[0].startswith("code 5, ")
@@ -187,9 +208,30 @@ def test_tour_prints_what_its_readme_shows(flock, language):
         assert said(seen, "event")[-1] == f"backend HEALTHY, generation {old + 1}"
 
 
+# After the test above, which builds.
+
+
+def test_tour_of_libflocks_goes_over_tcp(flock):
+    _, tour, shown = blocks_of(CLIENTS / "c" / "README.md")
+    address = {"FLOCKS_SOCKET": f"tcp:127.0.0.1:{flock.tcp_port}", "FLOCKS_ROOT": str(flock.root)}
+    old = flock.service("backend")["generation"]
+    seen = shell(tour, copy_of("c"), {**os.environ, **installed_c(), **address}, 120)
+    assert_toured(flock, seen, shown, old, "c")
+
+
+def test_python_over_tcp_is_as_the_index_says(flock):
+    program = re.search(r"^```python\n(.*?)^```$", (CLIENTS / "README.md").read_text(), re.M | re.S)[1]
+    assert program.count("48765") == 1
+    environment = {**os.environ, "FLOCKS_ROOT": str(flock.root), "PYTHONPATH": "generated"}
+    seen = run(
+        [PYTHON, "-c", program.replace("48765", str(flock.tcp_port))], 60, cwd=copy_of("python"), env=environment
+    )
+    assert seen == "backend webui\n"
+
+
 @pytest.mark.parametrize("language", [language for language in ENVIRONMENTS if language != "c"])
 def test_tour_without_a_daemon_says_so(language, tmp_path):
-    """After the test above, which builds. libflocks waits for a daemon as long as its deadline allows."""
+    """libflocks is not asked: it waits for a daemon as long as its deadline allows."""
     _, tour, _ = blocks_of(CLIENTS / language / "README.md")
     environment = {**os.environ, **ENVIRONMENTS[language](), "FLOCKS_SOCKET": str(tmp_path / "none.sock")}
     done = subprocess.run(
