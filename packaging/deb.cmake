@@ -23,7 +23,7 @@ endmacro()
 set(same "(= ${PROJECT_VERSION})")
 flocks_deb(crpc-runtime libcrpc0 libs "RPC in C: ttrpc, typed by protobuf files")
 flocks_deb(crpc-devel libcrpc-dev libdevel "RPC in C: headers, archives, generator"
-  "libcrpc0 ${same}, libprotobuf-c-dev, protobuf-compiler, protobuf-c-compiler")
+  "libcrpc0 ${same}, libprotobuf-c-dev, libnghttp2-dev, protobuf-compiler, protobuf-c-compiler")
 flocks_deb(flocks-daemon flocks-daemon admin "Local service supervisor: daemon and keeper")
 flocks_deb(flocks-tools flocks admin "Local service supervisor" "flocks-daemon ${same}")
 flocks_deb(flocks-nano-devel libflocks-nano-dev libdevel "Client of flocks in fixed memory" "libnanopb-dev")

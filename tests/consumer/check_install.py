@@ -2,7 +2,7 @@
 """What an install tree shows to others: check_install.py PREFIX BUILD_DIR SOURCE_DIR LIBRARY NODE MAP PREFIXES HEADER...
 
 - the shared library exports exactly what its version script names, under that version, and needs no library but
-  protobuf-c, another of ours and libc;
+  protobuf-c, nghttp2, another of ours and libc;
 - the version script names exactly the functions that the headers declare (wildcards aside);
 - the archive, one object, has no other global symbol;
 - no file names the build or the source directory (binaries: only without sanitizers, which keep names of files).
@@ -85,7 +85,7 @@ def complaints(prefix, directories, name, node, map_file, headers, prefixes):
     yield from (f"{library.name} exports {one}" for one in unmatched(exported, patterns))
     yield from (f"{library.name}: {one} has version '{version}'" for one, version in exported.items() if version != node)
     yield from (f"{library.name} needs {one}" for one in needed_by(library)
-                if not re.match(r"lib(c|crpc|protobuf-c|asan|ubsan)\.so", one))
+                if not re.match(r"lib(c|crpc|nghttp2|protobuf-c|asan|ubsan)\.so", one))
     archived = globals_of(prefix / f"lib/lib{name}.a")
     yield from (f"lib{name}.a lacks {one}" for one in sorted(exact - archived))
     yield from (f"lib{name}.a has the global name {one}" for one in unmatched(archived, patterns))
