@@ -21,6 +21,10 @@ import subprocess
 import sys
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "interop"))
+
+from go_protobuf import old_go_protobuf  # noqa: E402
+
 BLOCK = re.compile(r"^<!-- (file|run|background|output)(?:: (.*?))? -->\n```\w*\n(.*?)^```$", re.M | re.S)
 PATIENCE_S = 240
 
@@ -95,6 +99,7 @@ def main():
         "PKG_CONFIG_PATH": str(prefix.resolve() / "lib/pkgconfig"),
         "GOCACHE": str(work.resolve() / "go-cache"),
         "GOFLAGS": "",
+        "GOPATH": f"{old_go_protobuf(work.resolve())}:/usr/share/gocode",
     }
     blocks = BLOCK.findall(document.read_text())
     tutorial = Tutorial(directory, environment)

@@ -6,9 +6,9 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
+from go_protobuf import old_go_protobuf
 from instance import BUILD, REPOSITORY
 
 HERE = Path(__file__).resolve().parent
@@ -30,39 +30,6 @@ def keep(path, text):
     """Writes the file if it differs: cargo looks at times."""
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
-
-
-def old_go_protobuf():
-    """An entry of GOPATH: golang/protobuf 1.3, which ttrpc 1.1.1 reads failures with (of 1.5 gogo cannot read Any). Debian
-    has both, and installs one: the one that grpc-go's generator needs. Fetched once."""
-    kept = KEPT / "go-protobuf-1.3"
-    entry = kept / "usr" / "share" / "gocode"
-    if not entry.exists():
-        with tempfile.TemporaryDirectory(prefix="flocks-go-") as directory:
-            # apt's own user writes there.
-            os.chmod(directory, 0o755)
-            run(["apt-get", "download", "golang-github-golang-protobuf-1-3-dev"], cwd=directory)
-            package = next(Path(directory).glob("*.deb"))
-            KEPT.mkdir(parents=True, exist_ok=True)
-            run(["dpkg-deb", "-x", package, f"{kept}.new"])
-        os.replace(f"{kept}.new", kept)
-    return entry
-
-
-def buf():
-    """The program, as tools/checks/proto pins it, from npm; fetched once."""
-    version = re.search(r"^readonly version=(.*)$", (REPOSITORY / "tools" / "checks" / "proto").read_text(), re.M)[1]
-    kept = KEPT / f"buf-{version}"
-    program = kept / "node_modules" / ".bin" / "buf"
-    if not program.exists():
-        KEPT.mkdir(parents=True, exist_ok=True)
-        # Node brings a list of certificate authorities of its own; those that this system trusts count as well.
-        authorities = os.environ.get("NODE_EXTRA_CA_CERTS", "/etc/ssl/certs/ca-certificates.crt")
-        new = Path(f"{kept}.new")
-        run(["npm", "install", "--silent", "--no-fund", "--no-audit", "--no-save", "--prefix", new,
-             f"@bufbuild/buf@{version}"], env={**os.environ, "NODE_EXTRA_CA_CERTS": authorities})  # fmt: skip
-        os.replace(new, kept)
-    return program
 
 
 class GoPeer:
@@ -88,7 +55,7 @@ class GoPeer:
             "GO111MODULE": "off",
             "GOPROXY": "off",
             "GOTOOLCHAIN": "local",
-            "GOPATH": f"{self.path}:{old_go_protobuf()}:/usr/share/gocode",
+            "GOPATH": f"{self.path}:{old_go_protobuf(KEPT)}:/usr/share/gocode",
             "GOCACHE": str(self.path / "cache"),
         }
 

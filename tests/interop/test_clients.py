@@ -11,8 +11,9 @@ import time
 import pytest
 
 from conftest import running_root
+from go_protobuf import old_go_protobuf
 from instance import BUILD, PYTHON, REPOSITORY
-from peers import KEPT, GoPeer, RustPeer, old_go_protobuf, run
+from peers import KEPT, GoPeer, RustPeer, run
 from tcp import wait_until_served
 
 CLIENTS = REPOSITORY / "examples" / "clients"
@@ -82,7 +83,7 @@ ENVIRONMENTS = {
     "buf-curl": node,
     "c": installed_c,
     "c-nano": installed_c,
-    "go-ttrpc": lambda: go(old_go_protobuf(), "/usr/share/gocode"),
+    "go-ttrpc": lambda: go(old_go_protobuf(KEPT), "/usr/share/gocode"),
     "rust-ttrpc": rust,
 }
 WITHOUT_STREAMS = ("c-nano", "go-ttrpc", "rust-ttrpc")
