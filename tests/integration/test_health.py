@@ -120,6 +120,21 @@ def test_shutdown_is_told_before_the_end(instance, health):
     assert sorted(ends) == [([], UNAVAILABLE), *[([NOT_SERVING], UNAVAILABLE)] * 3]
 
 
+@pytest.mark.no_chaos(reason="replaces flocksd itself")
+def test_hand_over_ends_watches_and_tells_nothing_bad(instance, door, messages, health):
+    one, nobody = health.watch("one"), health.watch("nobody")
+    assert (next(one), next(nobody)) == (SERVING, SERVICE_UNKNOWN)
+    before = instance.status()["daemon"]["pid"]
+    os.kill(before, signal.SIGUSR1)
+    for watch in (one, nobody):
+        with pytest.raises(Failure) as failure:
+            next(watch)
+        assert failure.value.code == UNAVAILABLE
+    again = Health(door(), messages)
+    assert (again.check("one"), next(again.watch("one")), again.check("")) == (SERVING, SERVING, SERVING)
+    assert instance.status()["daemon"]["pid"] != before
+
+
 @pytest.mark.no_chaos(reason="kills flocksd itself")
 def test_take_over_changes_no_health(instance, door, messages, health):
     wait_until(lambda: instance.service("done")["state"] == "SERVICE_STATE_COMPLETED", what="the end of `done`")
