@@ -28,6 +28,8 @@ services:
   {more}
 """
 
+pytestmark = pytest.mark.no_chaos(reason="a call that breaks is not made again here, as a gRPC client would")
+
 
 class Health:
     def __init__(self, door, messages):
@@ -97,7 +99,6 @@ def test_watch_tells_at_once_and_then_what_changes(instance, health):
     assert statuses in ([SERVICE_UNKNOWN], [NOT_SERVING, SERVICE_UNKNOWN])
 
 
-@pytest.mark.no_chaos(reason="watches are not resumed")
 def test_shutdown_is_told_before_the_end(instance, health):
     watches = [health.watch(name) for name in ("", "one", API[0], "three")]
     for watch in watches:
@@ -120,7 +121,6 @@ def test_shutdown_is_told_before_the_end(instance, health):
     assert sorted(ends) == [([], UNAVAILABLE), *[([NOT_SERVING], UNAVAILABLE)] * 3]
 
 
-@pytest.mark.no_chaos(reason="replaces flocksd itself")
 def test_hand_over_ends_watches_and_tells_nothing_bad(instance, door, messages, health):
     one, nobody = health.watch("one"), health.watch("nobody")
     assert (next(one), next(nobody)) == (SERVING, SERVICE_UNKNOWN)
@@ -135,7 +135,6 @@ def test_hand_over_ends_watches_and_tells_nothing_bad(instance, door, messages, 
     assert instance.status()["daemon"]["pid"] != before
 
 
-@pytest.mark.no_chaos(reason="kills flocksd itself")
 def test_take_over_changes_no_health(instance, door, messages, health):
     wait_until(lambda: instance.service("done")["state"] == "SERVICE_STATE_COMPLETED", what="the end of `done`")
     for _ in range(5):
