@@ -14,6 +14,8 @@
 enum { FILE_MAX = 256 * 1024 * 1024, PATHS = 64 };
 
 static char directory[] = "/tmp/flocks-updater-XXXXXX";
+static pid_t server = -1;
+static int server_fd = -1;
 
 static void demand(bool holds, const char *what)
 {
@@ -33,6 +35,11 @@ int place_open(void **state)
 int place_close(void **state)
 {
     (void)state;
+    if (server > 0) {
+        (void)kill(server, SIGKILL);
+        (void)waitpid(server, NULL, 0);
+        (void)close(server_fd);
+    }
     place_run((const char *const[]){"chmod", "-R", "u+rwX", directory, NULL});
     place_run((const char *const[]){"rm", "-rf", "--", directory, NULL});
     return 0;
@@ -142,4 +149,27 @@ pid_t place_start(const char *const arguments[], int *out_fd)
     (void)close(output[1]);
     *out_fd = output[0];
     return pid;
+}
+
+struct place_server place_serve(const char *script)
+{
+    struct place_server out;
+    char line[64];
+    size_t n = 0;
+    place_run((const char *const[]){"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+        "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "tls.key", "-out", "tls.pem", "-days",
+        "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
+        NULL});
+    server = place_start(
+        (const char *const[]){"/usr/bin/python3", script, "tls.pem", "tls.key", NULL}, &server_fd);
+    while (n == 0 || line[n - 1] != '\n') {
+        demand(n + 1 < sizeof line && read(server_fd, line + n, 1) == 1, script);
+        n++;
+    }
+    line[n] = '\0';
+    char *rest = NULL;
+    out.port = (int)strtol(line, &rest, 10);
+    out.port_tls = (int)strtol(rest, NULL, 10);
+    demand(out.port > 0 && out.port_tls > 0, line);
+    return out;
 }

@@ -32,4 +32,12 @@ void place_run(const char *const arguments[]);
  * closes with this process. */
 pid_t place_start(const char *const arguments[], int *out_fd);
 
+/* server.py over http and https on these ports, with a certificate "tls.pem" made for it;
+ * place_close ends it. */
+struct place_server {
+    int port;
+    int port_tls;
+};
+struct place_server place_serve(const char *script);
+
 #endif

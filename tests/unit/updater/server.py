@@ -104,6 +104,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_empty(self):
         self.answer(200)
 
+    def do_api(self, *path):
+        """Any host's list of releases: the file that is called as the API's version."""
+        self.answer(200, [("Content-Type", "application/json")], self.content(path[0] + ".json"))
+
     # ---- faults that pass ----
 
     def do_reset(self, most, name):

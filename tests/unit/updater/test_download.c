@@ -27,8 +27,6 @@ enum {
     SOON_MS = 5000
 };
 
-static pid_t server = -1;
-static int server_fd = -1;
 static int port;
 static int port_tls;
 static char digest_one[DOWNLOAD_DIGEST_SIZE];
@@ -57,28 +55,10 @@ static int set_up(void **state)
     place_write_noise("large", (size_t)DOWNLOAD_RECORD_BYTES + CUT, 3);
     digest_of("one", digest_one);
     digest_of("two", digest_two);
-    place_run((const char *const[]){"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-        "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "tls.key", "-out", "tls.pem", "-days",
-        "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
-        NULL});
-    server = place_start(
-        (const char *const[]){"/usr/bin/python3", SERVER, "tls.pem", "tls.key", NULL}, &server_fd);
-    char line[64];
-    size_t n = 0;
-    while (n + 1 < sizeof line && (n == 0 || line[n - 1] != '\n'))
-        n += (size_t)(read(server_fd, line + n, 1) == 1 ? 1 : sizeof line);
-    assert_true(n < sizeof line);
-    line[n] = '\0';
-    assert_int_equal(sscanf(line, "%d %d", &port, &port_tls), 2); /* NOLINT(cert-err34-c) */
+    struct place_server server = place_serve(SERVER);
+    port = server.port;
+    port_tls = server.port_tls;
     return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)kill(server, SIGKILL);
-    (void)waitpid(server, NULL, 0);
-    (void)close(server_fd);
-    return place_close(state);
 }
 
 /* Each test begins without files. */
@@ -907,5 +887,5 @@ int main(void)
         cmocka_unit_test(test_url_loopback_and_relative),
         cmocka_unit_test(test_answer_lines),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, place_close);
 }
