@@ -147,7 +147,7 @@ static void test_who_holds_too_much_over_tcp_goes_before_anybody_else(void **sta
     local = add(PID, 2);
     tcp = add(CROWD_TCP, 2);
     stranger = add(CROWD_STRANGERS, 2);
-    population_hold(&people.population, &local[0], TRANSPORT_TCP_HELD_MAX * 2);
+    population_hold(&people.population, &local[0], (size_t)TRANSPORT_TCP_HELD_MAX * 2);
     population_hold(&people.population, &tcp[1], TRANSPORT_TCP_HELD_MAX);
     population_hold(&people.population, &stranger[1], TRANSPORT_STRANGERS_HELD_MAX);
     assert_null(crowd_too_heavy(&people.population));

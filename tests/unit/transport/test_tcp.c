@@ -19,7 +19,15 @@
 
 #define DIGITS "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
-enum { FRAME_HEADER = 10, FRAME_MAX = 256, CODE_UNAVAILABLE = 14, CODE_UNAUTHENTICATED = 16 };
+enum {
+    FRAME_HEADER = 10,
+    FRAME_MAX = 256,
+    CODE_UNAVAILABLE = 14,
+    CODE_UNAUTHENTICATED = 16,
+    /* For what must happen. */
+    DEADLINE_MS = 10 * 1000,
+    LONG_MS = 60 * 1000
+};
 
 static const struct token token = {.digits = DIGITS};
 
@@ -47,7 +55,7 @@ int64_t __wrap_clock_monotonic_ms(void)
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_in address;
+    struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t len = sizeof(address);
 
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
@@ -130,7 +138,7 @@ static int code_of_answer(struct harness *harness, int fd)
 
 static void turn_until_empty(struct harness *harness, size_t n_connections)
 {
-    int64_t deadline_at = __real_clock_monotonic_ms() + 10 * 1000;
+    int64_t deadline_at = __real_clock_monotonic_ms() + DEADLINE_MS;
 
     while (transport_connections(harness->transport) != n_connections) {
         (void)uv_run(&harness->loop, UV_RUN_NOWAIT);
@@ -142,7 +150,7 @@ static void turn_until_empty(struct harness *harness, size_t n_connections)
 static void look_at(struct harness *harness, int64_t later)
 {
     enum { LOOKS = 3 };
-    int64_t deadline_at = __real_clock_monotonic_ms() + 10 * 1000;
+    int64_t deadline_at = __real_clock_monotonic_ms() + DEADLINE_MS;
 
     later_ms = later;
     n_timers = 0;
@@ -364,7 +372,7 @@ static void test_shut_answers_what_is_in_flight_and_leaves_newcomers_waiting(voi
         (void)uv_run(&harness.loop, UV_RUN_ONCE);
     /* What has come is heard, although nobody has read it yet. */
     ask(idle_fd, 3, "GetStatus", NULL);
-    transport_shut(harness.transport, 60 * 1000, "later", on_emptied, &n_emptied);
+    transport_shut(harness.transport, LONG_MS, "later", on_emptied, &n_emptied);
     late_fd = client_connect(&harness);
     assert_int_equal(code_of_answer(&harness, idle_fd), 0);
     assert_true(client_is_closed(&harness, idle_fd));
@@ -462,7 +470,7 @@ static void test_shut_waits_for_the_first_word_of_who_has_just_come(void **state
     fd = client_connect(&harness);
     silent_fd = client_connect(&harness);
     turn_until_empty(&harness, 2);
-    transport_shut(harness.transport, 60 * 1000, "later", on_emptied, &n_emptied);
+    transport_shut(harness.transport, LONG_MS, "later", on_emptied, &n_emptied);
     for (int i = 0; i < 10; i++)
         (void)uv_run(&harness.loop, UV_RUN_NOWAIT);
     ask(fd, 1, "GetStatus", NULL);
