@@ -2,6 +2,8 @@
 
 import socket
 
+import grpc
+
 from instance import wait_until
 
 
@@ -41,3 +43,44 @@ def listens(port, host="127.0.0.1"):
             return True
     except OSError:
         return False
+
+
+def grpc_method(channel, stubs, name):
+    """A unary method of SupervisorService on a grpcio channel, without generated stubs."""
+    supervisor = stubs[1]
+    return channel.unary_unary(
+        f"/flocks.v1.SupervisorService/{name}",
+        request_serializer=lambda message: message.SerializeToString(),
+        response_deserializer=getattr(supervisor, f"{name}Response").FromString,
+    )
+
+
+def grpc_stream(channel, stubs, name):
+    """A server stream of SupervisorService on a grpcio channel."""
+    supervisor = stubs[1]
+    return channel.unary_stream(
+        f"/flocks.v1.SupervisorService/{name}",
+        request_serializer=lambda message: message.SerializeToString(),
+        response_deserializer=getattr(supervisor, f"{name}Response").FromString,
+    )
+
+
+def grpc_detail(error, stubs):
+    """(code, ErrorDetail or None) of a grpc.RpcError."""
+    packed = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
+    if packed is None:
+        return error.code(), None
+    status = stubs[0].Status.FromString(packed)
+    assert status.code == error.code().value[0]
+    assert status.message == error.details()
+    for detail in status.details:
+        return error.code(), stubs[2].ErrorDetail.FromString(detail.value)
+    return error.code(), None
+
+
+def channel_of(target, authority=None):
+    """A grpcio channel as it is by itself, but for having no connection in common with any other."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    if authority is not None:
+        options.append(("grpc.default_authority", authority))
+    return grpc.insecure_channel(target, options=options)

@@ -1,4 +1,4 @@
-"""One flocksd makes room for the next (SIGUSR1), and the daemon ends: callers see neither calls that
+"""One flocksd makes room for the next (SIGUSR1), and the daemon ends: callers of both protocols see neither calls that
 fail for it nor items that are lost. What the old system and others get wrong: a restart of the control plane that cuts
 what is in flight."""
 
@@ -6,12 +6,14 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 
+import grpc
 import pytest
 
 from instance import BUILD, wait_until
-from tcp import bearer, configuration, wait_until_served
+from tcp import bearer, channel_of, configuration, grpc_detail, grpc_method, grpc_stream, wait_until_served
 from wire import HEADER, Failure, Wire
 
 UNAVAILABLE = 14
@@ -52,14 +54,46 @@ def hand_over(instance):
     return time.monotonic() - began
 
 
+class Caller(threading.Thread):
+    """Makes a call again and again until it is told to end; failures are kept."""
+
+    def __init__(self, call):
+        super().__init__(daemon=True)
+        self.call, self.answers, self.failures, self.is_over = call, 0, [], False
+        self.start()
+
+    def run(self):
+        while not self.is_over:
+            try:
+                self.call()
+                self.answers += 1
+            except Exception as failure:  # noqa: BLE001
+                self.failures.append(failure)
+
+    def end(self):
+        self.is_over = True
+        self.join(60)
+        assert not self.is_alive()
+        return self.answers, self.failures
+
+
 def test_no_call_fails_through_twenty_hand_overs(running, stubs):
-    """A client on libflocks with eight calls in flight at any time."""
+    """A grpcio client that knows nothing of flocksd, and one on libflocks with eight calls in flight at any time."""
     services = {s["name"]: (s["pid"], s["generation"]) for s in running.status()["services"]}
+    channel = channel_of(f"unix:{socket_of(running)}")
+    get_status = grpc_method(channel, stubs, "GetStatus")
+    caller = Caller(lambda: get_status(stubs[1].GetStatusRequest(), timeout=30))
     program = [str(BUILD / "tests" / "flocks_client"), str(socket_of(running)), "survive"]
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
         for _ in range(HAND_OVERS):
+            answers = caller.answers
             hand_over(running)
+            wait_until(lambda seen=answers: caller.answers > seen + 3 or caller.failures, what="more answers")
         told = dict(line.split(" ", 1) for line in client.communicate(timeout=60)[0].splitlines())
+    answers, failures = caller.end()
+    channel.close()
+    assert failures == []
+    assert answers > HAND_OVERS
     assert (told["failed"], client.returncode) == ("0", 0)
     assert int(told["answered"]) > HAND_OVERS
     after = running.status()
@@ -68,6 +102,51 @@ def test_no_call_fails_through_twenty_hand_overs(running, stubs):
     log = (running.root / "logs" / "daemon.log").read_text()
     assert log.count("flocksd makes room for the next one") == HAND_OVERS
     assert "was_ready=0" not in log
+
+
+def test_watchers_go_on_behind_their_last_token(running, stubs):
+    """Streams are ended with a reason; resumed by token nothing is lost and nothing comes twice."""
+    channel = channel_of(f"unix:{socket_of(running)}")
+    watch = grpc_stream(channel, stubs, "WatchEvents")
+    tokens, reasons, is_over = [], [], threading.Event()
+
+    def follow():
+        while not is_over.is_set():
+            after = tokens[-1] if tokens else ""
+            try:
+                for item in watch(stubs[1].WatchEventsRequest(after=after), wait_for_ready=True, timeout=60):
+                    assert not item.HasField("gap")
+                    tokens.append(item.token)
+                    if is_over.is_set():
+                        return
+            except grpc.RpcError as failure:
+                code, detail = grpc_detail(failure, stubs)
+                reasons.append((code, detail and stubs[2].ErrorReason.Name(detail.reason)))
+
+    follower = threading.Thread(target=follow, daemon=True)
+    follower.start()
+    wait_until(lambda: tokens, what="the snapshot")
+    with subprocess.Popen(
+        running.command("events", "--json"), env=running.environment, stdout=subprocess.PIPE, text=True
+    ) as cli:
+        assert cli.stdout.readline()
+        for _ in range(5):
+            seen = len(tokens)
+            hand_over(running)
+            running.flocks("restart", "one", check=0)
+            wait_until(lambda seen=seen: len(tokens) > seen, what="more events")
+        is_over.set()
+        running.flocks("restart", "two", check=0)
+        follower.join(60)
+        assert not follower.is_alive()
+        cli.send_signal(signal.SIGINT)
+        cli.communicate(timeout=60)
+    channel.close()
+    assert set(reasons) == {(grpc.StatusCode.UNAVAILABLE, "ERROR_REASON_REPLACING")}
+    assert len(reasons) == 5
+    numbers = [int(token.rpartition("-")[2]) for token in tokens]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert len({token.rpartition("-")[0] for token in tokens}) == 1
 
 
 def test_what_is_in_flight_is_answered(running, stubs):
@@ -130,6 +209,25 @@ def test_nobody_can_hold_a_hand_over_up(instance, free_port, stubs):
         other.close()
     assert [s["pid"] for s in instance.status()["services"]][:1] == pids[:1]
     assert instance.service("slow")["state"] == "SERVICE_STATE_STARTING"
+
+
+def test_shutdown_answers_its_caller_over_http2(running, stubs):
+    """The daemon ends in order: who asked for it over gRPC is told so, and the connection says goodbye."""
+    channel = channel_of(f"unix:{socket_of(running)}")
+    watch = grpc_stream(channel, stubs, "WatchEvents")
+    items = watch(stubs[1].WatchEventsRequest(), timeout=60)
+    assert next(items).HasField("snapshot")
+    shutdown = grpc_method(channel, stubs, "Shutdown")
+    answer = shutdown(stubs[1].ShutdownRequest(wait=True), timeout=60)
+    assert stubs[2].OperationState.Name(answer.operation.state) == "OPERATION_STATE_SUCCEEDED"
+    with pytest.raises(grpc.RpcError) as ended:
+        for _ in items:
+            pass
+    code, detail = grpc_detail(ended.value, stubs)
+    assert code == grpc.StatusCode.UNAVAILABLE
+    assert stubs[2].ErrorReason.Name(detail.reason) == "ERROR_REASON_SHUTTING_DOWN"
+    channel.close()
+    running.stop(check=None)
 
 
 def test_tcp_changes_hands_too(instance, free_port, stubs):

@@ -7,13 +7,29 @@ import socket
 import subprocess
 import time
 
+import grpc
+import h2.config
+import h2.connection
+import h2.events
 import pytest
 
 from instance import BUILD, PYTHON, wait_until
-from tcp import addresses, bearer, configuration, listens, problem, token_file, wait_until_served
+from tcp import (
+    addresses,
+    bearer,
+    channel_of,
+    configuration,
+    grpc_detail,
+    grpc_method,
+    grpc_stream,
+    listens,
+    problem,
+    token_file,
+    wait_until_served,
+)
 from wire import Failure, Wire
 
-RESOURCE_EXHAUSTED, UNAUTHENTICATED = 8, 16
+PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAUTHENTICATED = 7, 8, 16
 
 connection_lasts = pytest.mark.no_chaos(reason="its connections end with flocksd")
 
@@ -166,6 +182,137 @@ def test_only_loopback_is_bound(served, port):
                     bound.add(fields[1].removesuffix(wanted))
     assert bound <= {"0100007F", "00000000000000000000000001000000"}
     assert "0100007F" in bound
+
+
+# ---- over HTTP/2 ----
+
+
+def grpc_failure(call, stubs):
+    """(code's name, reason's name, message) of a call that must fail."""
+    with pytest.raises(grpc.RpcError) as failed:
+        call()
+    code, detail = grpc_detail(failed.value, stubs)
+    reason_name = detail and stubs[2].ErrorReason.Name(detail.reason)
+    return code.name, reason_name, failed.value.details()
+
+
+@connection_lasts
+def test_grpc_calls_each_need_the_token(served, port, stubs):
+    """The same words as over ttrpc, whatever is called; and one call's token lets in no other call."""
+    supervisor = stubs[1]
+    right = bearer(served)
+    digits = right[1].removeprefix("Bearer ")
+    refused = ("UNAUTHENTICATED", "ERROR_REASON_TOKEN")
+    with channel_of(f"127.0.0.1:{port}") as channel:
+        get_status = grpc_method(channel, stubs, "GetStatus")
+        status = supervisor.GetStatusRequest()
+        for metadata in [
+            (),
+            (("authorization", "Bearer " + "0" * 64),),
+            (("authorization", digits),),
+            (("authorization-bin", right[1].encode()),),
+            (("token", digits),),
+            (("authorization", "Bearer " + "0" * 64), right),
+        ]:
+            assert grpc_failure(lambda m=metadata: get_status(status, metadata=m, timeout=20), stubs)[:2] == refused
+        assert get_status(status, metadata=[right], timeout=20).daemon.tcp_addresses
+        assert grpc_failure(lambda: get_status(status, timeout=20), stubs)[:2] == refused
+        for path, payload in [
+            ("/flocks.v1.SupervisorService/NoSuchMethod", b""),
+            ("/no.such.Service/Method", b""),
+            ("/flocks.v1.SupervisorService/StopServices", b"\xff\xff\xff"),
+            ("/grpc.health.v1.Health/Check", b""),
+        ]:
+            answer = grpc_failure(lambda p=path, b=payload: channel.unary_unary(p)(b, timeout=20), stubs)
+            assert answer == (*refused, "a call over TCP without the token")
+        watch = grpc_stream(channel, stubs, "WatchEvents")
+        assert grpc_failure(lambda: next(watch(supervisor.WatchEventsRequest(), timeout=20)), stubs)[:2] == refused
+        items = watch(supervisor.WatchEventsRequest(), metadata=[right], timeout=20)
+        assert next(items).HasField("snapshot")
+        items.cancel()
+        # A longer one than metadata may be is refused by a bound or the gate, and opens nothing.
+        long = [("authorization", right[1] + "0" * 6000)]
+        assert grpc_failure(lambda: get_status(status, metadata=long, timeout=20), stubs)[0] in (
+            "UNAUTHENTICATED",
+            "RESOURCE_EXHAUSTED",
+        )
+    assert served.service("idle")["state"] == "SERVICE_STATE_HEALTHY"
+
+
+@connection_lasts
+def test_authority_must_be_loopback_over_tcp_alone(served, port, stubs):
+    status = stubs[1].GetStatusRequest()
+    right = [bearer(served)]
+    ours = [None, "localhost", f"localhost:{port}", "127.0.0.1", "127.0.0.1:1", "[::1]:48765", "LOCALHOST"]
+    foreign = ["evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "localhost.evil.example:80",
+               "10.0.0.1", "[::2]:80", "%2Frun%2Fflocksd.sock"]
+    for authority in ours + foreign:
+        with channel_of(f"127.0.0.1:{port}", authority) as channel:
+            get_status = grpc_method(channel, stubs, "GetStatus")
+            if authority in ours:
+                assert get_status(status, metadata=right, timeout=20).services
+                continue
+            for metadata in (right, []):
+                code, why, _ = grpc_failure(lambda m=metadata: get_status(status, metadata=m, timeout=20), stubs)
+                assert (code, why) == ("PERMISSION_DENIED", "ERROR_REASON_AUTHORITY"), authority
+        with channel_of(f"unix:{served.root}/run/flocksd.sock", authority) as channel:
+            assert grpc_method(channel, stubs, "GetStatus")(status, timeout=20).services
+    if f"[::1]:{port}" in addresses(served):
+        with channel_of(f"[::1]:{port}") as channel:
+            assert grpc_method(channel, stubs, "GetStatus")(status, metadata=right, timeout=20).services
+
+
+def http2_answer(port, headers):
+    """Headers of the answer to one empty gRPC message, as a hand-made client sees them; None: it was reset."""
+    wire = h2.connection.H2Connection(
+        h2.config.H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False)
+    )
+    answer = {}
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        wire.initiate_connection()
+        wire.send_headers(1, headers)
+        wire.send_data(1, b"\0\0\0\0\0", end_stream=True)
+        client.sendall(wire.data_to_send())
+        while True:
+            data = client.recv(65536)
+            assert data, "closed without an answer"
+            for event in wire.receive_data(data):
+                if isinstance(event, (h2.events.ResponseReceived, h2.events.TrailersReceived)):
+                    answer |= {str(k, "ascii") if isinstance(k, bytes) else k: v for k, v in event.headers}
+                if isinstance(event, h2.events.StreamEnded):
+                    return answer
+                if isinstance(event, h2.events.StreamReset):
+                    return None
+                assert not isinstance(event, h2.events.ConnectionTerminated), event
+
+
+@connection_lasts
+def test_authority_that_is_missing_or_hidden_is_foreign(served, port):
+    """Old clients leave it out or send it empty: fine on the unix socket, not here. `host` counts when it is alone."""
+    common = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", "/flocks.v1.SupervisorService/GetStatus"),
+    ]
+    rest = [("content-type", "application/grpc"), ("te", "trailers"), bearer(served)]
+
+    def code(*pairs, more=()):
+        answer = http2_answer(port, common + list(pairs) + list(more) + rest)
+        if answer is None:
+            return None
+        status = answer[":status"]
+        assert (status.decode() if isinstance(status, bytes) else status) == "200"
+        value = answer["grpc-status"]
+        return int(value)
+
+    assert code((":authority", f"127.0.0.1:{port}")) == 0
+    assert code(more=[("host", "localhost")]) == 0
+    assert code() == PERMISSION_DENIED
+    assert code((":authority", "")) == PERMISSION_DENIED
+    assert code(more=[("host", "evil.example")]) == PERMISSION_DENIED
+    # Two that differ are malformed.
+    assert code((":authority", "evil.example"), more=[("host", "localhost")]) is None
+    assert code((":authority", "localhost"), more=[("host", "evil.example")]) is None
 
 
 # ---- our own clients ----

@@ -153,6 +153,8 @@ static void read_once(struct connection *connection, int64_t now_ms)
 
     connection->is_readable = false;
     connection->is_noisy = len == (ssize_t)most;
+    if (len > 0 && connection->is_lingering)
+        return;
     if (len > 0)
         take(connection, (size_t)len, now_ms);
     else if (len == 0)
@@ -217,11 +219,38 @@ static bool wants_close(const struct connection *connection)
     return (rpc_connection_wants(connection->rpc) & RPC_WANTS_CLOSE) != 0;
 }
 
-static void close_for(struct connection *connection, const char *reason)
+/* Closing at once would fail what the peer is just writing (an acknowledgement, a PING), and with
+ * that the answers that it has not read yet. Who has been silent for longer has read them. */
+static bool deserves_to_linger(const struct connection *connection, int64_t now_ms)
+{
+    return connection->is_shut && !connection->has_ended &&
+           now_ms < clock_add_ms(connection->active_at, TRANSPORT_FAREWELL_MS);
+}
+
+static void linger(struct connection *connection, int64_t now_ms)
+{
+    rpc_connection_free(connection->rpc);
+    connection->rpc = NULL;
+    connection->member.is_busy = false;
+    population_hold(&connection->shared->population, &connection->member, 0);
+    connection->is_lingering = true;
+    connection->ends_at = clock_add_ms(now_ms, TRANSPORT_FAREWELL_MS);
+    if (shutdown(connection->fd, SHUT_WR) != 0)
+        connection_close(connection);
+    else
+        (void)poll_for(connection, UV_READABLE);
+}
+
+/* Answers when to come again. */
+static int64_t end(struct connection *connection, const char *reason, int64_t now_ms)
 {
     if (!connection->has_ended && !connection->is_shut)
         complain(connection, COMPLAINT_PROTOCOL, reason);
-    connection_close(connection);
+    if (deserves_to_linger(connection, now_ms))
+        linger(connection, now_ms);
+    else
+        connection_close(connection);
+    return connection->is_closing ? CLOCK_NEVER : connection->ends_at;
 }
 
 /* When a connection without a call has been silent for too long, or a stranger over TCP has been
@@ -260,10 +289,8 @@ static int64_t next_at(struct connection *connection, int64_t now_ms)
     int64_t idle = idle_at(connection);
     int64_t tick = connection->rpc ? rpc_connection_tick(connection->rpc, now_ms) : CLOCK_NEVER;
 
-    if (connection->rpc && wants_close(connection)) {
-        close_for(connection, rpc_connection_close_reason(connection->rpc));
-        return CLOCK_NEVER;
-    }
+    if (connection->rpc && wants_close(connection))
+        return end(connection, rpc_connection_close_reason(connection->rpc), now_ms);
     if (idle <= now_ms) {
         connection_close(connection);
         return CLOCK_NEVER;

@@ -71,6 +71,9 @@ struct connection {
     bool is_shut;
     bool has_begun_end;
     bool has_ended_calls;
+    /* All is said, and the peer has been told so; what it still sends is thrown away until it
+     * closes, at `ends_at` at the latest. */
+    bool is_lingering;
     int64_t shut_until;
     int64_t ends_at;
     const char *shut_text;

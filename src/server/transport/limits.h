@@ -46,7 +46,8 @@ enum {
     TRANSPORT_HAND_OVER_MS = 5 * 1000,
     /* The same at the end of the daemon, when their work has ended. */
     TRANSPORT_LEAVE_MS = 1000,
-    /* From such a time limit to the closing of connections that do not take their last answers. */
+    /* From such a time limit to the closing of connections that do not take their last answers, and
+     * from the last answer to the closing of those whose peer does not close. */
     TRANSPORT_FAREWELL_MS = 500,
     /* When accepting fails for want of memory, it is tried again after this time. */
     TRANSPORT_REST_MS = 100,

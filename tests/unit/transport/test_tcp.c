@@ -476,13 +476,48 @@ static void test_shut_waits_for_the_first_word_of_who_has_just_come(void **state
     ask(fd, 1, "GetStatus", NULL);
     assert_int_equal(code_of_answer(&harness, fd), 0);
     assert_true(client_is_closed(&harness, fd));
-    assert_int_equal(transport_connections(harness.transport), 1);
+    (void)close(fd);
+    turn_until_empty(&harness, 1);
     look_at(&harness, TRANSPORT_SILENT_MS);
     assert_true(client_is_closed(&harness, silent_fd));
     later_ms = 0;
     harness_run_until(&harness, &n_emptied);
-    (void)close(fd);
     (void)close(silent_fd);
+    harness_close(&harness);
+}
+
+static void test_who_writes_after_its_last_answer_still_reads_it(void **state)
+{
+    struct harness harness;
+    int n_emptied = 0;
+    int idle_fd;
+    int fd;
+
+    (void)state;
+    harness_open(&harness, 0);
+    idle_fd = client_connect(&harness);
+    ask(idle_fd, 1, "GetStatus", NULL);
+    assert_int_equal(code_of_answer(&harness, idle_fd), 0);
+    later_ms = TRANSPORT_FAREWELL_MS;
+    fd = client_connect(&harness);
+    ask(fd, 1, "GetStatus", NULL);
+    while (transport_connections(harness.transport) < 2)
+        (void)uv_run(&harness.loop, UV_RUN_NOWAIT);
+    transport_shut(harness.transport, LONG_MS, "later", on_emptied, &n_emptied);
+    /* Who has long read everything goes at once. */
+    while (transport_connections(harness.transport) > 1)
+        (void)uv_run(&harness.loop, UV_RUN_NOWAIT);
+    for (int i = 0; i < 10; i++) {
+        (void)uv_run(&harness.loop, UV_RUN_NOWAIT);
+        ask(fd, 3, "GetStatus", NULL);
+    }
+    assert_int_equal(code_of_answer(&harness, fd), 0);
+    assert_true(client_is_closed(&harness, fd));
+    assert_int_equal(n_emptied, 0);
+    (void)close(fd);
+    harness_run_until(&harness, &n_emptied);
+    later_ms = 0;
+    (void)close(idle_fd);
     harness_close(&harness);
 }
 
@@ -553,6 +588,7 @@ int main(void)
         cmocka_unit_test(test_shut_ends_calls_at_its_limit_and_not_before),
         cmocka_unit_test(test_shut_waits_no_longer_for_who_reads_nothing),
         cmocka_unit_test(test_shut_waits_for_the_first_word_of_who_has_just_come),
+        cmocka_unit_test(test_who_writes_after_its_last_answer_still_reads_it),
         cmocka_unit_test(test_shut_without_connections_is_told_from_the_loop),
         cmocka_unit_test(test_taken_port_is_a_condition),
         cmocka_unit_test(test_so_many_wait_to_be_accepted),
