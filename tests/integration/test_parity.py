@@ -339,6 +339,18 @@ def talking(instance, stubs):
 
 def test_streams_end_the_same_when_another_flocksd_takes_over(talking):
     opened = follow_everything(talking)
+    # An operation that does not end is waited for, too.
+    waiting = talking.sup.StartServicesRequest(services=["never"], wait=True, request_id="waits")
+    opened.append(("StartServices", [
+        (door, door.open(SUPERVISOR, "StartServices", waiting), Outcome()) for door in talking.doors]))
+    # What is answered on a connection says that what was asked before on it has been taken.
+    status = talking.sup.GetStatusRequest()
+    for door, call, _ in opened[-1][1]:
+        if door.name == "ttrpc":
+            call.socket.sendall(call.frame("GetStatus", status)[1])
+            call.response()
+        else:
+            assert run(door, SUPERVISOR, "GetStatus", status).code == 0
     os.kill(talking.instance.status()["daemon"]["pid"], signal.SIGUSR1)
     ends(talking, opened, "REPLACING")
 
