@@ -21,7 +21,7 @@ macro(flocks_deb component package section summary)
   list(APPEND CPACK_COMPONENTS_ALL "${component}")
 endmacro()
 set(same "(= ${PROJECT_VERSION})")
-flocks_deb(crpc-runtime libcrpc0 libs "RPC in C: ttrpc, typed by protobuf files")
+flocks_deb(crpc-runtime libcrpc0 libs "RPC in C: ttrpc and gRPC, typed by protobuf files")
 flocks_deb(crpc-devel libcrpc-dev libdevel "RPC in C: headers, archives, generator"
   "libcrpc0 ${same}, libprotobuf-c-dev, libnghttp2-dev, protobuf-compiler, protobuf-c-compiler")
 flocks_deb(flocks-daemon flocks-daemon admin "Local service supervisor: daemon and keeper")
