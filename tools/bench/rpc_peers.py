@@ -66,9 +66,11 @@ class Server:
 
 
 class GoPeer:
-    """The Go program, built offline from Debian's sources of containerd's ttrpc."""
+    """A Go program, built offline from Debian's sources: containerd's ttrpc here."""
 
+    name = "gopeer"
     needed = ("go", "protoc", "protoc-gen-gogottrpc")
+    package = "github.com/containerd/ttrpc"
 
     @classmethod
     def missing(cls):
@@ -76,30 +78,46 @@ class GoPeer:
         for program in cls.needed:
             if not shutil.which(program):
                 return program
-        source = Path(GOCODE) / "src/github.com/containerd/ttrpc"
+        source = Path(GOCODE) / "src" / cls.package
         return None if source.is_dir() else str(source)
 
     @staticmethod
-    def build(directory):
+    def generate(echo):
+        """protoc's options that write Go for echo.proto into the directory."""
+        return [f"--gogottrpc_out=plugins=ttrpc:{echo}"]
+
+    @classmethod
+    def build(cls, directory):
         """Path of the program below `directory`, which keeps Go's cache for the next run."""
-        workspace = Path(directory) / "go"
+        workspace = Path(directory) / f"{cls.name}.go"
         echo = workspace / "src" / "echo"
         echo.mkdir(parents=True, exist_ok=True)
-        main = workspace / "src" / "gopeer"
+        main = workspace / "src" / cls.name
         main.mkdir(exist_ok=True)
-        shutil.copy(HERE / "gopeer" / "main.go", main)
-        subprocess.run(
-            ["protoc", f"--proto_path={HERE}", f"--gogottrpc_out=plugins=ttrpc:{echo}", "echo.proto"],
-            check=True,
-        )
+        shutil.copy(HERE / cls.name / "main.go", main)
+        subprocess.run(["protoc", f"--proto_path={HERE}", *cls.generate(echo), "echo.proto"], check=True)
         environment = {
             **os.environ,
             "GO111MODULE": "off",
             "GOFLAGS": "",
             "GOPATH": f"{workspace}:{GOCODE}",
-            "GOCACHE": str(workspace / "cache"),
+            "GOCACHE": str(Path(directory) / "go-cache"),
             "GOTOOLCHAIN": "local",
         }
-        program = workspace / "gopeer"
-        subprocess.run(["go", "build", "-o", program, "gopeer"], env=environment, check=True)
+        program = workspace / cls.name
+        subprocess.run(["go", "build", "-o", program, cls.name], env=environment, check=True)
         return program
+
+
+class GoGrpcPeer(GoPeer):
+    """grpc-go."""
+
+    name = "gogrpc"
+    needed = ("go", "protoc", "protoc-gen-go", "protoc-gen-go-grpc")
+    package = "google.golang.org/grpc"
+
+    @staticmethod
+    def generate(echo):
+        # Its generators want a path where ttrpc's are content with a name.
+        options = "paths=source_relative,Mecho.proto=bench/echo"
+        return [f"--go_out={options}:{echo}", f"--go-grpc_out={options}:{echo}"]
