@@ -180,9 +180,9 @@ static void invoke(struct rpc_call *call, const struct rpc_bytes *message)
 }
 
 /* Soonest first. From the end, because later calls mostly have later deadlines. */
-static void await_deadline(struct rpc_call *call)
+void rpc_call_await_deadline(struct rpc_call *call)
 {
-    if (call->deadline_at == CLOCK_NEVER)
+    if (call->deadline_at == CLOCK_NEVER || !list_is_empty(&call->in_deadlines))
         return;
     struct list *before = call->server->deadlines.previous;
     while (before != &call->server->deadlines &&
@@ -194,10 +194,11 @@ static void await_deadline(struct rpc_call *call)
 
 void rpc_call_run(struct rpc_call *call, const struct rpc_bytes *message)
 {
+    call->has_run = true;
     rpc_call_hold(call);
     invoke(call, message);
     if (rpc_call_unhold(call))
-        await_deadline(call);
+        rpc_call_await_deadline(call);
 }
 
 /* ---- ends that the handler did not choose ---- */
@@ -205,6 +206,13 @@ void rpc_call_run(struct rpc_call *call, const struct rpc_bytes *message)
 static bool is_streaming(const struct rpc_call *call)
 {
     return call->stream != NULL && rpc_call_stream_has_begun(call->stream);
+}
+
+/* Nobody but the engine knows of it, so the engine ends it: a stream that has hooks for that, or a
+ * call whose request has not come. */
+static bool ends_at_once(const struct rpc_call *call)
+{
+    return is_streaming(call) || !call->has_run;
 }
 
 static void run_cancel_hook(struct rpc_call *call)
@@ -231,7 +239,7 @@ static void let_go(struct rpc_call *call, enum rpc_code code)
 
 void rpc_call_abandon(struct rpc_call *call, enum rpc_code code)
 {
-    if (is_streaming(call)) {
+    if (ends_at_once(call)) {
         rpc_call_conclude(call, code);
         return;
     }
@@ -241,7 +249,7 @@ void rpc_call_abandon(struct rpc_call *call, enum rpc_code code)
 
 void rpc_call_dismiss(struct rpc_call *call, enum rpc_refusal refusal, const char *text)
 {
-    if (is_streaming(call)) {
+    if (ends_at_once(call)) {
         rpc_call_refuse(call, refusal, "%s", text);
         return;
     }
@@ -257,7 +265,7 @@ void rpc_call_starve(struct rpc_call *call)
 void rpc_call_expire(struct rpc_call *call)
 {
     static const char TEXT[] = "the deadline passed while the server worked on the request";
-    if (is_streaming(call)) {
+    if (ends_at_once(call)) {
         rpc_call_refuse(call, RPC_REFUSAL_DEADLINE, TEXT);
         return;
     }

@@ -204,6 +204,8 @@ static void open_call(struct rpc_connection *connection, const struct rpc_sessio
     call->deadline_at = deadline_of(&event->facts, connection->now_ms);
     if (rpc_method_takes_stream(call->method))
         rpc_call_run(call, NULL);
+    else
+        rpc_call_await_deadline(call);
 }
 
 /* ---- events ---- */

@@ -62,7 +62,7 @@ struct rpc_call {
     /* NULL: an answer would be dropped. */
     struct rpc_session_call *session_call;
     struct list in_owner;     /* connection->calls or server->orphans */
-    struct list in_deadlines; /* server->deadlines, while it waits for its handler */
+    struct list in_deadlines; /* server->deadlines, while it waits for its request or handler */
     const struct rpc_service *service;
     const struct rpc_method *method;
     struct rpc_peer peer;
@@ -78,6 +78,8 @@ struct rpc_call {
     enum rpc_code end_code;
     /* Of the server's orphaned_bytes. */
     size_t orphaned_bytes;
+    /* Its handler was told of it: only the handler ends it for good. */
+    bool has_run;
     /* The engine is still at work on it, below the handler: it must not be freed yet. */
     bool is_held;
     bool is_finished;
@@ -121,6 +123,8 @@ struct rpc_call *rpc_call_new(
 /* Decodes `message`, asks the admit hook and runs the handler. NULL: a method whose client streams,
  * and there is no request. `call` may be gone afterwards. */
 void rpc_call_run(struct rpc_call *call, const struct rpc_bytes *message);
+/* From now on its deadline ends it. Idempotent. */
+void rpc_call_await_deadline(struct rpc_call *call);
 /* The caller is gone, or the session has ended the call with `code`: a stream is closed; of another
  * call the cancel hook runs, and its answer is dropped. */
 void rpc_call_abandon(struct rpc_call *call, enum rpc_code code);
