@@ -47,9 +47,6 @@ void http2_reset(struct http2_session *session, int32_t id, uint32_t error)
     session->is_dirty = true;
     if (nghttp2_submit_rst_stream(session->h2, NGHTTP2_FLAG_NONE, id, error) != 0)
         http2_break(session, "no memory for a frame");
-    /* What a peer makes us reset is as cheap for it as what it resets itself. */
-    if (!http2_guard_count_reset(&session->guard, session->now_ms))
-        http2_fail(session, NGHTTP2_ENHANCE_YOUR_CALM, "too many streams were reset");
 }
 
 /* ---- calls ---- */
@@ -248,7 +245,7 @@ static bool feed(struct http2_session *session)
     size_t len = http2_guard_look(
         &session->guard, session->input, session->input_len, session->now_ms, &objection);
     if (objection != NULL) {
-        http2_fail(session, NGHTTP2_ENHANCE_YOUR_CALM, objection);
+        http2_fail(session, session->guard.error, objection);
         return false;
     }
     give(session, len);

@@ -285,14 +285,30 @@ static bool names_two_hosts(const struct http2_block *block)
            strcmp(text_of(block, AUTHORITY), text_of(block, HOST)) != 0;
 }
 
+/* RFC 3986, 3.1, but for what it begins with. */
+static bool is_scheme(const char *text)
+{
+    return text[0] != '\0' && text[strspn(text, "abcdefghijklmnopqrstuvwxyz"
+                                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                                "0123456789+-.")] == '\0';
+}
+
+/* Absolute, or "*" (8.3.1). */
+static bool is_path(const char *text)
+{
+    return (text[0] == '/' || strcmp(text, "*") == 0) &&
+           nghttp2_check_path((const uint8_t *)text, strlen(text)) != 0;
+}
+
 static bool is_request(const struct http2_block *block)
 {
-    bool is_connect = strcmp(text_of(block, METHOD), "CONNECT") == 0;
-    if (text_of(block, METHOD)[0] == '\0' || names_two_hosts(block))
+    const char *method = text_of(block, METHOD);
+    if (nghttp2_check_method((const uint8_t *)method, strlen(method)) == 0 ||
+        names_two_hosts(block))
         return false;
-    if (is_connect)
+    if (strcmp(method, "CONNECT") == 0)
         return !has(block, SCHEME) && !has(block, PATH) && has(block, AUTHORITY);
-    return text_of(block, SCHEME)[0] != '\0' && text_of(block, PATH)[0] != '\0';
+    return is_scheme(text_of(block, SCHEME)) && is_path(text_of(block, PATH));
 }
 
 static bool is_grpc(const char *content_type)

@@ -234,6 +234,11 @@ static int on_sent(nghttp2_session *h2, const nghttp2_frame *frame, void *data)
     if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR &&
         session->ending == NULL)
         http2_fail(session, frame->goaway.error_code, "the peer broke the rules of HTTP/2");
+    /* What a peer makes us reset is as cheap for it as what it resets itself; nghttp2 resets
+     * streams, too, for windows that are too large. */
+    if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
+        !http2_guard_count_reset(&session->guard, session->now_ms))
+        http2_fail(session, NGHTTP2_ENHANCE_YOUR_CALM, "too many streams were reset");
     if (frame->hd.type != NGHTTP2_HEADERS || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 ||
         nghttp2_session_get_stream_remote_close(h2, frame->hd.stream_id) != 0)
         return 0;

@@ -13,6 +13,7 @@ enum {
     PREFACE_BYTES = 24,
     TYPE_DATA = 0,
     TYPE_HEADERS = 1,
+    TYPE_PRIORITY = 2,
     TYPE_RST_STREAM = 3,
     TYPE_SETTINGS = 4,
     TYPE_PUSH_PROMISE = 5,
@@ -20,7 +21,12 @@ enum {
     FLAG_END_STREAM = 0x1,
     FLAG_ACK = 0x1,
     FLAG_END_HEADERS = 0x4,
-    FLAG_PADDED = 0x8
+    FLAG_PADDED = 0x8,
+    ERROR_PROTOCOL = 1,
+    ERROR_FRAME_SIZE = 6,
+    ERROR_CALM = 11,
+    /* We announce no more (RFC 9113, 6.5.2). */
+    FRAME_BYTES_MAX = 1 << 14
 };
 
 void http2_guard_init(struct http2_guard *guard, int64_t now_ms)
@@ -30,6 +36,7 @@ void http2_guard_init(struct http2_guard *guard, int64_t now_ms)
         .resets = {.left = RPC_HTTP2_RESETS_MAX, .filled_at = now_ms},
         .settings = {.left = RPC_HTTP2_SETTINGS_MAX, .filled_at = now_ms},
         .control = {.left = RPC_HTTP2_CONTROL_MAX, .filled_at = now_ms},
+        .error = ERROR_CALM,
         .incomplete_since = CLOCK_NEVER,
     };
 }
@@ -109,8 +116,33 @@ static bool has_content(uint8_t type, uint8_t flags, size_t body_len)
            ((body_len > 0 && (flags & FLAG_PADDED) == 0) || (flags & FLAG_END_STREAM) != 0);
 }
 
+static uint32_t stream_of(const uint8_t *head)
+{
+    return (uint32_t)(head[5] & 0x7f) << 24 | (uint32_t)head[6] << 16 | (uint32_t)head[7] << 8 |
+           head[8];
+}
+
+/* Two rules that nghttp2 does not keep (RFC 9113, 4.2 and 6.3): it takes CONTINUATION of any size,
+ * and passes over PRIORITY altogether since we announce that we have none. NULL: they are kept. */
+static const char *judge_frame(struct http2_guard *guard)
+{
+    uint8_t type = guard->head[3];
+    if (type == TYPE_CONTINUATION && guard->body_left > FRAME_BYTES_MAX) {
+        guard->error = ERROR_FRAME_SIZE;
+        return "a CONTINUATION frame is larger than announced";
+    }
+    if (type == TYPE_PRIORITY && !guard->is_in_block && stream_of(guard->head) == 0) {
+        guard->error = ERROR_PROTOCOL;
+        return "PRIORITY names no stream";
+    }
+    return NULL;
+}
+
 static const char *judge(struct http2_guard *guard, int64_t now_ms)
 {
+    const char *objection = judge_frame(guard);
+    if (objection != NULL)
+        return objection;
     uint8_t type = guard->head[3];
     uint8_t flags = guard->head[4];
     if (type == TYPE_HEADERS || type == TYPE_CONTINUATION) {

@@ -1,5 +1,5 @@
-/* Frames as they come in: where each ends, and whether there are too many of a kind. Pure: bytes
- * and the time are arguments. */
+/* Frames as they come in: where each ends, whether there are too many of a kind, and what nghttp2
+ * does not look at. Pure: bytes and the time are arguments. */
 #ifndef CRPC_HTTP2_GUARD_H
 #define CRPC_HTTP2_GUARD_H
 
@@ -27,13 +27,15 @@ struct http2_guard {
     struct http2_bucket resets;
     struct http2_bucket settings;
     struct http2_bucket control;
+    /* With an objection: what it is to HTTP/2 (RFC 9113, section 7). */
+    uint32_t error;
     /* When the first byte of what is not whole came; INT64_MAX: everything is. */
     int64_t incomplete_since;
 };
 
 void http2_guard_init(struct http2_guard *guard, int64_t now_ms);
 /* How many of the bytes to give to nghttp2 now: to the end of the frame, or of its head, or all.
- * Constant text in *out_objection: there are too many frames of this kind; else NULL. */
+ * Constant text in *out_objection: the connection is to end with guard->error; else NULL. */
 size_t http2_guard_look(struct http2_guard *guard, const uint8_t *bytes, size_t len, int64_t now_ms,
     const char **out_objection);
 /* A stream of the peer's was reset, by either side. False: too many. */

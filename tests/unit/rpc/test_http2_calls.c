@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/rpc/http2_guard.h"
 #include "http2_client.h"
 #include "scripted_streams.h"
 #include "unit.h"
@@ -194,6 +195,64 @@ static void test_deadline_is_heard_and_told(void **state)
     scripted_answer(&streams.calls[0], "late");
 }
 
+/* Nobody else knows of such a call, so nobody else could end it. */
+static void test_call_without_its_request_leaves_nothing(void **state)
+{
+    (void)state;
+    struct http2_stream *cut = begin(SCRIPTED_ASK);
+    http2_client_send_raw(&client, cut, "\0\0\0", 3, true);
+    http2_client_move(&client);
+    assert_true(http2_stream_has(cut, "grpc-status: 3"));
+    struct http2_stream *cancelled = begin(SCRIPTED_COUNT);
+    http2_client_move(&client);
+    assert_int_equal(rpc_server_n_calls(client.server), 1);
+    assert_int_equal(
+        nghttp2_submit_rst_stream(client.h2, NGHTTP2_FLAG_NONE, cancelled->id, NGHTTP2_CANCEL), 0);
+    http2_client_move(&client);
+    assert_int_equal(rpc_server_n_calls(client.server), 0);
+    assert_int_equal(streams.n_calls, 0);
+}
+
+static void test_deadline_passes_while_the_request_comes(void **state)
+{
+    static const char *const timeout[] = {"grpc-timeout", "50m"};
+    (void)state;
+    struct http2_stream *stream = http2_client_begin(&client, path(SCRIPTED_ASK), timeout, 1);
+    http2_client_move(&client);
+    assert_int_equal(rpc_server_next_tick(client.server), client.now_ms + 50);
+    rpc_server_tick(client.server, client.now_ms + 50);
+    http2_client_move(&client);
+    assert_true(http2_stream_has(stream, "grpc-status: 4"));
+    assert_int_equal(rpc_server_n_calls(client.server), 0);
+}
+
+/* RFC 9113, 4.2, 6.3 and 8.3.1: what nghttp2 leaves to us. */
+static void test_rules_that_nghttp2_does_not_keep_are_kept(void **state)
+{
+    static const struct {
+        uint8_t bytes[9];
+        uint32_t error;
+    } frames[] = {
+        {{0, 0x40, 1, 9, 4, 0, 0, 0, 1}, NGHTTP2_FRAME_SIZE_ERROR},
+        {{0, 0, 5, 2, 0, 0, 0, 0, 0}, NGHTTP2_PROTOCOL_ERROR},
+        {{0, 0, 5, 2, 0, 0x80, 0, 0, 0}, NGHTTP2_PROTOCOL_ERROR},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++) {
+        struct http2_guard guard;
+        const char *objection = NULL;
+        http2_guard_init(&guard, 0);
+        guard.preface_left = 0;
+        (void)http2_guard_look(&guard, frames[i].bytes, sizeof frames[i].bytes, 0, &objection);
+        assert_non_null(objection);
+        assert_int_equal(guard.error, frames[i].error);
+    }
+    struct http2_stream *stream = http2_client_begin(&client, "no slash", NULL, 0);
+    http2_client_move(&client);
+    assert_true(stream->is_closed);
+    assert_int_equal(stream->error, NGHTTP2_PROTOCOL_ERROR);
+}
+
 static void test_metadata_come_decoded_and_go_encoded(void **state)
 {
     static const char *const more[] = {
@@ -301,6 +360,9 @@ int main(void)
         TEST(test_unknown_method_is_one_block),
         TEST(test_cancelled_call_is_noticed_at_once),
         TEST(test_deadline_is_heard_and_told),
+        TEST(test_call_without_its_request_leaves_nothing),
+        TEST(test_deadline_passes_while_the_request_comes),
+        TEST(test_rules_that_nghttp2_does_not_keep_are_kept),
         TEST(test_metadata_come_decoded_and_go_encoded),
         TEST(test_headers_go_when_told),
         TEST(test_compressed_messages_are_refused),
