@@ -25,10 +25,28 @@ size_t test_server_held_bytes(const struct test_server *of)
     return held;
 }
 
+static volatile sig_atomic_t is_stop_asked;
+
 static void on_signal(int number)
 {
     (void)number;
-    rpc_listener_stop(server.listener);
+    is_stop_asked = 1;
+}
+
+/* SIGTERM and SIGINT are seen while we wait for work, and nowhere else. Answers the mask that this
+ * takes. */
+static sigset_t catch_signals(void)
+{
+    const struct sigaction action = {.sa_handler = on_signal};
+    sigset_t ours;
+    sigset_t others;
+    (void)sigemptyset(&ours);
+    (void)sigaddset(&ours, SIGTERM);
+    (void)sigaddset(&ours, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &ours, &others);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+    return others;
 }
 
 static int complain(struct rpc_error *error)
@@ -47,8 +65,8 @@ static int64_t next_at_ns(void)
     return listener_at_ms * 1000000;
 }
 
-/* Until the listener has something to do, or a time has come. */
-static void wait_for_work(void)
+/* Until the listener has something to do, a time has come, or a signal. */
+static void wait_for_work(const sigset_t *signals)
 {
     struct pollfd listener = {.fd = rpc_listener_fd(server.listener), .events = POLLIN};
     int64_t at_ns = next_at_ns();
@@ -56,15 +74,18 @@ static void wait_for_work(void)
     if (left_ns < 0)
         left_ns = 0;
     const struct timespec left = {.tv_sec = left_ns / 1000000000, .tv_nsec = left_ns % 1000000000};
-    /* An interrupted wait is a turn without work. */
-    (void)!ppoll(&listener, 1, at_ns == INT64_MAX ? NULL : &left, NULL);
+    (void)!ppoll(&listener, 1, at_ns == INT64_MAX ? NULL : &left, signals);
+    if (is_stop_asked) {
+        is_stop_asked = 0;
+        rpc_listener_stop(server.listener);
+    }
 }
 
-static enum rpc_result serve(struct rpc_error **error)
+static enum rpc_result serve(const sigset_t *signals, struct rpc_error **error)
 {
     enum rpc_result result;
     do {
-        wait_for_work();
+        wait_for_work(signals);
         delays_run(&server.delays, clock_monotonic_ns());
         result = rpc_listener_process(server.listener, error);
     } while (result == RPC_DONE);
@@ -81,22 +102,17 @@ static int run(const char *path)
     }
     if (rpc_listener_bind(server.listener, path, 0600, &error) != RPC_DONE)
         return complain(error);
-    signal(SIGTERM, on_signal);
-    signal(SIGINT, on_signal);
+    const sigset_t signals = catch_signals();
     puts("ready");
-    fflush(stdout);
-    enum rpc_result result = serve(&error);
-    /* No signal may meet a listener that is gone. */
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGINT, SIG_IGN);
-    return result == RPC_DONE ? 0 : complain(error);
+    (void)fflush(stdout);
+    return serve(&signals, &error) == RPC_DONE ? 0 : complain(error);
 }
 
 static void report_refusal(void *data, const struct rpc_peer *peer, const char *reason)
 {
     (void)data;
     printf("closed %d %s\n", (int)peer->pid, reason);
-    fflush(stdout);
+    (void)fflush(stdout);
 }
 
 int main(int argc, char **argv)

@@ -57,7 +57,7 @@ static void reply(mirror_call *call)
     size_t n = 0;
     const struct rpc_metadata *metadata = rpc_call_metadata(base, &n);
     flocks_testing_v1_pair *pairs = rpc_call_alloc(base, (n + 1) * sizeof *pairs);
-    response.metadata = rpc_call_alloc(base, (n + 1) * sizeof *response.metadata);
+    response.metadata = rpc_call_alloc(base, (n + 1) * sizeof(void *));
     if (pairs == NULL || response.metadata == NULL) {
         rpc_call_fail(base, RPC_RESOURCE_EXHAUSTED, NULL, "no memory");
         return;
