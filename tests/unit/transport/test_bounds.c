@@ -89,6 +89,41 @@ static void test_idle_connection_is_closed_at_its_time_and_not_before(void **sta
     harness_close(&harness);
 }
 
+/* HTTP/2 (RFC 9113, 3.4 and 6.7): who keeps a connection alive on purpose keeps it, and a silent
+ * one is closed as any other. */
+static void test_ping_keeps_an_idle_http2_connection_and_silence_does_not(void **state)
+{
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0";
+    static const char ping[] = "\0\0\10\6\0\0\0\0\0flocks!";
+    struct harness harness;
+    uint8_t answer[512];
+    int ping_fd;
+    int fd;
+
+    (void)state;
+    harness_open(&harness, 0);
+    fd = client_connect(&harness);
+    ping_fd = client_connect(&harness);
+    client_send(fd, preface, sizeof(preface));
+    client_send(ping_fd, preface, sizeof(preface));
+    turn_until(&harness, 2);
+    assert_true(client_receive(&harness, fd, answer, sizeof(answer)) > 0);
+    assert_int_equal(answer[3], 4); /* SETTINGS */
+    assert_true(client_receive(&harness, ping_fd, answer, sizeof(answer)) > 0);
+    later_ms = TRANSPORT_IDLE_MS - 10 * 1000;
+    client_send(ping_fd, ping, sizeof(ping));
+    assert_true(client_receive(&harness, ping_fd, answer, sizeof(answer)) > 0);
+    assert_int_equal(transport_connections(harness.transport), 2);
+    later_ms = TRANSPORT_IDLE_MS;
+    turn_until(&harness, 1);
+    client_send(ping_fd, ping, sizeof(ping));
+    assert_true(client_receive(&harness, ping_fd, answer, sizeof(answer)) > 0);
+    later_ms = 0;
+    (void)close(fd);
+    (void)close(ping_fd);
+    harness_close(&harness);
+}
+
 static void test_accepts_of_one_turn_are_bounded(void **state)
 {
     static int fds[TRANSPORT_ACCEPTS_PER_TURN + 1];
@@ -112,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_connections_of_one_process_are_bounded),
         cmocka_unit_test(test_idle_connection_is_closed_at_its_time_and_not_before),
+        cmocka_unit_test(test_ping_keeps_an_idle_http2_connection_and_silence_does_not),
         cmocka_unit_test(test_accepts_of_one_turn_are_bounded),
     };
 
