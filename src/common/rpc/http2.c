@@ -404,6 +404,7 @@ static void free_session(struct rpc_session *base)
     buffer_deinit(&session->kept);
     buffer_deinit(&session->told);
     buffer_deinit(&session->output);
+    free(session->reserve);
     free(session);
 }
 
@@ -448,7 +449,8 @@ struct rpc_session *rpc_http2_server_new(rpc_find_method_fn find, const void *ta
     http2_block_init(&session->block);
     buffer_init(&session->kept, RPC_OUTPUT_HARD_BYTES);
     buffer_init(&session->output, RPC_OUTPUT_HARD_BYTES);
-    if (http2_new_nghttp2(session) != 0) {
+    session->reserve = malloc(HTTP2_RESERVE_BYTES);
+    if (session->reserve == NULL || http2_new_nghttp2(session) != 0) {
         free_session(&session->base);
         return NULL;
     }

@@ -29,7 +29,8 @@ enum {
     HTTP2_PREFIX_BYTES = 5,
     /* Released calls kept for the next, and how much of their memory. */
     HTTP2_SPARE_CALLS = 16,
-    HTTP2_SPARE_BYTES = 4 << 10
+    HTTP2_SPARE_BYTES = 4 << 10,
+    HTTP2_RESERVE_BYTES = 1 << 10
 };
 
 /* The trailers of a call that wait for its data to go first: their names and values behind them. */
@@ -97,6 +98,8 @@ struct http2_session {
     struct rpc_session base;
     nghttp2_session *h2;
     nghttp2_mem memory;
+    /* For the first allocation of nghttp2's that fails; NULL: used. */
+    void *reserve;
     rpc_find_method_fn find;
     const void *table;
     bool is_lost;

@@ -2,6 +2,7 @@
  * a time, and from inside mem_send. */
 #include <malloc.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/rpc/http2.h"
 
@@ -15,14 +16,33 @@ static void *count(struct http2_session *session, void *memory)
     return memory;
 }
 
+/* nghttp2 1.52 frees twice when it finds no memory for its queue of streams. What is put by is
+ * given up for the one allocation that fails, and the session is over before there is another. */
+static void *rescue(struct http2_session *session, size_t size)
+{
+    if (session->reserve == NULL)
+        return NULL;
+    free(session->reserve);
+    session->reserve = NULL;
+    http2_break(session, "no memory for HTTP/2");
+    return malloc(size);
+}
+
 static void *take_memory(size_t size, void *data)
 {
-    return count(data, malloc(size));
+    void *memory = malloc(size);
+    return count(data, memory != NULL ? memory : rescue(data, size));
 }
 
 static void *take_zeroed(size_t n, size_t size, void *data)
 {
-    return count(data, calloc(n, size));
+    void *memory = calloc(n, size);
+    if (memory == NULL) {
+        memory = rescue(data, n * size);
+        if (memory != NULL)
+            memset(memory, 0, n * size);
+    }
+    return count(data, memory);
 }
 
 static void give_memory(void *memory, void *data)
@@ -38,6 +58,10 @@ static void *take_again(void *memory, size_t size, void *data)
     struct http2_session *session = data;
     size_t old_size = memory == NULL ? 0 : malloc_usable_size(memory);
     void *moved = realloc(memory, size);
+    if (moved == NULL && session->reserve != NULL) {
+        free(rescue(session, size));
+        moved = realloc(memory, size);
+    }
     if (moved == NULL)
         return NULL;
     session->h2_held -= old_size;

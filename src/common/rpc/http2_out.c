@@ -112,6 +112,7 @@ static void submit_trailers(struct http2_call *call)
     session->is_dirty = true;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): nghttp2 says what it is. */
 ssize_t http2_read_data(nghttp2_session *h2, int32_t id, uint8_t *bytes, size_t len,
     uint32_t *flags, nghttp2_data_source *source, void *data)
 {
@@ -309,11 +310,10 @@ static void submit_end(struct http2_call *call, enum rpc_code code)
     call->is_finished = true;
     if (buffer_length(&call->out) > 0)
         (void)submit_data(call);
-    else if (call->has_sent_headers)
-        submit_trailers(call);
-    else if (code != RPC_OK)
+    else if (code != RPC_OK && !call->has_sent_headers)
         submit_trailers_only(call);
-    else if (http2_call_send_headers(&call->base, NULL, 0) == RPC_SEND_TAKEN)
+    else if (call->has_sent_headers ||
+             http2_call_send_headers(&call->base, NULL, 0) == RPC_SEND_TAKEN)
         submit_trailers(call);
 }
 

@@ -53,6 +53,17 @@ static bool is_text(const uint8_t *value, size_t len)
     return len == 0 || (value[0] != ' ' && value[len - 1] != ' ');
 }
 
+static bool copy(struct arena *arena, const void *bytes, size_t len, struct rpc_bytes *out)
+{
+    uint8_t *place = arena_alloc(arena, len);
+    if (place == NULL)
+        return false;
+    if (len > 0)
+        memcpy(place, bytes, len);
+    *out = (struct rpc_bytes){.data = place, .len = len};
+    return true;
+}
+
 enum rpc_code rpc_reply_metadata_add(struct rpc_reply_metadata *metadata, struct arena *arena,
     const char *key, const void *value, size_t value_len)
 {
@@ -64,14 +75,9 @@ enum rpc_code rpc_reply_metadata_add(struct rpc_reply_metadata *metadata, struct
         key_len > RPC_METADATA_BYTES_MAX - metadata->len - value_len)
         return RPC_RESOURCE_EXHAUSTED;
     struct rpc_reply_pair *added = arena_alloc(arena, sizeof *added);
-    uint8_t *bytes = added == NULL ? NULL : arena_alloc(arena, key_len + value_len);
-    if (bytes == NULL)
+    if (added == NULL || !copy(arena, key, key_len, &added->pair.key) ||
+        !copy(arena, value, value_len, &added->pair.value))
         return RPC_RESOURCE_EXHAUSTED;
-    memcpy(bytes, key, key_len);
-    if (value_len > 0)
-        memcpy(bytes + key_len, value, value_len);
-    added->pair.key = (struct rpc_bytes){.data = bytes, .len = key_len};
-    added->pair.value = (struct rpc_bytes){.data = bytes + key_len, .len = value_len};
     added->next = metadata->last == NULL ? added : metadata->last->next;
     if (metadata->last != NULL)
         metadata->last->next = added;
