@@ -32,6 +32,22 @@ def keep(path, text):
         path.write_text(text)
 
 
+def buf():
+    """The program, as tools/checks/proto pins it, from npm; fetched once."""
+    version = re.search(r"^readonly version=(.*)$", (REPOSITORY / "tools" / "checks" / "proto").read_text(), re.M)[1]
+    kept = KEPT / f"buf-{version}"
+    program = kept / "node_modules" / ".bin" / "buf"
+    if not program.exists():
+        KEPT.mkdir(parents=True, exist_ok=True)
+        # Node brings a list of certificate authorities of its own; those that this system trusts count as well.
+        authorities = os.environ.get("NODE_EXTRA_CA_CERTS", "/etc/ssl/certs/ca-certificates.crt")
+        new = Path(f"{kept}.new")
+        run(["npm", "install", "--silent", "--no-fund", "--no-audit", "--no-save", "--prefix", new,
+             f"@bufbuild/buf@{version}"], env={**os.environ, "NODE_EXTRA_CA_CERTS": authorities})  # fmt: skip
+        os.replace(new, kept)
+    return program
+
+
 class GoPeer:
     """The Go programs, as GOPATH/bin/<name>. Debian's packages have no modules: GOPATH mode."""
 
