@@ -268,13 +268,15 @@ def check(world, one, outcomes):
 def world(stubs):
     root = Path(tempfile.mkdtemp(prefix="fl-parity-", dir="/tmp"))
     instance = Instance(root)
-    instance.write(CONFIG)
-    instance.start()
-    world = World(instance, stubs)
-    world.furnish()
-    yield world
-    instance.end()
-    shutil.rmtree(root, ignore_errors=True)
+    try:
+        instance.write(CONFIG)
+        instance.start()
+        world = World(instance, stubs)
+        world.furnish()
+        yield world
+    finally:
+        instance.end()
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def stream_methods(stubs):
