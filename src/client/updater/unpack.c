@@ -1,7 +1,6 @@
 #include "client/updater/unpack.h"
 
 #include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,366 +11,11 @@
 #include <unistd.h>
 
 #include "client/updater/archive_path.h"
-#include "client/updater/cancel.h"
 #include "client/updater/tree.h"
-#include "client/updater/unpack_input.h"
-#include "common/base/arena.h"
+#include "client/updater/unpacking.h"
 #include "common/base/fd.h"
 
-enum {
-    FILE_MODE_KEPT = 0755,
-    /* From one look at cancel_fd, and one call of on_progress, to the next. */
-    STEP_BYTES = 1024 * 1024
-};
-
-/* A symbolic link, made when everything else is there. */
-struct link {
-    struct link *next;
-    const char *path;
-    const char *target;
-};
-
-struct work {
-    const struct unpack_request *request;
-    struct archive *archive;
-    struct unpack_input input;
-    struct error *error;
-    struct unpack_progress progress;
-    uint64_t bytes_max;
-    uint32_t entries_max;
-    uint64_t step;
-    int root_fd;
-    /* The directory of the last entry: most have it in common with the next. -1: none. */
-    int parent_fd;
-    char parent[ARCHIVE_PATH_MAX + 1];
-    /* First component of all entries so far; has_several: there is another. */
-    char top[NAME_MAX + 1];
-    bool has_several;
-    bool top_is_directory;
-    mode_t top_mode;
-    struct arena arena;
-    struct link *links;
-    struct link **last_link;
-};
-
-/* ---- refusing ---- */
-
-static int refuse(struct work *work, const char *path, const char *why)
-{
-    char shown[ARCHIVE_PATH_SHOWN_SIZE];
-    archive_path_show(path, shown);
-    int result = error_set(work->error, STATUS_INVALID_ARGUMENT,
-        "%s is not safe to unpack: \"%s\": %s", work->request->name, shown, why);
-    error_set_hint(work->error, "do not use it; tell whoever published it");
-    return result;
-}
-
-static int exceed(struct work *work, const char *what)
-{
-    int result = error_set(work->error, STATUS_RESOURCE_EXHAUSTED, "%s holds %s than is allowed",
-        work->request->name, what);
-    error_set_hint(work->error, "do not use it; tell whoever published it");
-    return result;
-}
-
-static int fail_at(struct work *work, const char *path)
-{
-    int saved = errno;
-    char shown[ARCHIVE_PATH_SHOWN_SIZE];
-    archive_path_show(path, shown);
-    if (saved == EDQUOT && work->progress.entries >= work->entries_max)
-        return exceed(work, "more files");
-    int result =
-        error_set_errno(work->error, saved, "unpacking %s: \"%s\"", work->request->name, shown);
-    if (saved == ENOSPC || saved == EDQUOT)
-        error_set_hint(work->error, "make room on the disk, then try again");
-    return result;
-}
-
-/* What libarchive said. Its text may quote the archive. */
-static int damaged(struct work *work)
-{
-    char shown[ARCHIVE_PATH_SHOWN_SIZE];
-    const char *text = archive_error_string(work->archive);
-    archive_path_show(text == NULL ? "no reason given" : text, shown);
-    if (work->input.read_error != 0)
-        return error_set_errno(
-            work->error, work->input.read_error, "reading %s", work->request->name);
-    bool is_first = work->progress.entries == 0;
-    int result = error_set(work->error, is_first ? STATUS_INVALID_ARGUMENT : STATUS_DATA_LOSS,
-        is_first ? "%s is no tar or zip archive that can be read here: %s"
-                 : "%s is damaged or not whole: %s",
-        work->request->name, shown);
-    error_set_hint(work->error, "download it again");
-    return result;
-}
-
-/* ---- bounds ---- */
-
-static int tell_progress(struct work *work)
-{
-    if (cancel_is_asked(work->request->cancel_fd))
-        return error_set(
-            work->error, STATUS_CANCELLED, "unpacking %s was interrupted", work->request->name);
-    work->progress.bytes_read = work->input.high;
-    if (work->request->on_progress != NULL)
-        work->request->on_progress(work->request->data, &work->progress);
-    work->step = 0;
-    return 0;
-}
-
-static int count_bytes(struct work *work, uint64_t more)
-{
-    if (more > work->bytes_max - work->progress.bytes_written)
-        return exceed(work, "more bytes");
-    work->progress.bytes_written += more;
-    if (work->progress.bytes_written >
-        work->progress.bytes_total * UNPACK_RATIO_MAX + UNPACK_RATIO_FREE_BYTES)
-        return exceed(work, "more bytes for its size");
-    return 0;
-}
-
-/* Everything that is made counts, needed directories in tree_make_directory. */
-static int count_entry(struct work *work)
-{
-    if (work->progress.entries >= work->entries_max)
-        return exceed(work, "more files");
-    work->progress.entries++;
-    return 0;
-}
-
-/* ---- where an entry goes ---- */
-
-static void note_top(struct work *work, const char *path, bool is_directory)
-{
-    size_t len = strcspn(path, "/");
-    if (work->top[0] == '\0')
-        memcpy(work->top, path, len);
-    else if (strncmp(work->top, path, len) != 0 || work->top[len] != '\0')
-        work->has_several = true;
-    work->top_is_directory |= is_directory || path[len] == '/';
-}
-
-/* Opens the directory that `path` is in; *out_name is its last component. The descriptor belongs to
- * `work`. */
-static int open_parent(struct work *work, const char *path, const char **out_name)
-{
-    const char *slash = strrchr(path, '/');
-    size_t len = slash == NULL ? 0 : (size_t)(slash - path);
-    *out_name = slash == NULL ? path : slash + 1;
-    if (work->parent_fd >= 0 && strncmp(work->parent, path, len) == 0 && work->parent[len] == '\0')
-        return 0;
-    fd_close(&work->parent_fd);
-    memcpy(work->parent, path, len);
-    work->parent[len] = '\0';
-    work->parent_fd = tree_make_directory(
-        work->root_fd, work->parent, FILE_MODE_KEPT, work->entries_max, &work->progress.entries);
-    if (work->parent_fd >= 0)
-        return 0;
-    if (errno == ENOTDIR || errno == ELOOP)
-        return refuse(work, path, "a file is in the place of its directory");
-    return fail_at(work, path);
-}
-
-static int refuse_second(struct work *work, const char *path)
-{
-    if (errno == EEXIST || errno == EISDIR || errno == ENOTDIR)
-        return refuse(work, path, "it occurs twice");
-    return fail_at(work, path);
-}
-
-/* ---- entries by kind ---- */
-
-static int make_directory(struct work *work, const char *path, mode_t mode)
-{
-    const char *name = NULL;
-    int result = open_parent(work, path, &name);
-    if (result < 0)
-        return result;
-    CLEANUP(fd_close)
-    int fd = tree_make_directory(
-        work->parent_fd, name, FILE_MODE_KEPT, work->entries_max, &work->progress.entries);
-    if (fd < 0)
-        return refuse_second(work, path);
-    mode_t kept = (mode & FILE_MODE_KEPT) | S_IRWXU;
-    if (strchr(path, '/') == NULL)
-        work->top_mode = kept;
-    return fchmod(fd, kept) < 0 ? fail_at(work, path) : 0;
-}
-
-static int write_at(
-    struct work *work, int fd, const char *path, const uint8_t *bytes, size_t len, off_t offset)
-{
-    while (len > 0) {
-        ssize_t n = pwrite(fd, bytes, len, offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_at(work, path);
-        bytes += n;
-        len -= (size_t)n;
-        offset += n;
-    }
-    return 0;
-}
-
-/* One block of a file whose length is *length so far; holes count like bytes. */
-static int take_block(struct work *work, int fd, const char *path, const void *bytes, size_t len,
-    la_int64_t offset, uint64_t *length)
-{
-    if (offset < 0 || (uint64_t)offset > INT64_MAX - len)
-        return refuse(work, path, "its size is none");
-    uint64_t end = (uint64_t)offset + len;
-    int result = end > *length ? count_bytes(work, end - *length) : 0;
-    if (result < 0)
-        return result;
-    *length = end > *length ? end : *length;
-    result = write_at(work, fd, path, bytes, len, offset);
-    work->step += len;
-    return result == 0 && work->step >= STEP_BYTES ? tell_progress(work) : result;
-}
-
-static int copy_content(struct work *work, int fd, const char *path, struct archive_entry *entry)
-{
-    uint64_t length = 0;
-    int result = 0;
-    while (result == 0) {
-        const void *bytes = NULL;
-        size_t len = 0;
-        la_int64_t offset = 0;
-        int code = archive_read_data_block(work->archive, &bytes, &len, &offset);
-        if (code == ARCHIVE_EOF)
-            break;
-        if (code != ARCHIVE_OK)
-            return damaged(work);
-        result = take_block(work, fd, path, bytes, len, offset, &length);
-    }
-    la_int64_t size = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : 0;
-    if (result < 0 || size < 0 || (uint64_t)size <= length)
-        return result;
-    /* It ends in a hole. */
-    result = count_bytes(work, (uint64_t)size - length);
-    if (result == 0 && ftruncate(fd, size) < 0)
-        result = fail_at(work, path);
-    return result;
-}
-
-static int make_file(struct work *work, const char *path, mode_t mode, struct archive_entry *entry)
-{
-    const char *name = NULL;
-    int result = open_parent(work, path, &name);
-    if (result < 0)
-        return result;
-    CLEANUP(fd_close)
-    int fd = openat(work->parent_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-        S_IRUSR | S_IWUSR);
-    if (fd < 0)
-        return refuse_second(work, path);
-    result = copy_content(work, fd, path, entry);
-    if (result == 0 && fchmod(fd, (mode & FILE_MODE_KEPT) | S_IRUSR) < 0)
-        result = fail_at(work, path);
-    /* Some file systems tell only here that the disk is full. */
-    if (close(fd_take(&fd)) < 0 && result == 0)
-        result = fail_at(work, path);
-    return result;
-}
-
-/* Links are made last, so that until then every name leads to a directory or file that was made
- * here. */
-static int note_link(struct work *work, const char *path, const char *target)
-{
-    if (target == NULL)
-        return refuse(work, path, "it is a link to nowhere");
-    struct link *link = arena_alloc(&work->arena, sizeof *link);
-    char *path_copy = arena_strdup(&work->arena, path);
-    char *target_copy = arena_strdup(&work->arena, target);
-    if (link == NULL || path_copy == NULL || target_copy == NULL)
-        return exceed(work, "more links");
-    *link = (struct link){.path = path_copy, .target = target_copy};
-    *work->last_link = link;
-    work->last_link = &link->next;
-    return 0;
-}
-
-static int make_hard_link(struct work *work, const char *path, const char *target)
-{
-    char cleaned[ARCHIVE_PATH_MAX + 1];
-    const char *why = archive_path_clean(target, cleaned);
-    if (why != NULL || cleaned[0] == '\0')
-        return refuse(work, path, "it is a hard link that leads outside");
-    const char *slash = strrchr(cleaned, '/');
-    char directory[ARCHIVE_PATH_MAX + 1] = "";
-    if (slash != NULL)
-        memcpy(directory, cleaned, (size_t)(slash - cleaned));
-    /* made_max 0: it must be there. */
-    uint32_t made = 0;
-    CLEANUP(fd_close) int target_fd = tree_make_directory(work->root_fd, directory, 0, 0, &made);
-    const char *name = NULL;
-    int result = open_parent(work, path, &name);
-    if (result < 0)
-        return result;
-    /* Without AT_SYMLINK_FOLLOW. */
-    if (target_fd >= 0 &&
-        linkat(target_fd, slash == NULL ? cleaned : slash + 1, work->parent_fd, name, 0) == 0)
-        return 0;
-    if (target_fd >= 0 && errno == EEXIST)
-        return refuse(work, path, "it occurs twice");
-    if (target_fd >= 0 && (errno == ENOSPC || errno == EDQUOT))
-        return fail_at(work, path);
-    return refuse(work, path, "it is a hard link to what is no file of the archive before it");
-}
-
-static const char *entry_path(struct archive_entry *entry)
-{
-    const char *path = archive_entry_pathname_utf8(entry);
-    return path == NULL ? archive_entry_pathname(entry) : path;
-}
-
-static const char *entry_hard_link(struct archive_entry *entry)
-{
-    const char *target = archive_entry_hardlink_utf8(entry);
-    return target == NULL ? archive_entry_hardlink(entry) : target;
-}
-
-static const char *entry_target(struct archive_entry *entry)
-{
-    const char *target = archive_entry_symlink_utf8(entry);
-    return target == NULL ? archive_entry_symlink(entry) : target;
-}
-
-static int take_entry(struct work *work, struct archive_entry *entry)
-{
-    const char *name = entry_path(entry);
-    char path[ARCHIVE_PATH_MAX + 1];
-    if (name == NULL)
-        return refuse(work, "?", "its name is not UTF-8");
-    const char *why = archive_path_clean(name, path);
-    if (why != NULL)
-        return refuse(work, name, why);
-    mode_t type = archive_entry_filetype(entry);
-    const char *hard = entry_hard_link(entry);
-    if (path[0] == '\0')
-        return type == AE_IFDIR ? 0 : refuse(work, name, "it has no name");
-    note_top(work, path, hard == NULL && type == AE_IFDIR);
-    if (archive_entry_is_encrypted(entry))
-        return refuse(work, path, "it is encrypted");
-    if (hard == NULL && type == AE_IFDIR)
-        return make_directory(work, path, archive_entry_perm(entry));
-    int result = count_entry(work);
-    if (result < 0)
-        return result;
-    if (hard != NULL)
-        return make_hard_link(work, path, hard);
-    if (type == AE_IFREG)
-        return make_file(work, path, archive_entry_perm(entry), entry);
-    if (type == AE_IFLNK)
-        return note_link(work, path, entry_target(entry));
-    return refuse(work, path, "it is neither file nor directory nor link");
-}
-
-/* ---- the whole ---- */
-
-static int take_entries(struct work *work)
+static int take_entries(struct unpacking *work)
 {
     for (;;) {
         struct archive_entry *entry = NULL;
@@ -380,10 +24,10 @@ static int take_entries(struct work *work)
             break;
         /* Also warnings: what libarchive only half understood is not installed. */
         if (code != ARCHIVE_OK)
-            return damaged(work);
-        int result = take_entry(work, entry);
+            return unpacking_damaged(work);
+        int result = unpacking_take_entry(work, entry);
         if (result == 0)
-            result = tell_progress(work);
+            result = unpacking_tell_progress(work);
         if (result < 0)
             return result;
     }
@@ -393,40 +37,40 @@ static int take_entries(struct work *work)
 }
 
 /* Without the one directory in which everything lies, if there is one. */
-static int unwrap(struct work *work, bool *out_is_unwrapped)
+static int unwrap(struct unpacking *work, bool *out_is_unwrapped)
 {
     fd_close(&work->parent_fd);
     *out_is_unwrapped = work->top_is_directory && !work->has_several;
     if (!*out_is_unwrapped)
-        return fchmod(work->root_fd, FILE_MODE_KEPT) < 0 ? fail_at(work, ".") : 0;
+        return fchmod(work->root_fd, UNPACKING_MODE_KEPT) < 0 ? unpacking_fail_at(work, ".") : 0;
     /* It may be known only from links in it. */
     uint32_t made = 0;
     CLEANUP(fd_close)
-    int fd = tree_make_directory(work->root_fd, work->top, FILE_MODE_KEPT, 1, &made);
+    int fd = tree_make_directory(work->root_fd, work->top, UNPACKING_MODE_KEPT, 1, &made);
     if (fd < 0 || tree_hoist(work->root_fd, work->top) < 0 ||
         fchmod(work->root_fd, work->top_mode) < 0)
-        return fail_at(work, work->top);
+        return unpacking_fail_at(work, work->top);
     return 0;
 }
 
-static int make_links(struct work *work, size_t skipped)
+static int make_links(struct unpacking *work, size_t skipped)
 {
-    for (const struct link *link = work->links; link != NULL; link = link->next) {
+    for (const struct unpacking_link *link = work->links; link != NULL; link = link->next) {
         /* One that bears the name of the directory in which everything lies. */
         if (strlen(link->path) < skipped)
-            return refuse(work, link->path, "it occurs twice");
+            return unpacking_refuse(work, link->path, "it occurs twice");
         const char *path = link->path + skipped;
         const char *why = archive_path_check_link(path, link->target);
         if (why != NULL) {
             char shown[ARCHIVE_PATH_SHOWN_SIZE];
             archive_path_show(link->target, shown);
-            int result = refuse(work, link->path, why);
+            int result = unpacking_refuse(work, link->path, why);
             return error_add_context(work->error, result, "a link to \"%s\"", shown);
         }
         const char *name = NULL;
-        int result = open_parent(work, path, &name);
+        int result = unpacking_open_parent(work, path, &name);
         if (result == 0 && symlinkat(link->target, work->parent_fd, name) < 0)
-            result = refuse_second(work, link->path);
+            result = unpacking_refuse_second(work, link->path);
         if (result < 0)
             return result;
     }
@@ -434,7 +78,7 @@ static int make_links(struct work *work, size_t skipped)
 }
 
 /* Everything into `work->root_fd`, and from there to the disk. */
-static int fill(struct work *work, struct unpack_outcome *out)
+static int fill(struct unpacking *work, struct unpack_outcome *out)
 {
     int result = take_entries(work);
     if (result == 0)
@@ -442,9 +86,9 @@ static int fill(struct work *work, struct unpack_outcome *out)
     if (result == 0)
         result = make_links(work, out->is_unwrapped ? strlen(work->top) + 1 : 0);
     if (result == 0 && syncfs(work->root_fd) < 0)
-        result = fail_at(work, ".");
+        result = unpacking_fail_at(work, ".");
     if (result == 0)
-        result = tell_progress(work);
+        result = unpacking_tell_progress(work);
     out->progress = work->progress;
     return result;
 }
@@ -476,7 +120,7 @@ static int open_place(const char *directory, char name[NAME_MAX + 1], struct err
 }
 
 static int unpack_below(
-    struct work *work, int place_fd, const char *name, struct unpack_outcome *out)
+    struct unpacking *work, int place_fd, const char *name, struct unpack_outcome *out)
 {
     const char *directory = work->request->directory;
     if (mkdirat(place_fd, name, S_IRWXU) < 0) {
@@ -499,7 +143,7 @@ static int unpack_below(
     return result;
 }
 
-static int unpack_file(struct work *work, struct unpack_outcome *out)
+static int unpack_file(struct unpacking *work, struct unpack_outcome *out)
 {
     char name[NAME_MAX + 1];
     CLEANUP(fd_close) int place_fd = open_place(work->request->directory, name, work->error);
@@ -517,7 +161,7 @@ static int unpack_file(struct work *work, struct unpack_outcome *out)
 
 int unpack(const struct unpack_request *request, struct unpack_outcome *out, struct error *error)
 {
-    struct work *work = calloc(1, sizeof *work);
+    struct unpacking *work = calloc(1, sizeof *work);
     if (work == NULL)
         return error_set_errno(error, ENOMEM, "unpacking %s", request->name);
     work->request = request;
@@ -526,7 +170,7 @@ int unpack(const struct unpack_request *request, struct unpack_outcome *out, str
     work->entries_max = request->entries_max == 0 ? UNPACK_ENTRIES_MAX : request->entries_max;
     work->root_fd = -1;
     work->parent_fd = -1;
-    work->top_mode = FILE_MODE_KEPT;
+    work->top_mode = UNPACKING_MODE_KEPT;
     work->last_link = &work->links;
     arena_init(&work->arena, UNPACK_LINKS_BYTES_MAX);
     /* libarchive converts names to the locale's charset, and the C locale has none beyond ASCII. */
