@@ -44,6 +44,7 @@ static int prepare(struct download *download, struct error *error)
     const struct download_request *request = download->request;
     bool is_checkable = part->validator[0] != '\0' || request->sha256 != NULL;
     bool is_too_long = (request->size != 0 && part->bytes > request->size) ||
+                       (part->total != 0 && part->bytes > part->total) ||
                        part->bytes > download->limits.bytes_max;
     if (part->bytes > 0 && (!is_checkable || is_too_long || part->text != NULL)) {
         int result = part_restart(part, error);
