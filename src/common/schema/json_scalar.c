@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/status.h"
 #include "common/base/base64.h"
+#include "common/base/status.h"
 #include "common/schema/nearest.h"
 
 int json_no_memory(struct json_reader *reader)

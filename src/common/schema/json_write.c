@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "common/base/arena.h"
+#include "common/base/base64.h"
 #include "common/base/status.h"
 #include "common/base/utf8.h"
-#include "common/base/base64.h"
 #include "common/schema/time_text.h"
 
 enum {

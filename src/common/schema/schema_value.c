@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/status.h"
 #include "common/base/base64.h"
+#include "common/base/status.h"
 #include "common/schema/nearest.h"
 #include "common/schema/schema_rule.h"
 #include "common/schema/time_text.h"

@@ -1,6 +1,6 @@
 #include "check.h"
-#include "common/base/status.h"
 #include "common/base/base64.h"
+#include "common/base/status.h"
 
 static void check_round_trip(const char *plain, const char *encoded)
 {
