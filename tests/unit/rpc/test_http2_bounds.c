@@ -83,7 +83,8 @@ static void test_settings_are_bounded(void **state)
         n++;
     }
     assert_int_equal(n, RPC_HTTP2_SETTINGS_MAX);
-    assert_true(len > 4);
+    if (bytes == NULL || len < 4)
+        fail();
     assert_int_equal(bytes[len - 1], NGHTTP2_ENHANCE_YOUR_CALM);
     rpc_connection_sent(client.connection, len, client.now_ms);
     assert_int_equal(rpc_connection_wants(client.connection), RPC_WANTS_CLOSE);
@@ -121,7 +122,7 @@ static void test_resets_are_bounded_in_time(void **state)
     for (int64_t now_ms = 1001; now_ms <= 2000; now_ms++)
         n += resets_at(&guard, now_ms);
     assert_int_equal(n, RPC_HTTP2_RESETS_PER_SECOND);
-    assert_int_equal(resets_at(&guard, 1000 * 1000), RPC_HTTP2_RESETS_MAX);
+    assert_int_equal(resets_at(&guard, 1000000), RPC_HTTP2_RESETS_MAX);
 }
 
 static int look_n(struct http2_guard *guard, uint8_t type, int64_t now_ms, int most)
