@@ -255,7 +255,8 @@ static void pump(struct rpc_connection *connection)
     }
 }
 
-static void watch_stall(struct rpc_connection *connection)
+/* Answers how much output waits. */
+static size_t watch_stall(struct rpc_connection *connection)
 {
     size_t len = 0;
     if (connection->session != NULL)
@@ -264,29 +265,28 @@ static void watch_stall(struct rpc_connection *connection)
         connection->stalled_since = CLOCK_NEVER;
     else if (connection->stalled_since == CLOCK_NEVER)
         connection->stalled_since = connection->now_ms;
+    return len;
 }
 
-static void work(struct rpc_connection *connection)
+static size_t work(struct rpc_connection *connection)
 {
     connection->is_active = true;
     pump(connection);
     connection->is_active = false;
-    watch_stall(connection);
+    return watch_stall(connection);
 }
 
 void rpc_connection_receive(
     struct rpc_connection *connection, const uint8_t *bytes, size_t len, int64_t now_ms)
 {
     size_t output_before = 0;
-    size_t output_after = 0;
     connection->now_ms = now_ms;
     if (len == 0 || connection->close_reason != NULL ||
         (connection->session == NULL && !open_session(connection, bytes[0], now_ms)))
         return;
     (void)rpc_session_output(connection->session, &output_before);
     rpc_session_receive(connection->session, bytes, len, now_ms);
-    work(connection);
-    (void)rpc_session_output(connection->session, &output_after);
+    size_t output_after = work(connection);
     rpc_pace_learn(
         &connection->pace, len, output_after > output_before ? output_after - output_before : 0);
 }
@@ -318,7 +318,7 @@ void rpc_connection_receive_end(struct rpc_connection *connection)
     if (connection->session == NULL)
         return;
     rpc_session_lose(connection->session, RPC_CANCELLED, "the peer closed the connection");
-    work(connection);
+    (void)work(connection);
 }
 
 /* ---- output ---- */
@@ -331,7 +331,7 @@ static void ask_streams(struct rpc_connection *connection)
     /* What they have taken may have been in the way of more. */
     pump(connection);
     connection->is_active = false;
-    watch_stall(connection);
+    (void)watch_stall(connection);
 }
 
 const uint8_t *rpc_connection_output(struct rpc_connection *connection, size_t *out_len)
@@ -351,7 +351,7 @@ void rpc_connection_sent(struct rpc_connection *connection, size_t len, int64_t 
         return;
     rpc_session_sent(connection->session, len);
     if (was_stalled)
-        work(connection);
+        (void)work(connection);
 }
 
 void rpc_connection_note_output(struct rpc_connection *connection, bool had_output)
@@ -383,14 +383,14 @@ static bool has_stream_to_ask(const struct rpc_connection *connection)
     return false;
 }
 
-const char *rpc_connection_close_reason(const struct rpc_connection *connection)
+static const char *reason_to_close(const struct rpc_connection *connection, bool has_more)
 {
     const struct rpc_session *session = connection->session;
     if (connection->close_reason != NULL)
         return connection->close_reason;
     if (session != NULL && rpc_session_broken(session) != NULL)
         return rpc_session_broken(session);
-    if (has_output(connection))
+    if (has_more)
         return "";
     if (connection->has_ended)
         return "the peer closed the connection";
@@ -400,12 +400,18 @@ const char *rpc_connection_close_reason(const struct rpc_connection *connection)
     return "";
 }
 
+const char *rpc_connection_close_reason(const struct rpc_connection *connection)
+{
+    return reason_to_close(connection, has_output(connection));
+}
+
 unsigned rpc_connection_wants(const struct rpc_connection *connection)
 {
-    if (rpc_connection_close_reason(connection)[0] != '\0')
+    bool has_more = has_output(connection);
+    if (reason_to_close(connection, has_more)[0] != '\0')
         return RPC_WANTS_CLOSE;
     unsigned wants = 0;
-    if (has_output(connection) || has_stream_to_ask(connection))
+    if (has_more || has_stream_to_ask(connection))
         wants |= RPC_WANTS_WRITE;
     if (connection->session == NULL || rpc_session_wants_read(connection->session))
         wants |= RPC_WANTS_READ;
@@ -415,7 +421,7 @@ unsigned rpc_connection_wants(const struct rpc_connection *connection)
 int64_t rpc_connection_tick(struct rpc_connection *connection, int64_t now_ms)
 {
     connection->now_ms = now_ms;
-    watch_stall(connection);
+    (void)watch_stall(connection);
     int64_t next_at = CLOCK_NEVER;
     if (connection->session != NULL)
         next_at = rpc_session_tick(connection->session, now_ms);
