@@ -173,17 +173,22 @@ static bool watch_for(struct listener_connection *connection, unsigned wants)
     return watch(connection, events);
 }
 
-/* After a stop: closes a connection that has nothing left to do. What it has sent already is read
- * first, so that those calls get an answer. False: it goes on. */
-static bool leave(struct listener_connection *connection, int64_t now_ms)
+/* After a stop. What the peer has sent already is read first, so that those calls get an answer;
+ * then it is told, and the engine knows when nothing is left to do. */
+static void begin_end(struct listener_connection *connection, int64_t now_ms)
 {
-    if (!connection->listener->is_shut || connection->member.is_busy || connection->has_ended)
-        return false;
-    if (connection->rpc != NULL && rpc_connection_wants(connection->rpc) & RPC_WANTS_WRITE)
-        return false;
-    if (!read_once(connection, now_ms))
+    if (!connection->listener->is_shut || connection->has_begun_end || connection->has_ended)
+        return;
+    bool may_read =
+        connection->rpc == NULL || rpc_connection_wants(connection->rpc) & RPC_WANTS_READ;
+    if (may_read && read_once(connection, now_ms))
+        return;
+    if (connection->rpc == NULL) {
         listener_connection_close(connection);
-    return connection->is_closed;
+        return;
+    }
+    connection->has_begun_end = true;
+    rpc_connection_shut(connection->rpc);
 }
 
 /* When a connection without a call has been silent for too long. */
@@ -194,6 +199,15 @@ static int64_t idle_at(const struct listener_connection *connection)
     return clock_add_ms(connection->active_at, connection->listener->options.idle_ms);
 }
 
+/* A connection that ends because the listener does is not worth a word. */
+static void close_wanted(struct listener_connection *connection)
+{
+    if (connection->has_begun_end)
+        listener_connection_close(connection);
+    else
+        close_for(connection, rpc_connection_close_reason(connection->rpc));
+}
+
 /* Closes what is broken or idle. Answers when to come again. */
 static int64_t tick(struct listener_connection *connection, int64_t now_ms)
 {
@@ -202,7 +216,7 @@ static int64_t tick(struct listener_connection *connection, int64_t now_ms)
     if (connection->rpc != NULL) {
         rpc_at = rpc_connection_tick(connection->rpc, now_ms);
         if (rpc_connection_wants(connection->rpc) & RPC_WANTS_CLOSE) {
-            close_for(connection, rpc_connection_close_reason(connection->rpc));
+            close_wanted(connection);
             return CLOCK_NEVER;
         }
     }
@@ -216,6 +230,8 @@ static int64_t tick(struct listener_connection *connection, int64_t now_ms)
 int64_t listener_connection_settle(struct listener_connection *connection, int64_t now_ms)
 {
     list_remove(&connection->unsettled);
+    if (!connection->is_closed)
+        begin_end(connection, now_ms);
     if (connection->is_closed)
         return CLOCK_NEVER;
     if (connection->rpc != NULL) {
@@ -228,8 +244,6 @@ int64_t listener_connection_settle(struct listener_connection *connection, int64
         if (!(wants & RPC_WANTS_CLOSE) && !watch_for(connection, wants))
             return CLOCK_NEVER;
     }
-    if (leave(connection, now_ms))
-        return CLOCK_NEVER;
     return tick(connection, now_ms);
 }
 

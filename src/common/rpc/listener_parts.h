@@ -66,6 +66,8 @@ struct listener_connection {
     bool is_closed;
     /* The peer sends no more: closing is what it wants. */
     bool has_ended;
+    /* After a stop the peer has been told. */
+    bool has_begun_end;
     struct rpc_peer peer;
     /* NULL until the first byte. */
     struct rpc_connection *rpc;

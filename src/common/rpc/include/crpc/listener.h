@@ -109,8 +109,9 @@ enum rpc_result rpc_listener_process(struct rpc_listener *listener, struct rpc_e
 
 /* Turns until stopped. RPC_DONE, or RPC_ERROR as rpc_listener_process. */
 enum rpc_result rpc_listener_run(struct rpc_listener *listener, struct rpc_error **error);
-/* Ends the service: no further connection is accepted and the socket's path is removed, every new
- * call is answered RPC_UNAVAILABLE, calls in flight go on for `shut_ms`, then everything is closed.
+/* Ends the service: no further connection is accepted and the socket's path is removed, gRPC
+ * clients get GOAWAY, every new call is answered RPC_UNAVAILABLE, calls in flight go on for
+ * `shut_ms`, then everything is closed.
  * A second stop closes at once. Takes effect in the next turn, which is due at once.
  * Async-signal-safe, and legal from any thread and from handlers; preserves errno. */
 void rpc_listener_stop(struct rpc_listener *listener);
