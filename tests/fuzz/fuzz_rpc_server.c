@@ -256,7 +256,7 @@ static void act(struct state *state, unsigned what, unsigned which)
         else if (which == 14)
             rpc_connection_receive_end(state->connection);
         else if (which == 13)
-            rpc_connection_shut(state->connection);
+            rpc_connection_shut(state->connection, state->now_ms);
         else
             add_metadata(state, which);
         break;

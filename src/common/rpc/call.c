@@ -126,6 +126,8 @@ enum rpc_send_result rpc_call_send_end(
     bool had_output = connection->is_active || rpc_session_has_output(connection->session);
     if (call->headers.n > 0)
         rpc_call_send_added_headers(call);
+    if (answer != NULL)
+        connection->answered_len += answer->len;
     enum rpc_send_result result = finish(call, status, answer);
     rpc_connection_note_output(connection, had_output);
     return result;

@@ -281,14 +281,17 @@ void rpc_connection_receive(
 {
     size_t output_before = 0;
     connection->now_ms = now_ms;
+    connection->answered_len = 0;
     if (len == 0 || connection->close_reason != NULL ||
         (connection->session == NULL && !open_session(connection, bytes[0], now_ms)))
         return;
     (void)rpc_session_output(connection->session, &output_before);
     rpc_session_receive(connection->session, bytes, len, now_ms);
     size_t output_after = work(connection);
-    rpc_pace_learn(
-        &connection->pace, len, output_after > output_before ? output_after - output_before : 0);
+    size_t written = output_after > output_before ? output_after - output_before : 0;
+    /* Answers that wait for window, or whose callers have gone, were work all the same. */
+    rpc_pace_learn(&connection->pace, len,
+        written > connection->answered_len ? written : connection->answered_len);
 }
 
 size_t rpc_connection_read_max(const struct rpc_connection *connection)
@@ -303,13 +306,14 @@ void rpc_connection_set_gate(struct rpc_connection *connection,
     connection->enter_data = data;
 }
 
-void rpc_connection_shut(struct rpc_connection *connection)
+void rpc_connection_shut(struct rpc_connection *connection, int64_t now_ms)
 {
+    connection->now_ms = now_ms;
     if (connection->is_shut)
         return;
     connection->is_shut = true;
     if (connection->session != NULL)
-        connection->tells_shut = rpc_session_shut(connection->session, connection->now_ms);
+        connection->tells_shut = rpc_session_shut(connection->session, now_ms);
 }
 
 void rpc_connection_receive_end(struct rpc_connection *connection)

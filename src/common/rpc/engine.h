@@ -53,6 +53,8 @@ struct rpc_connection {
     /* When the output reached the stall bound; INT64_MAX: it is below. */
     int64_t stalled_since;
     struct rpc_pace pace;
+    /* Of answers to what was received last. */
+    size_t answered_len;
 };
 
 struct rpc_call {

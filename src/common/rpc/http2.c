@@ -55,11 +55,13 @@ static void init_call(struct http2_call *call, struct http2_session *session, in
 {
     struct buffer in = call->in;
     struct buffer out = call->out;
+    size_t held = call->held;
     *call = (struct http2_call){.base = {.verbs = &VERBS},
         .session = session,
         .id = id,
         .in = in,
         .out = out,
+        .held = held,
         .content_left = -1};
     list_init(&call->in_session);
     list_init(&call->in_ended);
@@ -92,13 +94,15 @@ struct http2_call *http2_add_call(struct http2_session *session, int32_t id)
 
 void http2_count_call(struct http2_call *call)
 {
-    size_t held = sizeof *call + call->in.capacity + call->out.capacity + call->untaken_len;
+    size_t held = sizeof *call + call->in.capacity + call->out.capacity + call->untaken_len +
+                  (call->trailers == NULL ? 0 : call->trailers->size);
     call->session->calls_held += held - call->held;
     call->held = held;
 }
 
 static void free_call(struct http2_call *call)
 {
+    call->session->calls_held -= call->held;
     list_remove(&call->in_session);
     buffer_deinit(&call->in);
     buffer_deinit(&call->out);
@@ -110,8 +114,8 @@ void http2_let_call_go(struct http2_call *call)
     struct http2_session *session = call->session;
     if (call->has_stream || !call->is_released)
         return;
-    session->calls_held -= call->held;
     free(call->trailers);
+    call->trailers = NULL;
     list_remove(&call->in_session);
     if (session->n_spare == HTTP2_SPARE_CALLS ||
         call->in.capacity + call->out.capacity > HTTP2_SPARE_BYTES) {
@@ -120,6 +124,7 @@ void http2_let_call_go(struct http2_call *call)
     }
     buffer_truncate(&call->in, 0);
     buffer_truncate(&call->out, 0);
+    http2_count_call(call);
     list_append(&session->spare, &call->in_session);
     session->n_spare++;
 }
@@ -230,16 +235,24 @@ static void give(struct http2_session *session, size_t len)
         http2_break(session, nghttp2_strerror((int)used));
 }
 
+/* A stream that nghttp2 takes after the last id was chosen would be served, and said not to be. */
+static bool must_tell_last(const struct http2_session *session)
+{
+    return session->owes_goaway && session->guard.preface_left == 0;
+}
+
 /* One frame, or what there is of it. False: nothing more is read. */
 static bool feed(struct http2_session *session)
 {
     if (session->base.broken != NULL || session->ending != NULL || session->input_len == 0)
         return false;
-    if (++session->n_unflushed == FRAMES_PER_FLUSH) {
+    bool must_flush = must_tell_last(session);
+    if (must_flush || ++session->n_unflushed == FRAMES_PER_FLUSH) {
         session->n_unflushed = 0;
         http2_flush(session);
     }
-    if (http2_is_stalled(session) || session->base.broken != NULL || session->ending != NULL)
+    if (http2_is_stalled(session) || session->base.broken != NULL || session->ending != NULL ||
+        (must_flush && must_tell_last(session)))
         return false;
     const char *objection = NULL;
     size_t len = http2_guard_look(
@@ -285,6 +298,13 @@ static void keep_input(struct http2_session *session)
     session->input_len = buffer_length(&session->kept);
 }
 
+/* Streams that nghttp2 resets by itself are closed when that goes out. */
+static bool has_flush_ended_any(struct http2_session *session)
+{
+    http2_flush(session);
+    return !list_is_empty(&session->ended);
+}
+
 static bool next(struct rpc_session *base, struct rpc_session_event *out)
 {
     struct http2_session *session = http2_session_of(base);
@@ -292,7 +312,8 @@ static bool next(struct rpc_session *base, struct rpc_session_event *out)
     do {
         if (tell_current(session, out) || tell_end(session, out))
             return true;
-    } while (!session->is_lost && (take_ready(session) || feed(session)));
+    } while (!session->is_lost &&
+             (take_ready(session) || feed(session) || has_flush_ended_any(session)));
     keep_input(session);
     return false;
 }
@@ -375,8 +396,7 @@ static void shut(struct rpc_session *base, int64_t now_ms)
     session->shut = HTTP2_NOTICE;
     session->shut_since = now_ms;
     session->is_dirty = true;
-    if (nghttp2_submit_shutdown_notice(session->h2) != 0 ||
-        nghttp2_submit_ping(session->h2, NGHTTP2_FLAG_NONE, NULL) != 0)
+    if (nghttp2_submit_shutdown_notice(session->h2) != 0)
         http2_break(session, "no memory for a farewell");
 }
 

@@ -35,6 +35,8 @@ enum {
 
 /* The trailers of a call that wait for its data to go first: their names and values behind them. */
 struct http2_trailers {
+    /* Of the block in memory. */
+    size_t size;
     size_t n;
     nghttp2_nv *nv;
 };
@@ -147,6 +149,8 @@ struct http2_session {
     /* The graceful end: 0; notice sent; told for good. */
     enum { HTTP2_OPEN, HTTP2_NOTICE, HTTP2_TOLD } shut;
     int64_t shut_since;
+    /* The last id is chosen and has not gone out. */
+    bool owes_goaway;
 };
 
 static inline struct http2_session *http2_session_of(struct rpc_session *session)

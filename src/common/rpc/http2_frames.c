@@ -204,6 +204,7 @@ static void shut_for_good(struct http2_session *session)
 {
     int32_t last = nghttp2_session_get_last_proc_stream_id(session->h2);
     session->shut = HTTP2_TOLD;
+    session->owes_goaway = true;
     session->is_dirty = true;
     if (nghttp2_submit_goaway(session->h2, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0) != 0)
         http2_break(session, "no memory for a farewell");
@@ -252,12 +253,26 @@ static int on_stream_close(nghttp2_session *h2, int32_t id, uint32_t error, void
 
 /* ---- what went out ---- */
 
+static int on_sent_goaway(struct http2_session *session, const nghttp2_goaway *frame)
+{
+    if (frame->error_code != NGHTTP2_NO_ERROR) {
+        if (session->ending == NULL)
+            http2_fail(session, frame->error_code, "the peer broke the rules of HTTP/2");
+        return 0;
+    }
+    /* Only now, because PINGs overtake what is queued: who answers it has heard the notice. */
+    if (session->shut == HTTP2_NOTICE)
+        return nghttp2_submit_ping(session->h2, NGHTTP2_FLAG_NONE, NULL);
+    if (frame->last_stream_id != INT32_MAX)
+        session->owes_goaway = false;
+    return 0;
+}
+
 static int on_sent(nghttp2_session *h2, const nghttp2_frame *frame, void *data)
 {
     struct http2_session *session = data;
-    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR &&
-        session->ending == NULL)
-        http2_fail(session, frame->goaway.error_code, "the peer broke the rules of HTTP/2");
+    if (frame->hd.type == NGHTTP2_GOAWAY)
+        return on_sent_goaway(session, &frame->goaway);
     /* What a peer makes us reset is as cheap for it as what it resets itself; nghttp2 resets
      * streams, too, for windows that are too large. */
     if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&

@@ -41,7 +41,7 @@ static bool get_share(struct http2_call *call, size_t len)
     struct http2_session *session = call->session;
     if (call->share > 0)
         return true;
-    if (session->inbound_len > 0 && len > RPC_INBOUND_BYTES_MAX - session->inbound_len) {
+    if (session->inbound_len > 0 && session->inbound_len + len > RPC_INBOUND_BYTES_MAX) {
         if (list_is_empty(&call->in_starved))
             list_append(&session->starved, &call->in_starved);
         return false;
@@ -60,6 +60,8 @@ struct front {
     /* With its prefix; 0: not yet known. */
     size_t need;
     const uint8_t *bytes;
+    /* They lie in the frame that was given last, not in `in`. */
+    bool is_in_chunk;
 };
 
 static struct front front_of(const struct http2_call *call)
@@ -67,7 +69,8 @@ static struct front front_of(const struct http2_call *call)
     const struct http2_session *session = call->session;
     struct front front = {.have = buffer_length(&call->in), .bytes = buffer_data(&call->in)};
     if (front.have == 0 && session->current == call)
-        front = (struct front){.have = session->chunk_len, .bytes = session->chunk};
+        front = (struct front){
+            .have = session->chunk_len, .bytes = session->chunk, .is_in_chunk = true};
     const uint8_t *head = front.bytes;
     if (front.have >= HTTP2_PREFIX_BYTES)
         front.need = HTTP2_PREFIX_BYTES + ((size_t)head[1] << 24 | (size_t)head[2] << 16 |
@@ -132,7 +135,7 @@ static void tell_front(
     http2_begin_event(out, RPC_EVENT_MESSAGE, call);
     out->message = (struct rpc_bytes){
         .data = front->bytes + HTTP2_PREFIX_BYTES, .len = front->need - HTTP2_PREFIX_BYTES};
-    if (front->bytes == session->chunk) {
+    if (front->is_in_chunk) {
         session->chunk += front->need;
         session->chunk_len -= front->need;
     } else {
@@ -218,6 +221,7 @@ static bool tell_message(struct http2_call *call, struct rpc_session_event *out)
     call->n_untaken++;
     call->untaken_len += out->message.len;
     session->inbound_len += out->message.len;
+    http2_count_call(call);
     return true;
 }
 

@@ -302,6 +302,7 @@ static bool prepare_trailers(struct http2_call *call, const struct rpc_status *s
     if (status->code == RPC_OK && status->n_trailers == 0)
         return true;
     call->trailers = http2_trailers_new(status, call->says_encodings, trailers_max(call->session));
+    http2_count_call(call);
     return call->trailers != NULL;
 }
 
@@ -330,6 +331,7 @@ enum rpc_send_result http2_call_finish(struct rpc_session_call *base,
         if (result != RPC_SEND_TAKEN) {
             free(call->trailers);
             call->trailers = NULL;
+            http2_count_call(call);
             return result;
         }
     }

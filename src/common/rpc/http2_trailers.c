@@ -9,7 +9,7 @@
 #include "common/rpc/http2_text.h"
 
 /* What a field counts beside its bytes (RFC 9113, 6.5.2). */
-enum { FIELD_OVERHEAD = 32, FIELDS_MAX = RPC_METADATA_PAIRS_MAX + 4, CODE_DIGITS = 2 };
+enum { FIELD_OVERHEAD = 32, OWN_FIELDS_MAX = 4, CODE_DIGITS = 2 };
 
 static const char STATUS[] = "grpc-status";
 static const char MESSAGE[] = "grpc-message";
@@ -46,12 +46,13 @@ struct writer {
     uint8_t *at;
 };
 
-static struct http2_trailers *begin(size_t text_size, struct writer *out)
+static struct http2_trailers *begin(size_t n_fields, size_t text_size, struct writer *out)
 {
-    size_t head = sizeof(struct http2_trailers) + FIELDS_MAX * sizeof(nghttp2_nv);
+    size_t head = sizeof(struct http2_trailers) + n_fields * sizeof(nghttp2_nv);
     struct http2_trailers *trailers = malloc(head + text_size);
     if (trailers == NULL)
         return NULL;
+    trailers->size = head + text_size;
     trailers->n = 0;
     trailers->nv = (nghttp2_nv *)(void *)(trailers + 1);
     *out = (struct writer){.trailers = trailers, .at = (uint8_t *)trailers + head};
@@ -124,7 +125,7 @@ static void add_details(
 struct http2_trailers *http2_headers_new(const struct rpc_envelope_pair *pairs, size_t n_pairs)
 {
     struct writer writer;
-    struct http2_trailers *headers = begin(pairs_size(pairs, n_pairs), &writer);
+    struct http2_trailers *headers = begin(n_pairs, pairs_size(pairs, n_pairs), &writer);
     if (headers != NULL)
         add_pairs(&writer, pairs, n_pairs);
     return headers;
@@ -143,13 +144,13 @@ struct http2_trailers *http2_trailers_new(
     size_t status_len = status->n_details == 0 ? 0 : rpc_response_status_size(&response);
     size_t size = sizeof STATUS + CODE_DIGITS + sizeof ENCODINGS + sizeof IDENTITY +
                   pairs_size(status->trailers, status->n_trailers) +
-                  (status->n_trailers + 4) * FIELD_OVERHEAD;
+                  (status->n_trailers + OWN_FIELDS_MAX) * FIELD_OVERHEAD;
     if (status_len > 0 && size + message_len + base64_size(status_len) > max_bytes)
         status_len = 0;
     if (size + message_len > max_bytes)
         message_len = 0;
     struct writer writer;
-    struct http2_trailers *trailers = begin(
+    struct http2_trailers *trailers = begin(status->n_trailers + OWN_FIELDS_MAX,
         size + sizeof MESSAGE + message_len + sizeof DETAILS + base64_size(status_len), &writer);
     if (trailers == NULL)
         return NULL;

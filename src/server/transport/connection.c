@@ -214,6 +214,16 @@ static bool poll_for(struct connection *connection, int events)
     return true;
 }
 
+/* False: the connection is closed. */
+static bool poll_for_wants(struct connection *connection)
+{
+    unsigned wants = rpc_connection_wants(connection->rpc);
+    int events =
+        (wants & RPC_WANTS_READ ? UV_READABLE : 0) | (wants & RPC_WANTS_WRITE ? UV_WRITABLE : 0);
+
+    return (wants & RPC_WANTS_CLOSE) || poll_for(connection, events);
+}
+
 static bool wants_close(const struct connection *connection)
 {
     return (rpc_connection_wants(connection->rpc) & RPC_WANTS_CLOSE) != 0;
@@ -284,10 +294,9 @@ static int64_t soonest(int64_t one, int64_t other)
     return one < other ? one : other;
 }
 
-static int64_t next_at(struct connection *connection, int64_t now_ms)
+static int64_t next_at(struct connection *connection, int64_t tick_at, int64_t now_ms)
 {
     int64_t idle = idle_at(connection);
-    int64_t tick = connection->rpc ? rpc_connection_tick(connection->rpc, now_ms) : CLOCK_NEVER;
 
     if (connection->rpc && wants_close(connection))
         return end(connection, rpc_connection_close_reason(connection->rpc), now_ms);
@@ -297,23 +306,22 @@ static int64_t next_at(struct connection *connection, int64_t now_ms)
     }
     if (!end_in_time(connection, now_ms))
         return CLOCK_NEVER;
-    return soonest(soonest(idle, tick), connection->ends_at);
+    return soonest(soonest(idle, tick_at), connection->ends_at);
 }
 
 /* What had come by then has been heard. */
-static void begin_end(struct connection *connection)
+static void begin_end(struct connection *connection, int64_t now_ms)
 {
     if (!connection->is_shut || connection->has_begun_end)
         return;
     connection->has_begun_end = true;
     connection->ends_at = connection->shut_until;
-    rpc_connection_shut(connection->rpc);
+    rpc_connection_shut(connection->rpc, now_ms);
 }
 
 int64_t connection_settle(struct connection *connection, int64_t now_ms)
 {
-    unsigned wants;
-    int events;
+    int64_t tick_at;
 
     list_remove(&connection->unsettled);
     if (connection->is_readable)
@@ -321,8 +329,8 @@ int64_t connection_settle(struct connection *connection, int64_t now_ms)
     if (connection->is_closing)
         return CLOCK_NEVER;
     if (!connection->rpc)
-        return next_at(connection, now_ms);
-    begin_end(connection);
+        return next_at(connection, CLOCK_NEVER, now_ms);
+    begin_end(connection, now_ms);
     if (!write_once(connection, now_ms))
         return CLOCK_NEVER;
     if (connection->is_shut)
@@ -330,12 +338,11 @@ int64_t connection_settle(struct connection *connection, int64_t now_ms)
     connection->member.is_busy = rpc_connection_n_calls(connection->rpc) > 0;
     population_hold(&connection->shared->population, &connection->member,
         rpc_connection_held_bytes(connection->rpc));
-    wants = rpc_connection_wants(connection->rpc);
-    events =
-        (wants & RPC_WANTS_READ ? UV_READABLE : 0) | (wants & RPC_WANTS_WRITE ? UV_WRITABLE : 0);
-    if (!(wants & RPC_WANTS_CLOSE) && !poll_for(connection, events))
+    /* Before it is polled: what the passing time has to say is to be written, too. */
+    tick_at = rpc_connection_tick(connection->rpc, now_ms);
+    if (!poll_for_wants(connection))
         return CLOCK_NEVER;
-    return next_at(connection, now_ms);
+    return next_at(connection, tick_at, now_ms);
 }
 
 void connection_shut(struct connection *connection, int64_t ends_at, const char *text)

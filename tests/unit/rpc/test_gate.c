@@ -125,7 +125,7 @@ static void test_open_gate_lets_the_handler_run(void **state)
 static void test_shut_connection_without_calls_wants_to_close(void **state)
 {
     (void)state;
-    rpc_connection_shut(pair.connection);
+    rpc_connection_shut(pair.connection, 0);
     assert_int_equal(rpc_connection_wants(pair.connection), RPC_WANTS_CLOSE);
     assert_string_equal(rpc_connection_close_reason(pair.connection), "the connection was shut");
 }
@@ -134,8 +134,8 @@ static void test_shut_connection_refuses_new_calls_and_waits_for_the_old(void **
 {
     (void)state;
     (void)call_with(&scripted_methods[SCRIPTED_ASK], NULL, 0);
-    rpc_connection_shut(pair.connection);
-    rpc_connection_shut(pair.connection);
+    rpc_connection_shut(pair.connection, 0);
+    rpc_connection_shut(pair.connection, 0);
     assert_int_equal(rpc_connection_wants(pair.connection), RPC_WANTS_READ);
     assert_int_equal(call_with(&scripted_methods[SCRIPTED_ASK], NULL, 0).code, RPC_UNAVAILABLE);
     assert_int_equal(rpc_connection_wants(pair.connection), RPC_WANTS_READ);

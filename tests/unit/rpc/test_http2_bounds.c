@@ -300,7 +300,7 @@ static void test_reader_without_window_pauses_its_stream_alone(void **state)
 static void test_notice_that_nobody_hears_ends_in_time(void **state)
 {
     (void)state;
-    rpc_connection_shut(client.connection);
+    rpc_connection_shut(client.connection, client.now_ms);
     size_t len = 0;
     (void)rpc_connection_output(client.connection, &len);
     rpc_connection_sent(client.connection, len, client.now_ms);

@@ -329,7 +329,7 @@ static void test_shut_connection_tells_twice_and_serves_what_crosses(void **stat
     (void)state;
     struct http2_stream *old = ask(SCRIPTED_ASK, true);
     rpc_server_shut(client.server);
-    rpc_connection_shut(client.connection);
+    rpc_connection_shut(client.connection, client.now_ms);
     struct http2_stream *crossing = begin(SCRIPTED_ASK);
     http2_client_send(&client, crossing, "", 0, true);
     http2_client_move(&client);

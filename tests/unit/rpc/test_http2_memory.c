@@ -111,7 +111,7 @@ static void live(struct rpc_server *server)
             write_all(connection);
     }
     answer_all();
-    rpc_connection_shut(connection);
+    rpc_connection_shut(connection, 1000);
     write_all(connection);
     rpc_connection_free(connection);
     answer_all();

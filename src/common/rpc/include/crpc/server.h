@@ -117,7 +117,7 @@ void rpc_connection_set_gate(struct rpc_connection *connection,
  * on; when none is left and all is written, rpc_connection_wants answers CLOSE. Idempotent; not
  * from inside a handler. Afterwards look at output and wants as after a receive. With
  * rpc_server_shut: the calls that cross the notice are still served. */
-void rpc_connection_shut(struct rpc_connection *connection);
+void rpc_connection_shut(struct rpc_connection *connection, int64_t now_ms);
 
 /* Takes all `len` bytes; frames may be cut anywhere. Runs the handlers of every whole request. */
 void rpc_connection_receive(
