@@ -1,4 +1,4 @@
-// The peer of tools/bench/grpc: grpc-go as Debian packages it, server and client, with the messages
+// A peer of tools/bench/rpc: grpc-go as Debian packages it, server and client, with the messages
 // that its own generators make.
 //
 //	gogrpc server PATH
