@@ -99,6 +99,8 @@ def main():
         "PKG_CONFIG_PATH": str(prefix.resolve() / "lib/pkgconfig"),
         "GOCACHE": str(work.resolve() / "go-cache"),
         "GOFLAGS": "",
+        # Debian's Python knows grpcio.
+        "PATH": f"/usr/bin:/bin:{os.environ['PATH']}",
         "GOPATH": f"{old_go_protobuf(work.resolve())}:/usr/share/gocode",
     }
     blocks = BLOCK.findall(document.read_text())
