@@ -42,6 +42,15 @@ static bool is_meant(const struct crpc_service_info *service, const struct parts
            method_name_is_end(service->full_name, parts->service, parts->service_len);
 }
 
+/* NULL: none is near. */
+static void hint_at(const char *near, struct error *error)
+{
+    if (near)
+        error_set_hint(error, "did you mean %s?", near);
+    else
+        error_set_hint(error, "`flocks describe` lists them");
+}
+
 static int refuse_service(
     const struct crpc_catalog *catalog, const struct parts *parts, struct error *error)
 {
@@ -53,11 +62,7 @@ static int refuse_service(
         nearest_offer(&nearest, catalog->services[i].full_name);
         nearest_offer(&nearest, method_name_short(catalog->services[i].full_name));
     }
-    const char *near = nearest_result(&nearest);
-    if (near)
-        error_set_hint(error, "did you mean %s?", near);
-    else
-        error_set_hint(error, "`flocks describe` lists them");
+    hint_at(nearest_result(&nearest), error);
     return result;
 }
 
@@ -79,11 +84,7 @@ static int refuse_method(
         return refuse_service(catalog, parts, error);
     int result =
         error_set(error, STATUS_INVALID_ARGUMENT, "there is no method \"%s\"", parts->method);
-    const char *near = nearest_result(&nearest);
-    if (near)
-        error_set_hint(error, "did you mean %s?", near);
-    else
-        error_set_hint(error, "`flocks describe` lists them");
+    hint_at(nearest_result(&nearest), error);
     return result;
 }
 
