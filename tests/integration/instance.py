@@ -3,10 +3,13 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 PYTHON = "/usr/bin/python3"
@@ -220,3 +223,17 @@ class Instance:
         log = self.log("daemon")
         for mark in ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion"):
             assert mark not in log, f"the daemon's log has a report:\n{log[-6000:]}"
+
+
+@contextmanager
+def running_root(*below):
+    """An Instance in a directory of its own, or further below it; ended afterwards."""
+    top = Path(tempfile.mkdtemp(prefix="fl-", dir="/tmp"))
+    root = top.joinpath(*below)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    instance = Instance(root)
+    try:
+        yield instance
+    finally:
+        instance.end()
+        shutil.rmtree(top, ignore_errors=True)

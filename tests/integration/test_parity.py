@@ -8,15 +8,12 @@ import dataclasses
 import importlib
 import os
 import re
-import shutil
 import signal
-import tempfile
-from pathlib import Path
 
 import grpc
 import pytest
 
-from instance import REPOSITORY, Instance, wait_until
+from instance import REPOSITORY, running_root, wait_until
 from parity import Grpc, Outcome, Ttrpc, detail, run
 from tcp import bearer, configuration, wait_until_served
 
@@ -266,17 +263,12 @@ def check(world, one, outcomes):
 
 @pytest.fixture(scope="module")
 def world(stubs):
-    root = Path(tempfile.mkdtemp(prefix="fl-parity-", dir="/tmp"))
-    instance = Instance(root)
-    try:
+    with running_root() as instance:
         instance.write(CONFIG)
         instance.start()
         world = World(instance, stubs)
         world.furnish()
         yield world
-    finally:
-        instance.end()
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def stream_methods(stubs):

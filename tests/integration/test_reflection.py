@@ -1,14 +1,10 @@
 """grpc.reflection of flocksd, v1 and v1alpha: what it serves, and descriptors from which a client without our protos calls."""
 
-import shutil
-import tempfile
-from pathlib import Path
-
 import pytest
 from google.protobuf import descriptor_pb2
 
 from doors import DOORS, FILES, GRPC_PROTO, Messages, descriptor_set
-from instance import Instance
+from instance import running_root
 from wire import PROTO
 
 NOT_FOUND, UNIMPLEMENTED = 5, 12
@@ -56,15 +52,10 @@ def grpc_messages():
 @pytest.fixture(scope="module")
 def running():
     """One flocksd for all of these: nothing of them changes it."""
-    root = Path(tempfile.mkdtemp(prefix="fl-", dir="/tmp"))
-    instance = Instance(root)
-    try:
+    with running_root() as instance:
         instance.write('services:\n  one: {command: [/bin/sleep, "1001"]}\n')
         instance.start()
         yield instance
-    finally:
-        instance.end()
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def files(answer):

@@ -1,10 +1,7 @@
 """One flocks with five hundred services, for clients in other languages."""
 
-import shutil
 import socket
 import sys
-import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 
-from instance import Instance  # noqa: E402
+from instance import running_root  # noqa: E402
 
 SERVICES = 500
 # Never ready: nobody listens there. Starting it takes longer than any call waits.
@@ -23,20 +20,6 @@ UNREADY = """
 
 def name_of(number):
     return f"sleeper-{number:03}"
-
-
-@contextmanager
-def running_root(*below):
-    """An Instance in a directory of its own, or further below it; ended afterwards."""
-    top = Path(tempfile.mkdtemp(prefix="fl-", dir="/tmp"))
-    root = top.joinpath(*below)
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    instance = Instance(root)
-    try:
-        yield instance
-    finally:
-        instance.end()
-        shutil.rmtree(top, ignore_errors=True)
 
 
 @pytest.fixture
