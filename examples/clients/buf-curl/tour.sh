@@ -11,6 +11,11 @@ if (($# != 1)); then
 fi
 readonly service=$1
 readonly socket=${FLOCKS_SOCKET:-${FLOCKS_ROOT:-$HOME/.flocks}/run/flocksd.sock}
+# buf would say that there is no such service.
+if [[ ! -S $socket ]]; then
+    echo "tour: no daemon has its socket at $socket: flocks start" >&2
+    exit 1
+fi
 
 # curl TIME REQUEST METHOD: the answer, or the messages of a stream, as JSON. Always in a subshell, which becomes timeout, the
 # leader of a process group: buf from npm is more than one process.

@@ -147,7 +147,8 @@ fn socket_path() -> PathBuf {
 
 fn run(service: String) -> Result<(), Box<dyn std::error::Error>> {
     // This ttrpc is given a connected socket: it cannot connect to a path itself.
-    let socket = UnixStream::connect(socket_path())?;
+    let path = socket_path();
+    let socket = UnixStream::connect(&path).map_err(|error| format!("connecting to {}: {}", path.display(), error))?;
     let tour = Tour { client: Client::new(socket.into_raw_fd()), service };
     tour.status()?;
     tour.restart()?;
