@@ -188,7 +188,7 @@ static void begin_end(struct listener_connection *connection, int64_t now_ms)
         return;
     }
     connection->has_begun_end = true;
-    rpc_connection_shut(connection->rpc);
+    rpc_connection_shut(connection->rpc, now_ms);
 }
 
 /* When a connection without a call has been silent for too long. */
