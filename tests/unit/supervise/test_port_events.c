@@ -339,10 +339,15 @@ static void test_port_events_overrun_is_told_and_survived(void **state)
         while (result == 0);
     }
     assert_int_equal(result, PORT_EVENTS_OVERRUN);
-    while (port_events_next(events, &told, NULL) != PORT_EVENTS_NONE)
-        ;
-    close(open_listener("127.0.0.1", &port, PLAIN));
-    assert_told(port);
+    /* What the kernel still has in its queue may overrun once more. */
+    for (int round = 0; round < ROUNDS && result == PORT_EVENTS_OVERRUN; round++) {
+        while (port_events_next(events, &told, NULL) != PORT_EVENTS_NONE)
+            ;
+        close(open_listener("127.0.0.1", &port, PLAIN));
+        result = wait_for_news(&told);
+    }
+    assert_int_equal(result, 0);
+    assert_int_equal(told, port);
 }
 
 #define EVENTS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
