@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "client/updater/version.h"
+#include "common/release/version.h"
 
 enum { ASSET_NAME_MAX = 255 };
 

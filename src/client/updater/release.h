@@ -9,7 +9,7 @@
 
 #include "client/updater/asset_name.h"
 #include "client/updater/checksums.h"
-#include "client/updater/version.h"
+#include "common/release/version.h"
 #include "common/base/arena.h"
 #include "common/base/attributes.h"
 #include "common/base/error.h"

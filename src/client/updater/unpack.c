@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "client/updater/archive_path.h"
-#include "client/updater/tree.h"
 #include "client/updater/unpacking.h"
 #include "common/base/fd.h"
+#include "common/release/tree.h"
 
 static int take_entries(struct unpacking *work)
 {

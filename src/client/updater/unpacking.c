@@ -12,8 +12,8 @@
 
 #include "client/updater/archive_path.h"
 #include "client/updater/cancel.h"
-#include "client/updater/tree.h"
 #include "common/base/fd.h"
+#include "common/release/tree.h"
 
 enum {
     /* From one look at cancel_fd, and one call of on_progress, to the next. */

@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "client/updater/archive_path.h"
-#include "client/updater/tree.h"
 #include "client/updater/unpack.h"
 #include "common/base/fd.h"
+#include "common/release/tree.h"
 #include "place.h"
 #include "unit.h"
 

@@ -1,4 +1,4 @@
-#include "client/updater/tree.h"
+#include "common/release/tree.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -149,9 +149,26 @@ int tree_hoist(int root_fd, const char *name)
 
 /* ---- removing ---- */
 
-static int remove_below(int fd, unsigned depth);
+/* Results of this part: 0, TREE_MORE, or -1 and errno. */
+struct removal {
+    uint32_t left;
+    bool is_bounded;
+};
 
-static int remove_directory(int parent_fd, const char *name, unsigned depth)
+static bool spend(struct removal *removal)
+{
+    if (!removal->is_bounded)
+        return true;
+    if (removal->left == 0)
+        return false;
+    removal->left--;
+    return true;
+}
+
+static int remove_below(struct removal *removal, int fd, unsigned depth);
+
+static int remove_directory(
+    struct removal *removal, int parent_fd, const char *name, unsigned depth)
 {
     if (depth >= TREE_DEPTH_MAX) {
         errno = ELOOP;
@@ -163,8 +180,9 @@ static int remove_directory(int parent_fd, const char *name, unsigned depth)
     if (fd < 0)
         return -1;
     for (int i = 0; i < REMOVE_ROUNDS; i++) {
-        if (remove_below(fd, depth + 1) < 0)
-            return -1;
+        int result = remove_below(removal, fd, depth + 1);
+        if (result != 0)
+            return result;
         if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0)
             return 0;
         if (errno != ENOTEMPTY && errno != EEXIST)
@@ -173,18 +191,20 @@ static int remove_directory(int parent_fd, const char *name, unsigned depth)
     return -1;
 }
 
-static int remove_one(int parent_fd, const char *name, unsigned depth)
+static int remove_one(struct removal *removal, int parent_fd, const char *name, unsigned depth)
 {
+    if (!spend(removal))
+        return TREE_MORE;
     if (unlinkat(parent_fd, name, 0) == 0 || errno == ENOENT)
         return 0;
     /* Of a directory: EISDIR on Linux, EPERM by POSIX. */
     if (errno != EISDIR && errno != EPERM)
         return -1;
-    return remove_directory(parent_fd, name, depth);
+    return remove_directory(removal, parent_fd, name, depth);
 }
 
 /* One round over a directory, as deep as TREE_DEPTH_MAX lets it. */
-static int remove_below(int fd, unsigned depth)
+static int remove_below(struct removal *removal, int fd, unsigned depth)
 {
     /* Install steps leave directories that nobody may write to (Go's module cache, for one). */
     (void)fchmod(fd, S_IRWXU);
@@ -194,16 +214,25 @@ static int remove_below(int fd, unsigned depth)
     int result = 0;
     const char *name = NULL;
     while (result == 0 && (name = next_name(directory)) != NULL)
-        result = remove_one(fd, name, depth);
+        result = remove_one(removal, fd, name, depth);
     int saved = errno;
     (void)closedir(directory);
     errno = saved;
-    return result == 0 && saved == 0 ? 0 : -1;
+    return result == 0 && saved != 0 ? -1 : result;
 }
 
 int tree_remove(int parent_fd, const char *name)
 {
-    return remove_one(parent_fd, name, 0);
+    struct removal removal = {.is_bounded = false};
+    return remove_one(&removal, parent_fd, name, 0);
+}
+
+int tree_remove_some(int parent_fd, const char *name, uint32_t *budget)
+{
+    struct removal removal = {.left = *budget, .is_bounded = true};
+    int result = remove_one(&removal, parent_fd, name, 0);
+    *budget = removal.left;
+    return result;
 }
 
 int tree_remove_path(const char *path, struct error *error)

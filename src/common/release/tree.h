@@ -1,7 +1,7 @@
 /* Directory trees by descriptors: nothing here follows a symbolic link, or leaves the directory
  * that it was given. */
-#ifndef FLOCKS_UPDATER_TREE_H
-#define FLOCKS_UPDATER_TREE_H
+#ifndef FLOCKS_RELEASE_TREE_H
+#define FLOCKS_RELEASE_TREE_H
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -31,6 +31,15 @@ NODISCARD int tree_hoist(int root_fd, const char *name);
 /* Removes `name` of `parent_fd`, with all that is below it. 0 also when there is none. -1 and errno
  * (ELOOP: deeper than TREE_DEPTH_MAX); what is left then can be removed by another attempt. */
 NODISCARD int tree_remove(int parent_fd, const char *name);
+
+/* tree_remove_some: the tree is not gone yet. */
+#define TREE_MORE 1
+
+/* tree_remove in pieces: at most *budget names are looked at or removed, and *budget falls by those
+ * that were. What is left of it at the end is for the next tree. A call costs the walk down to
+ * where the last one ended as well: TREE_DEPTH_MAX directories at most. 0: it is gone; TREE_MORE:
+ * call again; -1 and errno. */
+NODISCARD int tree_remove_some(int parent_fd, const char *name, uint32_t *budget);
 
 /* tree_remove of a path. */
 NODISCARD int tree_remove_path(const char *path, struct error *error);

@@ -1,7 +1,7 @@
 /* Versions of releases: Semantic Versioning 2.0.0 (https://semver.org), and what people make of it.
  * Pure. */
-#ifndef FLOCKS_UPDATER_VERSION_H
-#define FLOCKS_UPDATER_VERSION_H
+#ifndef FLOCKS_RELEASE_VERSION_H
+#define FLOCKS_RELEASE_VERSION_H
 
 #include <stdbool.h>
 #include <stdint.h>

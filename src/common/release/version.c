@@ -1,4 +1,4 @@
-#include "client/updater/version.h"
+#include "common/release/version.h"
 
 #include <stddef.h>
 #include <string.h>
