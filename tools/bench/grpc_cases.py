@@ -45,7 +45,7 @@ class GrpcRate(GrpcCase):
         times = self.root / "times"
         times.unlink(missing_ok=True)
         before = server.cpu_ns()
-        text = run(["h2load", "-B", f"unix:{server.path}", "-n", calls, "-c", 1, "-m", in_flight, "-d", body,
+        text = run([self.tools["h2load"], "-B", f"unix:{server.path}", "-n", calls, "-c", 1, "-m", in_flight, "-d", body,
                     "-H", "content-type: application/grpc", "-H", "te: trailers", f"--log-file={times}",
                     f"http://localhost{ECHO}"], other_cpus())  # fmt: skip
         used = server.cpu_ns() - before
@@ -64,7 +64,10 @@ class GrpcRate(GrpcCase):
         return {"calls": done, "ns": took, "server_ns": server.cpu_ns() - before}
 
     def rows(self):
-        found = {f"h2load, {label}": (make, self.h2load) for label, make in self.servers().items()}
+        found = {}
+        if self.has("h2load"):
+            for label, make in self.servers().items():
+                found[f"h2load, {label}"] = (make, self.h2load)
         if self.has("gogrpc"):
             for label, make in self.servers().items():
                 found[f"grpc-go client, {label}"] = (make, self.go)
