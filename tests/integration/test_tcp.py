@@ -346,7 +346,8 @@ def test_cli_and_library_come_over_tcp(served, port, tmp_path):
     elsewhere.write_text("0" * 64 + "\n")
     refused = flocks("status", **somewhere)
     assert refused.returncode != 0
-    assert "token" in refused.stderr
+    assert "another token" in refused.stderr
+    assert "FLOCKS_TOKEN_FILE" in refused.stderr
     for address in ("tcp:10.0.0.1:80", "tcp:example.org:80", "tcp:127.0.0.1", "tcp:127.0.0.1:0", "tcp:127.0.0.1:99999",
                     "tcp:[::2]:80", "tcp::80", "tcp:"):
         refused = flocks("status", FLOCKS_SOCKET=address)

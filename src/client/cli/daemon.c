@@ -172,6 +172,10 @@ static void complete_hint(struct daemon *daemon, struct error *error)
         error_set_hint(error, "--timeout waits longer; `flocks stop` ends a daemon that hangs");
     if (error->code == STATUS_PERMISSION_DENIED && !error->hint[0])
         error_set_hint(error, INSTANCE_OWNER_HINT);
+    /* The daemon's own is for programs that send it themselves. */
+    if (error->reason == FLOCKS_ERROR_REASON_TOKEN)
+        error_set_hint(error, "FLOCKS_TOKEN_FILE names the file with that daemon's token, which is "
+                              "run/control.token of this command's root otherwise");
 }
 
 enum outcome daemon_report(struct daemon *daemon, struct error *error)
