@@ -34,7 +34,7 @@ enum option_kind {
     X(VERSION, "version", 'v', FLAG, NULL, "show the version (before COMMAND only)")               \
     X(ROOT, "root", 0, TEXT, "DIR", "root of this instance (FLOCKS_ROOT, ~/.flocks)")              \
     X(CONFIG, "config", 0, TEXT, "FILE", "configuration (FLOCKS_CONFIG, ROOT/flocks.yaml)")        \
-    X(SOCKET, "socket", 0, TEXT, "PATH", "control socket (FLOCKS_SOCKET, ROOT/run/flocksd.sock)")  \
+    X(SOCKET, "socket", 0, TEXT, "PATH", "control socket, or tcp:127.0.0.1:PORT (FLOCKS_SOCKET)")  \
     X(TIMEOUT, "timeout", 0, DURATION, "TIME",                                                     \
         "longest wait, such as 500ms or 5m (5s; for work 15m)")                                    \
     X(JSON, "json", 0, FLAG, NULL, "one JSON object on standard output")                           \
