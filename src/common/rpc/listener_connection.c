@@ -209,16 +209,12 @@ static void close_wanted(struct listener_connection *connection)
 }
 
 /* Closes what is broken or idle. Answers when to come again. */
-static int64_t tick(struct listener_connection *connection, int64_t now_ms)
+static int64_t next_at(struct listener_connection *connection, int64_t rpc_at, int64_t now_ms)
 {
-    int64_t rpc_at = CLOCK_NEVER;
     int64_t idle = idle_at(connection);
-    if (connection->rpc != NULL) {
-        rpc_at = rpc_connection_tick(connection->rpc, now_ms);
-        if (rpc_connection_wants(connection->rpc) & RPC_WANTS_CLOSE) {
-            close_wanted(connection);
-            return CLOCK_NEVER;
-        }
+    if (connection->rpc != NULL && rpc_connection_wants(connection->rpc) & RPC_WANTS_CLOSE) {
+        close_wanted(connection);
+        return CLOCK_NEVER;
     }
     if (idle <= now_ms) {
         listener_connection_close(connection);
@@ -229,6 +225,7 @@ static int64_t tick(struct listener_connection *connection, int64_t now_ms)
 
 int64_t listener_connection_settle(struct listener_connection *connection, int64_t now_ms)
 {
+    int64_t rpc_at = CLOCK_NEVER;
     list_remove(&connection->unsettled);
     if (!connection->is_closed)
         begin_end(connection, now_ms);
@@ -240,11 +237,13 @@ int64_t listener_connection_settle(struct listener_connection *connection, int64
         connection->member.is_busy = rpc_connection_n_calls(connection->rpc) > 0;
         population_hold(&connection->listener->population, &connection->member,
             rpc_connection_held_bytes(connection->rpc));
+        /* Before it is polled: what the passing time has to say is to be written, too. */
+        rpc_at = rpc_connection_tick(connection->rpc, now_ms);
         unsigned wants = rpc_connection_wants(connection->rpc);
         if (!(wants & RPC_WANTS_CLOSE) && !watch_for(connection, wants))
             return CLOCK_NEVER;
     }
-    return tick(connection, now_ms);
+    return next_at(connection, rpc_at, now_ms);
 }
 
 /* ---- life ---- */
