@@ -67,15 +67,19 @@ def target(stubs):
         target.tcp = ("127.0.0.1", port)
         target.authorization = "Bearer " + token_file(instance).read_text().strip()
         yield target
+        target.assert_unhurt()
     finally:
         instance.end()
         shutil.rmtree(root, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
-def unhurt_afterwards(target):
+def alive_afterwards(target):
     yield
-    target.assert_unhurt()
+    with Connection(target.socket) as client:
+        client.send(call(1, STATUS))
+        assert client.outcome(1) == "grpc 0"
+    target.sample()
 
 
 def both_doors(target):
@@ -259,8 +263,7 @@ def test_cancelled_or_lost_at_any_moment(target):
             # As late as the answer.
             client.send(rst_stream(1))
             assert client.answers_ping()
-        with Connection(target.socket, GREETING + said + frame(GOAWAY, 0, 0, bytes(8))) as client:
-            assert client.answers_ping()
+        Connection(target.socket, GREETING + said + frame(GOAWAY, 0, 0, bytes(8))).socket.close()
         for cut in (1, 5, 9):
             Connection(target.socket, GREETING + said[:-cut]).socket.close()
 
@@ -270,6 +273,8 @@ def test_goaway_of_the_client_ends_nothing_that_it_began(target):
     with Connection(target.socket) as client:
         client.send(call(1, path_of("RestartServices"), message(request_of_restart)), frame(GOAWAY, 0, 0, bytes(8)))
         assert client.outcome(1) == "grpc 0"
+        # Nothing is left.
+        assert client.until(lambda _: False) is None
 
 
 # ---- who may ----

@@ -356,6 +356,21 @@ static int64_t watch_frame(struct http2_session *session, int64_t now_ms)
     return limit_at;
 }
 
+/* nghttp2 hears nothing from a peer that has said GOAWAY and has no stream left, not even PINGs. */
+static int64_t watch_leaving(struct http2_session *session, int64_t now_ms)
+{
+    if (!session->has_peer_left || !list_is_empty(&session->calls)) {
+        session->left_since = CLOCK_NEVER;
+        return CLOCK_NEVER;
+    }
+    if (session->left_since == CLOCK_NEVER)
+        session->left_since = now_ms;
+    int64_t end_at = clock_add_ms(session->left_since, RPC_HTTP2_FAREWELL_MS);
+    if (now_ms >= end_at)
+        http2_break(session, "the peer has said goodbye, and stays");
+    return end_at;
+}
+
 static int64_t tick(struct rpc_session *base, int64_t now_ms)
 {
     struct http2_session *session = http2_session_of(base);
@@ -366,7 +381,7 @@ static int64_t tick(struct rpc_session *base, int64_t now_ms)
             http2_break(session, session->ending);
         return base->broken == NULL ? end_at : CLOCK_NEVER;
     }
-    int64_t next_at = watch_frame(session, now_ms);
+    int64_t next_at = earlier(watch_frame(session, now_ms), watch_leaving(session, now_ms));
     if (session->shut == HTTP2_NOTICE) {
         int64_t told_at = clock_add_ms(session->shut_since, RPC_HTTP2_FAREWELL_MS);
         if (now_ms >= told_at)
@@ -459,6 +474,7 @@ struct rpc_session *rpc_http2_server_new(rpc_find_method_fn find, const void *ta
     session->table = table;
     session->now_ms = now_ms;
     session->is_dirty = true;
+    session->left_since = CLOCK_NEVER;
     list_init(&session->calls);
     list_init(&session->ended);
     list_init(&session->ready);

@@ -144,13 +144,16 @@ struct http2_session {
     struct buffer output;
     /* nghttp2 may have something to send. */
     bool is_dirty;
+    /* The last id is chosen and has not gone out. */
+    bool owes_goaway;
+    bool has_peer_left;
     unsigned n_unflushed;
 
     /* The graceful end: 0; notice sent; told for good. */
     enum { HTTP2_OPEN, HTTP2_NOTICE, HTTP2_TOLD } shut;
     int64_t shut_since;
-    /* The last id is chosen and has not gone out. */
-    bool owes_goaway;
+    /* Since when the peer, which has said GOAWAY, has no call left; CLOCK_NEVER: it has. */
+    int64_t left_since;
 };
 
 static inline struct http2_session *http2_session_of(struct rpc_session *session)

@@ -227,6 +227,9 @@ static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *data)
         if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
             close_in(session, frame->hd.stream_id);
         return 0;
+    case NGHTTP2_GOAWAY:
+        session->has_peer_left = true;
+        return 0;
     case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0)
             http2_end_notice(session);

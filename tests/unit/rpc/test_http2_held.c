@@ -251,6 +251,24 @@ static void test_time_of_the_notice_runs_from_when_it_is_told(void **state)
         client.now_ms + RPC_HTTP2_FAREWELL_MS);
 }
 
+static void test_peer_that_has_said_goodbye_is_waited_for_a_second(void **state)
+{
+    uint32_t last = 0;
+    (void)state;
+    add_call(1, SCRIPTED_ASK);
+    add_frame(GOAWAY, 0, 0, "\0\0\0\0\0\0\0\0", 8);
+    say();
+    /* Its call goes on. */
+    assert_int_equal(rpc_connection_tick(client.connection, client.now_ms), INT64_MAX);
+    scripted_answer(&streams.calls[0], "");
+    assert_string_equal(hear(&last), "101");
+    int64_t end_at = client.now_ms + RPC_HTTP2_FAREWELL_MS;
+    assert_int_equal(rpc_connection_tick(client.connection, client.now_ms), end_at);
+    assert_int_equal(rpc_connection_wants(client.connection), RPC_WANTS_READ);
+    (void)rpc_connection_tick(client.connection, end_at);
+    assert_int_equal(rpc_connection_wants(client.connection), RPC_WANTS_CLOSE);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -264,6 +282,7 @@ int main(void)
         TEST(test_ping_follows_the_notice_whose_round_trip_it_measures),
         TEST(test_nothing_is_served_behind_the_last_id),
         TEST(test_time_of_the_notice_runs_from_when_it_is_told),
+        TEST(test_peer_that_has_said_goodbye_is_waited_for_a_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,8 +99,8 @@ enum {
     RPC_HTTP2_CONTROL_MAX = 10 * 1000,
     RPC_HTTP2_CONTROL_PER_SECOND = 1000,
     RPC_HTTP2_CONTROL_PER_FRAME = 4,
-    /* How long the peer may take to read the GOAWAY that ends its connection, or to hear of a
-     * graceful end. */
+    /* How long the peer may take to read the GOAWAY that ends its connection, to hear of a
+     * graceful end, or to close what it has said GOAWAY to. */
     RPC_HTTP2_FAREWELL_MS = 1000,
 
     /* ---- clients ---- */
