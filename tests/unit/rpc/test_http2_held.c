@@ -245,7 +245,7 @@ static void test_nothing_is_served_behind_the_last_id(void **state)
 static void test_time_of_the_notice_runs_from_when_it_is_told(void **state)
 {
     (void)state;
-    client.now_ms += 60 * 1000;
+    client.now_ms += 60000;
     rpc_connection_shut(client.connection, client.now_ms);
     assert_int_equal(rpc_connection_tick(client.connection, client.now_ms),
         client.now_ms + RPC_HTTP2_FAREWELL_MS);
