@@ -177,6 +177,7 @@ static void close_stream(DIR **stream)
 int release_dir_list(const struct release_dir *dir, struct release_list *out, struct error *error)
 {
     char current[VERSION_TEXT_MAX + 1];
+    out->n_entries = 0;
     int result = release_dir_current(dir, current, error);
     if (result < 0)
         return result;
@@ -187,7 +188,6 @@ int release_dir_list(const struct release_dir *dir, struct release_list *out, st
         fd_close(&fd);
         return result;
     }
-    out->n_entries = 0;
     result = read_entries(dir, stream, out, error);
     for (size_t i = 0; i < out->n_entries; i++) {
         struct release_entry *entry = &out->entries[i];
