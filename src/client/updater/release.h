@@ -9,10 +9,10 @@
 
 #include "client/updater/asset_name.h"
 #include "client/updater/checksums.h"
-#include "common/release/version.h"
 #include "common/base/arena.h"
 #include "common/base/attributes.h"
 #include "common/base/error.h"
+#include "common/release/version.h"
 
 enum {
     /* Further releases of a list, and files of a release, are left out. */
