@@ -88,6 +88,9 @@ static void hear(struct run *run)
 {
     while (rpc_session_next(run->client, &event)) {
         size_t i = 0;
+        assert_non_null(event.call);
+        if (event.call == NULL)
+            return;
         while (run->calls[i] != event.call)
             i++;
         if (event.kind == RPC_EVENT_MESSAGE) {
