@@ -3,12 +3,17 @@
 #include "client/cli/shutdown.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "client/cli/daemon.h"
 #include "client/cli/instance.h"
 #include "client/cli/leftovers.h"
 #include "client/cli/operation.h"
+#include "client/cli/process.h"
 #include "common/base/clock.h"
+
+/* How often it is looked for one that was started meanwhile. */
+enum { SUCCESSOR_POLL_MS = 100 };
 
 void shutdown_outcome_free(struct shutdown_outcome *outcome)
 {
@@ -16,6 +21,20 @@ void shutdown_outcome_free(struct shutdown_outcome *outcome)
     if (outcome->answer)
         rpc_message_free(outcome->answer);
     *outcome = (struct shutdown_outcome){.was_running = outcome->was_running};
+}
+
+/* Another keeper was started after this command: what the command is to end has ended, and the new
+ * one is not its business. (A flocksd that became the keeper is older.) */
+static bool has_successor(const struct cli *cli)
+{
+    struct instance instance;
+    struct process self;
+    struct process keeper;
+    struct error error = ERROR_INIT;
+    return instance_look(&cli->paths, &instance, &error) == 0 && instance.lives &&
+           instance.keeper_pid > 0 && process_read(getpid(), &self, &error) == 0 &&
+           process_read(instance.keeper_pid, &keeper, &error) == 0 &&
+           keeper.start_ticks > self.start_ticks;
 }
 
 /* Waits a moment with the call itself, because a daemon that has ended tells nothing any more. 0:
@@ -53,7 +72,9 @@ static int ask_and_follow(struct daemon *daemon, struct shutdown_outcome *out, s
 static int ask(struct daemon *daemon, struct shutdown_outcome *out, struct error *error)
 {
     int result = ask_and_wait(daemon, out, error);
-    return result == -STATUS_DEADLINE_EXCEEDED ? ask_and_follow(daemon, out, error) : result;
+    if (result != -STATUS_DEADLINE_EXCEEDED)
+        return result;
+    return has_successor(daemon->cli) ? 0 : ask_and_follow(daemon, out, error);
 }
 
 /* A refusal is told; silence is answered with signals. */
@@ -68,6 +89,8 @@ static int ask_or_force(
                      clock_monotonic_ms() - began_at < daemon->deadline_at - began_at;
     if (!is_silent)
         return result;
+    if (has_successor(cli))
+        return 0;
     if (cli->notes)
         fputs("flocks: the daemon does not answer; ending its keeper by signal\n", cli->notes);
     return instance_end(&cli->paths, error);
@@ -75,8 +98,14 @@ static int ask_or_force(
 
 static int wait_gone(const struct cli *cli, struct error *error)
 {
-    int result = instance_wait_gone(
-        &cli->paths, clock_add_ms(clock_monotonic_ms(), SHUTDOWN_LEAVE_MS), error);
+    int64_t give_up_at = clock_add_ms(clock_monotonic_ms(), SHUTDOWN_LEAVE_MS);
+    int result = INSTANCE_LIVES;
+    while (result == INSTANCE_LIVES && clock_monotonic_ms() < give_up_at) {
+        int64_t look_at = clock_add_ms(clock_monotonic_ms(), SUCCESSOR_POLL_MS);
+        result = instance_wait_gone(&cli->paths, look_at, error);
+        if (result == INSTANCE_LIVES && has_successor(cli))
+            return 0;
+    }
     if (result != INSTANCE_LIVES)
         return result;
     if (cli->notes)
@@ -125,5 +154,8 @@ int shutdown_instance(const struct cli *cli, struct shutdown_outcome *out, struc
         out->was_running = true;
         result = end_running(cli, out, error);
     }
-    return result < 0 ? result : end_leftovers(cli, out, error);
+    /* Whoever starts one ends what is left. */
+    if (result < 0 || has_successor(cli))
+        return result;
+    return end_leftovers(cli, out, error);
 }
