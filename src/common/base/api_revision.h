@@ -4,6 +4,6 @@
 
 /* Grows by one with every addition that a client could want to ask for. Shown, and named when one
  * side does not know what the other asks; never compared to decide anything. */
-enum { FLOCKS_API_REVISION = 4 };
+enum { FLOCKS_API_REVISION = 5 };
 
 #endif
