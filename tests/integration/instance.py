@@ -1,5 +1,6 @@
 """One flocks instance as a person or a script sees it: its root, its configuration, its command line."""
 
+import contextlib
 import json
 import os
 import random
@@ -16,6 +17,8 @@ PYTHON = "/usr/bin/python3"
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("FLOCKS_BUILD_DIR", REPOSITORY / "build" / "dev"))
 SERVICES = REPOSITORY / "tests" / "fixtures" / "services"
+# PROCESS_ELDERS_MAX of src/server/supervise/process_set.h.
+ELDERS_MAX = 64
 
 
 def wait_until(condition, seconds=30.0, what="the condition"):
@@ -50,6 +53,24 @@ def process_state(pid):
 def start_ticks(pid):
     """Field 22 of /proc/<pid>/stat: with the pid, the identity of a process."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def _descriptors(pid):
+    links = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            links.append(os.readlink(entry))
+    return links
+
+
+def descriptors_of(pid):
+    """How many, but for those of processes: flocksd remembers the openers of older sessions, which are other programs'
+    and come and go with them (PROCESS_ELDERS_MAX)."""
+    return sum("pidfd" not in link for link in _descriptors(pid))
+
+
+def pidfds_of(pid):
+    return sum("pidfd" in link for link in _descriptors(pid))
 
 
 def processes_with(variable, value):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from injection import Injection
-from instance import PYTHON, SERVICES, is_alive, processes_with, wait_until
+from instance import PYTHON, SERVICES, descriptors_of, is_alive, processes_with, wait_until
 
 # How many places are tried of those that there are.
 PLACES = int(os.environ.get("FLOCKS_INJECTION_PLACES", "2"))
@@ -110,12 +110,6 @@ def check_recovery(instance):
         leaders = [pid for pid in members if is_alive(pid) and os.getsid(pid) == pid]
         # Itself, and perhaps its exec probe.
         assert service["pid"] in leaders and len(leaders) <= 2, (service, leaders)
-
-
-def descriptors_of(pid):
-    """How many, but for those of processes: flocksd remembers up to 64 openers of foreign sessions (PROCESS_ELDERS_MAX)."""
-    links = (os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir())
-    return sum("pidfd" not in link for link in links)
 
 
 @pytest.fixture

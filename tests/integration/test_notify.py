@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from instance import PYTHON, SERVICES, is_alive, wait_until
+from instance import PYTHON, SERVICES, descriptors_of, is_alive, wait_until
 
 
 @pytest.fixture
@@ -286,21 +286,17 @@ def test_process_of_another_service_is_not_heard_as_this_one(instance):
     assert instance.service("two")["state"] == "SERVICE_STATE_STARTING"
 
 
-def descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
 @pytest.mark.no_chaos(reason="counts the descriptors of one flocksd")
 def test_descriptors_sent_along_are_closed(instance, app):
     speaker = app("", READY)
     instance.wait_for_state("app", "HEALTHY")
     daemon = instance.status()["daemon"]["pid"]
     speaker.say("FDSTORE=1", pipes=1)
-    before = descriptors(daemon)
+    before = descriptors_of(daemon)
     for n in range(5):
         # Done only when nobody holds the other ends any more.
         speaker.say("FDSTORE=1\nFDNAME=x", pipes=100)
-    wait_until(lambda: descriptors(daemon) <= before + 2, what="as few descriptors as before")
+    wait_until(lambda: descriptors_of(daemon) <= before + 2, what="as few descriptors as before")
 
 
 def test_what_is_malformed_is_ignored(instance, app):

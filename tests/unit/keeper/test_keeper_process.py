@@ -21,6 +21,13 @@ def exit_of(keeper, slot, generation):
     return wait_for("exit", lambda: [e for e in keeper.exits() if e[1:3] == (slot, generation)])[0]
 
 
+def descriptors_of(keeper):
+    """How many the keeper has between two requests: what came with one (a spawn's memory) is closed
+    after its answer, and before the next is read."""
+    keeper.children()
+    return len(os.listdir(f"/proc/{keeper.pid}/fd"))
+
+
 def output_of(log, end):
     """The whole text of a log, once it ends in `end`."""
     def read():
@@ -458,9 +465,9 @@ def test_forget_frees_the_slot(keeper):
     assert keeper.last("forget", 0)[:2] == ["error", "FAILED_PRECONDITION"]
     keeper.ok("signal", 0, 9, 9, "group")
     exit_of(keeper, 0, 9)
-    before = len(os.listdir(f"/proc/{keeper.pid}/fd"))
+    before = descriptors_of(keeper)
     keeper.ok("forget", 0)
-    wait_for("pipes are closed", lambda: len(os.listdir(f"/proc/{keeper.pid}/fd")) == before - 2)
+    wait_for("pipes are closed", lambda: descriptors_of(keeper) == before - 2)
     keeper.register(0)
     assert keeper.spawn(0, 1, "true")[0] == "ok"
 
@@ -468,16 +475,13 @@ def test_forget_frees_the_slot(keeper):
 def test_descriptors_do_not_leak(keeper):
     keeper.register(0)
     keeper.ok("acknowledge-all")
-
-    def open_now():
-        return len(os.listdir(f"/proc/{keeper.pid}/fd"))
     for generation in range(1, 30):
         keeper.spawn(0, generation, "true", memory="x")
         exit_of(keeper, 0, generation)
         keeper.spawn(1 + generation, 1, "/none")
         if generation == 5:
-            before = open_now()
-    wait_for("as many as before", lambda: open_now() == before)
+            before = descriptors_of(keeper)
+    assert descriptors_of(keeper) == before
 
 
 def test_works_as_pid_1():
