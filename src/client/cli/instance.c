@@ -1,12 +1,9 @@
-/* flock(2) on run/flocksd.lock, and the inventory for whom that tells too little. */
+/* By the lock, and the inventory for whom that tells too little. */
 #include "client/cli/instance.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,80 +13,9 @@
 #include "common/inventory/inventory.h"
 
 enum {
-    PID_TEXT_MAX = 32,
     /* A file's time and a process's start are taken from clocks of different steps. */
     CLOCK_SLACK_S = 2
 };
-
-/* 1: open; 0: there is no lock file, so nothing ever ran here. */
-static int open_lock(const struct paths *paths, int *out_fd, struct error *error)
-{
-    *out_fd = open(paths->lock, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (*out_fd >= 0)
-        return 1;
-    if (errno == ENOENT || errno == ENOTDIR)
-        return 0;
-    int result = error_set_errno(error, errno, "open lock file %s", paths->lock);
-    if (result == -STATUS_PERMISSION_DENIED)
-        error_set_hint(error, INSTANCE_OWNER_HINT);
-    return result;
-}
-
-static pid_t read_pid(int fd)
-{
-    char text[PID_TEXT_MAX] = "";
-    if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
-        return 0;
-    long pid = strtol(text, NULL, 10);
-    return pid > 0 && pid <= INT32_MAX ? (pid_t)pid : 0;
-}
-
-static int look_at(int fd, const struct paths *paths, struct instance *out, struct error *error)
-{
-    if (flock(fd, LOCK_SH | LOCK_NB) == 0)
-        return 0;
-    if (errno != EWOULDBLOCK)
-        return error_set_errno(error, errno, "look at lock %s", paths->lock);
-    out->lives = true;
-    out->keeper_pid = read_pid(fd);
-    return 0;
-}
-
-/* The lock file may have been deleted under an instance that lives: then the inventory knows. */
-static void look_at_owners(const struct paths *paths, struct instance *out)
-{
-    int32_t pids[INVENTORY_OWNERS];
-    uint64_t ticks[INVENTORY_OWNERS];
-    inventory_read_owners(paths->run, pids, ticks);
-    out->lives = pids[INVENTORY_KEEPER] != 0 || pids[INVENTORY_SERVER] != 0;
-    out->keeper_pid = pids[INVENTORY_KEEPER];
-}
-
-int instance_look(const struct paths *paths, struct instance *out, struct error *error)
-{
-    CLEANUP(fd_close) int fd = -1;
-    *out = (struct instance){.lives = false};
-    int result = open_lock(paths, &fd, error);
-    if (result < 0)
-        return result;
-    if (result > 0)
-        result = look_at(fd, paths, out, error);
-    if (result == 0 && !out->lives)
-        look_at_owners(paths, out);
-    return result;
-}
-
-int instance_hold(const struct paths *paths, int *out_fd, struct error *error)
-{
-    CLEANUP(fd_close) int fd = open(paths->lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return error_set_errno(error, errno, "open lock file %s", paths->lock);
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-        return errno == EWOULDBLOCK ? INSTANCE_LIVES
-                                    : error_set_errno(error, errno, "lock %s", paths->lock);
-    *out_fd = fd_take(&fd);
-    return 0;
-}
 
 int instance_wait_gone(const struct paths *paths, int64_t deadline_at, struct error *error)
 {
@@ -119,12 +45,12 @@ static int read_locker(const struct paths *paths, struct process *out, struct er
 {
     CLEANUP(fd_close) int fd = -1;
     struct stat file;
-    int result = open_lock(paths, &fd, error);
-    if (result <= 0)
+    int result = instance_lock_open(paths, &fd, error);
+    if (result != 0)
         return result < 0 ? result : PROCESS_GONE;
     if (fstat(fd, &file) < 0)
         return error_set_errno(error, errno, "look at lock %s", paths->lock);
-    result = process_read(read_pid(fd), out, error);
+    result = process_read(instance_lock_pid(fd), out, error);
     if (result == 0 && !is_keeper(out, (int64_t)file.st_mtim.tv_sec))
         return error_set(error, STATUS_FAILED_PRECONDITION,
             "lock %s is held, but the process it names (%d, %s) is no keeper of this user",

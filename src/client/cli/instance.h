@@ -1,20 +1,13 @@
-/* Whether an instance lives in a root, as its lock says; waiting until it is gone; ending one that
- * does not answer.
- *
- * The lock file (held by keeper and flocksd with flock(2), the keeper's pid inside) is the truth: a
- * reply that does not come means nothing. Where somebody has deleted it, the inventory's head tells
- * who they are (pid, start time, boot). Looking takes a shared lock for a moment, which a keeper
- * that starts at this instant sees as busy; whoever starts one tries again while the lock is free
- * (launch.h). */
+/* Waiting until an instance (common/inventory/instance_lock.h) is gone; ending one that does not
+ * answer. */
 #ifndef FLOCKS_CLI_INSTANCE_H
 #define FLOCKS_CLI_INSTANCE_H
 
-#include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "common/base/error.h"
 #include "common/base/paths.h"
+#include "common/inventory/instance_lock.h"
 
 enum {
     /* How often the lock is looked at while waiting. */
@@ -28,25 +21,9 @@ enum {
     INSTANCE_GONE_MS = 1000
 };
 
-/* What to do about a lock or socket that this user may not use. */
-#define INSTANCE_OWNER_HINT "run as the owner of the root, or choose another root with --root"
-
-struct instance {
-    bool lives;
-    pid_t keeper_pid; /* 0: not known (yet) */
-};
-
-/* -STATUS_PERMISSION_DENIED when the lock cannot even be looked at. */
-NODISCARD int instance_look(const struct paths *paths, struct instance *out, struct error *error);
-
-/* The lock is still held. */
-#define INSTANCE_LIVES 1
 /* 0: free before `deadline_at` (monotonic ms); INSTANCE_LIVES: not. */
 NODISCARD int instance_wait_gone(
     const struct paths *paths, int64_t deadline_at, struct error *error);
-
-/* Takes the lock for *out_fd, so that nobody starts meanwhile. INSTANCE_LIVES: somebody has it. */
-NODISCARD int instance_hold(const struct paths *paths, int *out_fd, struct error *error);
 
 /* For one that does not answer: SIGTERM to the keeper (an orderly shutdown, and its own last
  * resort), and after INSTANCE_TERMINATE_MS SIGKILL; where there is no keeper, to flocksd, which
