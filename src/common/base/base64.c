@@ -2,21 +2,31 @@
 
 #include "common/base/status.h"
 
-static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* Index of the letter that stands for nothing. */
-enum { PADDING = 64 };
+enum { BYTES_OF_GROUP = 3, LETTERS_OF_GROUP = 4 };
+
+void base64_encode(const uint8_t *bytes, size_t len, char *out)
+{
+    uint32_t group = 0;
+    unsigned bits = 0;
+    for (size_t i = 0; i < len; i++) {
+        group = group << 8 | bytes[i];
+        bits += 8;
+        while (bits >= 6) {
+            bits -= 6;
+            *out++ = letters[group >> bits & 63];
+        }
+    }
+    if (bits > 0)
+        *out = letters[group << (6 - bits) & 63];
+}
 
 int base64_write(const uint8_t *bytes, size_t len, struct buffer *out)
 {
-    for (size_t i = 0; i < len; i += 3) {
-        size_t have = len - i < 3 ? len - i : 3;
-        uint32_t group = (uint32_t)bytes[i] << 16;
-        group |= have > 1 ? (uint32_t)bytes[i + 1] << 8 : 0;
-        group |= have > 2 ? (uint32_t)bytes[i + 2] : 0;
-        const char quartet[4] = {letters[group >> 18], letters[group >> 12 & 63],
-            letters[have > 1 ? group >> 6 & 63 : PADDING],
-            letters[have > 2 ? group & 63 : PADDING]};
+    for (size_t i = 0; i < len; i += BYTES_OF_GROUP) {
+        char quartet[LETTERS_OF_GROUP] = {'=', '=', '=', '='};
+        base64_encode(bytes + i, len - i < BYTES_OF_GROUP ? len - i : BYTES_OF_GROUP, quartet);
         int result = buffer_append(out, quartet, sizeof(quartet));
         if (result != 0)
             return result;

@@ -9,7 +9,16 @@
 #include "common/base/attributes.h"
 #include "common/base/buffer.h"
 
-/* 0, or -STATUS_RESOURCE_EXHAUSTED from the buffer. */
+/* Letters that `len` bytes become, without padding. */
+static inline size_t base64_encoded_size(size_t len)
+{
+    return (len * 4 + 2) / 3;
+}
+
+/* Without padding and without a NUL: base64_encoded_size(len) letters. `bytes` may lie at the end
+ * of the letters' own place: writing never overtakes reading. */
+void base64_encode(const uint8_t *bytes, size_t len, char *out);
+/* With padding. 0, or -STATUS_RESOURCE_EXHAUSTED from the buffer. */
 NODISCARD int base64_write(const uint8_t *bytes, size_t len, struct buffer *out);
 /* Standard and URL-safe letters, padding optional (proto3 JSON asks for all of these). 0 with *out
  * in the arena; -STATUS_INVALID_ARGUMENT; -STATUS_RESOURCE_EXHAUSTED. */

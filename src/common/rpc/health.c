@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/list.h"
+#include "common/base/search.h"
 #include "common/base/utf8.h"
 #include "crpc/limits.h"
 #include "grpc/health/v1/health.server.h"
@@ -45,19 +46,22 @@ struct health_watcher {
 
 /* ---- the table ---- */
 
+struct entry_key {
+    const struct rpc_health *health;
+    const char *name;
+};
+
+static int compare_entry(const void *data, size_t place)
+{
+    const struct entry_key *key = data;
+    return strcmp(key->health->entries[place]->name, key->name);
+}
+
 /* Where `name` is, or would be. */
 static size_t place_of(const struct rpc_health *health, const char *name)
 {
-    size_t low = 0;
-    size_t high = health->n_entries;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (strcmp(health->entries[middle]->name, name) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    const struct entry_key key = {.health = health, .name = name};
+    return search_first(&key, health->n_entries, compare_entry);
 }
 
 static struct health_entry *find(const struct rpc_health *health, const char *name)

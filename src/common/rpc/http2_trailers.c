@@ -16,11 +16,6 @@ static const char MESSAGE[] = "grpc-message";
 static const char DETAILS[] = "grpc-status-details-bin";
 static const char BINARY_SUFFIX[] = "-bin";
 
-static size_t base64_size(size_t len)
-{
-    return len / 3 * 4 + (len % 3 == 0 ? 0 : len % 3 + 1);
-}
-
 static bool is_binary(struct rpc_bytes key)
 {
     size_t len = sizeof BINARY_SUFFIX - 1;
@@ -29,7 +24,7 @@ static bool is_binary(struct rpc_bytes key)
 
 static size_t value_size(const struct rpc_envelope_pair *pair)
 {
-    return is_binary(pair->key) ? base64_size(pair->value.len) : pair->value.len;
+    return is_binary(pair->key) ? base64_encoded_size(pair->value.len) : pair->value.len;
 }
 
 static size_t pairs_size(const struct rpc_envelope_pair *pairs, size_t n_pairs)
@@ -71,20 +66,8 @@ static void add(struct writer *writer, struct rpc_bytes name, size_t value_len)
 
 static void write_base64(struct writer *writer, const uint8_t *bytes, size_t len)
 {
-    static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    uint32_t group = 0;
-    unsigned bits = 0;
-    for (size_t i = 0; i < len; i++) {
-        group = group << 8 | bytes[i];
-        bits += 8;
-        while (bits >= 6) {
-            bits -= 6;
-            *writer->at++ = (uint8_t)letters[group >> bits & 63];
-        }
-    }
-    if (bits > 0)
-        *writer->at++ = (uint8_t)letters[group << (6 - bits) & 63];
+    base64_encode(bytes, len, (char *)writer->at);
+    writer->at += base64_encoded_size(len);
 }
 
 static void add_pairs(struct writer *writer, const struct rpc_envelope_pair *pairs, size_t n_pairs)
@@ -115,7 +98,7 @@ static void add_code(struct writer *writer, enum rpc_code code)
 static void add_details(
     struct writer *writer, const struct rpc_response_envelope *response, size_t len)
 {
-    size_t text_len = base64_size(len);
+    size_t text_len = base64_encoded_size(len);
     add(writer, RPC_BYTES_OF_TEXT(DETAILS), text_len);
     uint8_t *raw = writer->at + (text_len - len);
     (void)rpc_response_status_encode(response, raw);
@@ -145,13 +128,14 @@ struct http2_trailers *http2_trailers_new(
     size_t size = sizeof STATUS + CODE_DIGITS + sizeof ENCODINGS + sizeof IDENTITY +
                   pairs_size(status->trailers, status->n_trailers) +
                   (status->n_trailers + OWN_FIELDS_MAX) * FIELD_OVERHEAD;
-    if (status_len > 0 && size + message_len + base64_size(status_len) > max_bytes)
+    if (status_len > 0 && size + message_len + base64_encoded_size(status_len) > max_bytes)
         status_len = 0;
     if (size + message_len > max_bytes)
         message_len = 0;
     struct writer writer;
     struct http2_trailers *trailers = begin(status->n_trailers + OWN_FIELDS_MAX,
-        size + sizeof MESSAGE + message_len + sizeof DETAILS + base64_size(status_len), &writer);
+        size + sizeof MESSAGE + message_len + sizeof DETAILS + base64_encoded_size(status_len),
+        &writer);
     if (trailers == NULL)
         return NULL;
     add_code(&writer, status->code);

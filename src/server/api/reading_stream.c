@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/search.h"
 #include "server/api/failure.h"
 
 enum {
@@ -100,21 +101,22 @@ void reading_stream_free(struct reading_stream *stream)
     free(stream);
 }
 
+struct log_key {
+    const struct reading_stream *stream;
+    const char *name;
+};
+
+static int compare_log(const void *data, size_t place)
+{
+    const struct log_key *key = data;
+    return strcmp(key->stream->logs[place]->name, key->name);
+}
+
 /* Where the log is, or belongs. */
 static size_t place_of(const struct reading_stream *stream, const char *name)
 {
-    size_t low = 0;
-    size_t high = stream->n_logs;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (strcmp(stream->logs[middle]->name, name) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    const struct log_key key = {.stream = stream, .name = name};
+    return search_first(&key, stream->n_logs, compare_log);
 }
 
 bool reading_stream_has(const struct reading_stream *stream, const char *name)

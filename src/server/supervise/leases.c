@@ -328,23 +328,17 @@ void lease_sort_services(struct lease *lease)
         lease->services[i].lease = lease;
 }
 
+static int compare_name(const void *key, const void *member)
+{
+    const struct leased_service *service = member;
+    return strcmp(key, service->name);
+}
+
 struct leased_service *lease_find_service(const struct lease *lease, const char *name)
 {
-    size_t low = 0;
-    size_t high = lease->n_services;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(lease->services[middle].name, name);
-
-        if (order == 0)
-            return &lease->services[middle];
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
+    if (lease->n_services == 0)
+        return NULL;
+    return bsearch(name, lease->services, lease->n_services, sizeof *lease->services, compare_name);
 }
 
 bool lease_holds(const struct lease *lease)

@@ -400,22 +400,19 @@ bool operations_is_ending(const struct operations *operations, uint32_t slot)
     return false;
 }
 
+static int compare_slot(const void *key, const void *member)
+{
+    uint32_t slot = *(const uint32_t *)key;
+    const struct operation_step *step = member;
+    return (slot > step->slot) - (slot < step->slot);
+}
+
 struct operation_step *operation_find_step(const struct operation *operation, uint32_t slot)
 {
-    size_t low = 0;
-    size_t high = operation->n_steps;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (operation->steps[middle].slot == slot)
-            return &operation->steps[middle];
-        if (operation->steps[middle].slot < slot)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
+    if (operation->n_steps == 0)
+        return NULL;
+    return bsearch(
+        &slot, operation->steps, operation->n_steps, sizeof *operation->steps, compare_slot);
 }
 
 const struct operation *operations_last_of(

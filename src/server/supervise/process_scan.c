@@ -117,18 +117,18 @@ int process_scan_run(struct process_scan *scan, struct error *error)
 /* --- Selecting -----------------------------------------------------------------------------------
  */
 
+static int compare_pid(const void *key, const void *member)
+{
+    pid_t pid = *(const pid_t *)key;
+    const struct entry *entry = member;
+    return (pid > entry->id.pid) - (pid < entry->id.pid);
+}
+
 static struct entry *find_entry(const struct process_scan *scan, pid_t pid)
 {
-    size_t low = 0;
-    size_t high = scan->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (scan->entries[middle].id.pid < pid)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < scan->count && scan->entries[low].id.pid == pid ? &scan->entries[low] : NULL;
+    if (scan->count == 0)
+        return NULL;
+    return bsearch(&pid, scan->entries, scan->count, sizeof *scan->entries, compare_pid);
 }
 
 static bool is_young(const struct entry *entry, const struct process_identity *identity)

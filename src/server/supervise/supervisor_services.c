@@ -7,25 +7,27 @@
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/base/search.h"
 #include "server/supervise/supervisor_private.h"
 
 /* ---- by name ---- */
 
+struct service_key {
+    const struct supervisor *supervisor;
+    const char *name;
+};
+
+static int compare_service(const void *data, size_t place)
+{
+    const struct service_key *key = data;
+    return strcmp(key->supervisor->services[place]->name, key->name);
+}
+
 /* Index of the first service whose name is not before this one. */
 static uint32_t place_of(const struct supervisor *supervisor, const char *name)
 {
-    uint32_t low = 0;
-    uint32_t high = supervisor->n_services;
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (strcmp(supervisor->services[middle]->name, name) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    const struct service_key key = {.supervisor = supervisor, .name = name};
+    return (uint32_t)search_first(&key, supervisor->n_services, compare_service);
 }
 
 struct service *supervisor_find(const struct supervisor *supervisor, const char *name)
