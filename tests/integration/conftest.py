@@ -13,6 +13,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from instance import Instance  # noqa: E402
+from product import Product  # noqa: E402
+from releases import Publisher  # noqa: E402
 from wire import compile_stubs  # noqa: E402
 
 
@@ -85,3 +87,31 @@ def foreigners():
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@pytest.fixture
+def publisher(tmp_path):
+    """Makes releases; publisher.server has them."""
+    publisher = Publisher(tmp_path)
+    with publisher.serve() as publisher.server:
+        yield publisher
+
+
+@pytest.fixture
+def make_product(make_instance, publisher, free_port):
+    """A function that makes a Product that runs: make_product(version="1.0.0", ...)."""
+
+    def make(start=True, **options):
+        options.setdefault("sources", [publisher.server.url])
+        product = Product(make_instance(), publisher, ports=(free_port(), free_port()), **options)
+        if start:
+            product.start()
+        return product
+
+    return make
+
+
+@pytest.fixture
+def product(make_product):
+    """Version 1.0.0, which runs."""
+    return make_product()

@@ -111,7 +111,7 @@ class Publisher:
         self.site.mkdir(parents=True)
         self.key = Key(self.directory / "keys")
         self.entries = {}
-        self._write_index()
+        self.write_index()
 
     def publish(self, version, kind="tar.gz", sign=True, key=None, digest=True, top=None, entry=None, **files):
         """The archive of tree(version, **files), in the index. `key`: another one than the publisher's. `digest`:
@@ -131,7 +131,7 @@ class Publisher:
             asset["size"] = path.stat().st_size
             asset["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
         self.entries[version] = {"version": version, "notes": f"What is new in {version}.", "assets": [asset], **(entry or {})}
-        self._write_index()
+        self.write_index()
         return path
 
     def withdraw(self, version):
@@ -139,9 +139,9 @@ class Publisher:
         for asset in self.entries.pop(version)["assets"]:
             for name in (asset["name"], asset["name"] + ".minisig"):
                 (self.site / name).unlink(missing_ok=True)
-        self._write_index()
+        self.write_index()
 
-    def _write_index(self):
+    def write_index(self):
         text = json.dumps({"format": 1, "releases": list(self.entries.values())}, indent=1)
         (self.site / "index.json").write_text(text)
 
@@ -229,17 +229,17 @@ def certificate(directory):
     return paths
 
 
-def configuration(ports, sources=(), keys=(), update="", extra="", command_options=""):
+def configuration(ports, sources=(), keys=(), start_timeout="60s", observe="300ms", update="", extra="", options=""):
     """flocks.yaml for what tree() has: backend on the first port, webui after it on the second, and `other`, which
-    is of no release. `update`: more lines of that section; `command_options`: more members of both services."""
+    is of no release. `update`: more lines of that section; `options`: more members of both services."""
     services = "\n".join(
         f"""  {name}:
     command: [{PYTHON}, -I, -S, service.py, "${{port}}"]
     directory: current/{name}
     port: {port}
-    probes: {{ready: {{http: {{path: {path}}}, period: 50ms, timeout: 5s}}}}
+    probes: {{ready: {{http: {{path: {path}}}, period: 50ms, timeout: 5s, failure_threshold: 3}}}}
     version: {{http: {{path: /api/version}}, member: version}}
-    stop: {{grace: 2s}}{after}{command_options}"""
+    stop: {{grace: 2s}}{after}{options}"""
         for name, port, path, after in (
             ("backend", ports[0], "/api/health", ""),
             ("webui", ports[1], "/", "\n    after: [backend]"),
@@ -251,8 +251,8 @@ def configuration(ports, sources=(), keys=(), update="", extra="", command_optio
 {extra}update:
   sources: {json.dumps(list(sources))}
   keys: {json.dumps(list(keys))}
-  start_timeout: 60s
-  observe: 300ms
+  start_timeout: {start_timeout}
+  observe: {observe}
 {update}"""
 
 
