@@ -1,14 +1,11 @@
 #include "client/updater/transfer.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include <curl/curl.h>
-
-#include "client/updater/answer.h"
+#include "client/updater/transfer_private.h"
 #include "common/base/clock.h"
 
 enum {
@@ -19,121 +16,6 @@ enum {
     RANGE_SIZE = 32,
     HEADER_SIZE = PART_VALIDATOR_MAX + 64
 };
-
-struct transfer {
-    const struct download_request *request;
-    const struct transfer_limits *limits;
-    struct part *part;
-    CURL *easy;
-    CURLM *multi;
-    struct error *error;
-    struct transfer_result *result;
-    struct download_progress progress;
-    int64_t told_at;
-    /* Of the present answer. */
-    struct answer answer;
-    struct url url;
-    int64_t heard_at;
-    bool has_body;
-    uint64_t ignored;
-    char reason[CURL_ERROR_SIZE];
-};
-
-/* ---- failing ---- */
-
-/* How each failure is told. */
-static const struct {
-    enum status_code code;
-    bool is_transient;
-    const char *hint;
-} FAILURES[] = {
-    [DOWNLOAD_FAILURE_CONNECT] = {STATUS_UNAVAILABLE, true,
-        "check the network, and http_proxy and https_proxy if a proxy is needed"},
-    [DOWNLOAD_FAILURE_BROKEN] = {STATUS_UNAVAILABLE, true,
-        "try again: the download goes on where it ended"},
-    [DOWNLOAD_FAILURE_STALLED] = {STATUS_UNAVAILABLE, true,
-        "try again: the download goes on where it ended"},
-    [DOWNLOAD_FAILURE_SERVER] = {STATUS_UNAVAILABLE, true, "try again later, or another source"},
-    [DOWNLOAD_FAILURE_MISSING] = {STATUS_NOT_FOUND, false, "check the address of the source"},
-    [DOWNLOAD_FAILURE_REFUSED] = {STATUS_PERMISSION_DENIED, false,
-        "check the address of the source, and its token if it needs one"},
-    [DOWNLOAD_FAILURE_REDIRECT] = {STATUS_FAILED_PRECONDITION, false,
-        "check the address of the source"},
-    [DOWNLOAD_FAILURE_TOO_LARGE] = {STATUS_RESOURCE_EXHAUSTED, false,
-        "check the address of the source"},
-    [DOWNLOAD_FAILURE_LENGTH] = {STATUS_DATA_LOSS, false, "try another source"},
-    [DOWNLOAD_FAILURE_PAGE] = {STATUS_DATA_LOSS, false,
-        "open it in a browser: a network that wants a login answers for others"},
-    [DOWNLOAD_FAILURE_DEADLINE] = {STATUS_DEADLINE_EXCEEDED, false,
-        "try again: the download goes on where it ended"},
-    [DOWNLOAD_FAILURE_CANCELLED] = {STATUS_CANCELLED, false, ""},
-};
-
-PRINTF_LIKE(3, 4)
-static int fail(struct transfer *transfer, enum download_failure failure, const char *format, ...)
-{
-    char why[ERROR_TEXT_MAX];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(why, sizeof why, format, arguments);
-    va_end(arguments);
-    /* Also what a library quotes from a server. */
-    for (char *at = why; *at != '\0'; at++) {
-        if ((unsigned char)*at < ' ' || *at == 0x7f)
-            *at = '?';
-    }
-    transfer->result->failure = failure;
-    transfer->result->is_transient = FAILURES[failure].is_transient;
-    int result = error_set(
-        transfer->error, FAILURES[failure].code, "downloading %s: %s", transfer->url.shown, why);
-    error_set_hint(transfer->error, "%s", FAILURES[failure].hint);
-    return result;
-}
-
-/* What another function has said. */
-static int fail_as(struct transfer *transfer, enum download_failure failure, int result)
-{
-    transfer->result->failure = failure;
-    transfer->result->is_transient = false;
-    return result;
-}
-
-static int fail_by_curl(struct transfer *transfer, CURLcode code)
-{
-    const char *why = transfer->reason[0] == '\0' ? curl_easy_strerror(code) : transfer->reason;
-    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) {
-        int result =
-            fail(transfer, DOWNLOAD_FAILURE_CONNECT, "its certificate is not trusted: %s", why);
-        error_set_hint(transfer->error, "check this machine's clock and its ca-certificates");
-        transfer->result->is_transient = false;
-        return result;
-    }
-    if (code == CURLE_OUT_OF_MEMORY)
-        return fail_as(transfer, DOWNLOAD_FAILURE_LOCAL,
-            error_set(transfer->error, STATUS_RESOURCE_EXHAUSTED, "downloading %s: no memory",
-                transfer->url.shown));
-    if (code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_COULDNT_RESOLVE_HOST ||
-        code == CURLE_COULDNT_CONNECT || code == CURLE_SSL_CONNECT_ERROR ||
-        code == CURLE_OPERATION_TIMEDOUT || code == CURLE_PROXY)
-        return fail(transfer, DOWNLOAD_FAILURE_CONNECT, "%s", why);
-    if (code == CURLE_WEIRD_SERVER_REPLY || code == CURLE_UNSUPPORTED_PROTOCOL)
-        return fail(transfer, DOWNLOAD_FAILURE_SERVER, "it does not answer as HTTP: %s", why);
-    if (code == CURLE_PARTIAL_FILE || code == CURLE_GOT_NOTHING)
-        return fail(transfer, DOWNLOAD_FAILURE_BROKEN, "the answer ended before its end: %s", why);
-    return fail(transfer, DOWNLOAD_FAILURE_BROKEN, "the connection broke: %s", why);
-}
-
-static int fail_by_status(struct transfer *transfer)
-{
-    int status = transfer->answer.status;
-    if (status == 404 || status == 410)
-        return fail(
-            transfer, DOWNLOAD_FAILURE_MISSING, "there is no such file (status %d)", status);
-    if (status == 408 || status == 429 || status >= 500 || status < 400)
-        return fail(
-            transfer, DOWNLOAD_FAILURE_SERVER, "the server is not ready (status %d)", status);
-    return fail(transfer, DOWNLOAD_FAILURE_REFUSED, "the server refuses (status %d)", status);
-}
 
 /* ---- an answer's body ---- */
 
@@ -149,8 +31,8 @@ static int accept_partial(struct transfer *transfer)
     }
     int result = part_restart(part, transfer->error);
     if (result < 0)
-        return fail_as(transfer, DOWNLOAD_FAILURE_LOCAL, result);
-    return fail(
+        return transfer_fail_as(transfer, DOWNLOAD_FAILURE_LOCAL, result);
+    return transfer_fail(
         transfer, DOWNLOAD_FAILURE_SERVER, "it sent another part of the file than was asked for");
 }
 
@@ -160,7 +42,7 @@ static int accept_whole(struct transfer *transfer)
     curl_off_t announced = -1;
     int result = part_restart(part, transfer->error);
     if (result < 0)
-        return fail_as(transfer, DOWNLOAD_FAILURE_LOCAL, result);
+        return transfer_fail_as(transfer, DOWNLOAD_FAILURE_LOCAL, result);
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
     part->total = announced < 0 ? 0 : (uint64_t)announced;
     (void)snprintf(
@@ -173,12 +55,13 @@ static int check_total(struct transfer *transfer)
     const struct download_request *request = transfer->request;
     uint64_t total = transfer->part->total;
     if (total > transfer->limits->bytes_max)
-        return fail(transfer, DOWNLOAD_FAILURE_TOO_LARGE,
+        return transfer_fail(transfer, DOWNLOAD_FAILURE_TOO_LARGE,
             "it has %llu bytes, more than the %llu that are allowed", (unsigned long long)total,
             (unsigned long long)transfer->limits->bytes_max);
     if (request->size != 0 && total != 0 && total != request->size)
-        return fail(transfer, DOWNLOAD_FAILURE_LENGTH, "it has %llu bytes, but should have %llu",
-            (unsigned long long)total, (unsigned long long)request->size);
+        return transfer_fail(transfer, DOWNLOAD_FAILURE_LENGTH,
+            "it has %llu bytes, but should have %llu", (unsigned long long)total,
+            (unsigned long long)request->size);
     transfer->progress.bytes_total = total != 0 ? total : request->size;
     return 0;
 }
@@ -187,7 +70,8 @@ static int begin_body(struct transfer *transfer)
 {
     int result = transfer->answer.status == 206 ? accept_partial(transfer) : accept_whole(transfer);
     if (result == 0 && transfer->answer.is_html && !transfer->request->allow_page)
-        result = fail(transfer, DOWNLOAD_FAILURE_PAGE, "a web page came instead of the file");
+        result =
+            transfer_fail(transfer, DOWNLOAD_FAILURE_PAGE, "a web page came instead of the file");
     return result == 0 ? check_total(transfer) : result;
 }
 
@@ -206,17 +90,18 @@ static int take_body(struct transfer *transfer, const uint8_t *bytes, size_t len
     if (result < 0)
         return result;
     if (part->bytes == 0 && !transfer->request->allow_page && answer_looks_like_page(bytes, len))
-        return fail(transfer, DOWNLOAD_FAILURE_PAGE, "a web page came instead of the file");
+        return transfer_fail(
+            transfer, DOWNLOAD_FAILURE_PAGE, "a web page came instead of the file");
     if (len > transfer->limits->bytes_max - part->bytes)
-        return fail(transfer, DOWNLOAD_FAILURE_TOO_LARGE,
+        return transfer_fail(transfer, DOWNLOAD_FAILURE_TOO_LARGE,
             "it has more than the %llu bytes that are allowed",
             (unsigned long long)transfer->limits->bytes_max);
     if (transfer->request->size != 0 && part->bytes + len > transfer->request->size)
-        return fail(transfer, DOWNLOAD_FAILURE_LENGTH,
+        return transfer_fail(transfer, DOWNLOAD_FAILURE_LENGTH,
             "it has more than the %llu bytes that it should have",
             (unsigned long long)transfer->request->size);
     result = part_append(part, bytes, len, transfer->error);
-    return result < 0 ? fail_as(transfer, DOWNLOAD_FAILURE_LOCAL, result) : 0;
+    return result < 0 ? transfer_fail_as(transfer, DOWNLOAD_FAILURE_LOCAL, result) : 0;
 }
 
 /* libcurl's callbacks: fewer than all bytes end the transfer with CURLE_WRITE_ERROR. */
@@ -239,7 +124,7 @@ static size_t on_header(char *line, size_t one, size_t len, void *data)
     answer_take_line(&transfer->answer, line, len, clock_wall_ns() / 1000000000);
     if (transfer->answer.header_bytes <= DOWNLOAD_HEADER_BYTES_MAX)
         return len;
-    (void)fail(transfer, DOWNLOAD_FAILURE_SERVER, "its header does not end");
+    (void)transfer_fail(transfer, DOWNLOAD_FAILURE_SERVER, "its header does not end");
     return 0;
 }
 
@@ -254,9 +139,9 @@ static int tell_progress(struct transfer *transfer)
         transfer->request->on_progress(transfer->request->data, &transfer->progress);
     }
     if (now >= transfer->limits->deadline_at)
-        return fail(transfer, DOWNLOAD_FAILURE_DEADLINE, "it took longer than is allowed");
+        return transfer_fail(transfer, DOWNLOAD_FAILURE_DEADLINE, "it took longer than is allowed");
     if (now - transfer->heard_at >= transfer->limits->stall_ms)
-        return fail(transfer, DOWNLOAD_FAILURE_STALLED, "nothing has come for %lld ms",
+        return transfer_fail(transfer, DOWNLOAD_FAILURE_STALLED, "nothing has come for %lld ms",
             (long long)transfer->limits->stall_ms);
     return 0;
 }
@@ -267,7 +152,7 @@ static int drive(struct transfer *transfer, CURLcode *out_code)
     for (;;) {
         int running = 0;
         if (curl_multi_perform(transfer->multi, &running) != CURLM_OK)
-            return fail_by_curl(transfer, CURLE_OUT_OF_MEMORY);
+            return transfer_fail_by_curl(transfer, CURLE_OUT_OF_MEMORY);
         int n_left = 0;
         const CURLMsg *message = curl_multi_info_read(transfer->multi, &n_left);
         if (message != NULL && message->msg == CURLMSG_DONE) {
@@ -281,9 +166,9 @@ static int drive(struct transfer *transfer, CURLcode *out_code)
             .fd = transfer->request->cancel_fd, .events = CURL_WAIT_POLLIN};
         unsigned n_fds = transfer->request->cancel_fd >= 0;
         if (curl_multi_poll(transfer->multi, &cancel, n_fds, PROGRESS_MS, NULL) != CURLM_OK)
-            return fail_by_curl(transfer, CURLE_OUT_OF_MEMORY);
+            return transfer_fail_by_curl(transfer, CURLE_OUT_OF_MEMORY);
         if (n_fds > 0 && cancel.revents != 0)
-            return fail(transfer, DOWNLOAD_FAILURE_CANCELLED, "interrupted");
+            return transfer_fail(transfer, DOWNLOAD_FAILURE_CANCELLED, "interrupted");
     }
 }
 
@@ -364,7 +249,7 @@ static int run(struct transfer *transfer, const char *url, bool may_see_token)
     int result = 0;
     if (!set_request(transfer, url, may_see_token, &headers) ||
         curl_multi_add_handle(transfer->multi, transfer->easy) != CURLM_OK) {
-        result = fail_by_curl(transfer, CURLE_OUT_OF_MEMORY);
+        result = transfer_fail_by_curl(transfer, CURLE_OUT_OF_MEMORY);
     } else {
         result = drive(transfer, &code);
     }
@@ -379,7 +264,7 @@ static int run(struct transfer *transfer, const char *url, bool may_see_token)
         return -(int)STATUS_UNAVAILABLE;
     if (code == CURLE_WRITE_ERROR && transfer->ignored > IGNORED_BYTES_MAX)
         return 0;
-    return code == CURLE_OK ? 0 : fail_by_curl(transfer, code);
+    return code == CURLE_OK ? 0 : transfer_fail_by_curl(transfer, code);
 }
 
 /* ---- redirects ---- */
@@ -396,13 +281,13 @@ static int follow(struct transfer *transfer, char url[URL_MAX + 1], bool *may_se
     struct url next;
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_REDIRECT_URL, &target);
     if (target == NULL || strlen(target) > URL_MAX)
-        return fail(transfer, DOWNLOAD_FAILURE_REDIRECT, "it sends on to nowhere");
+        return transfer_fail(transfer, DOWNLOAD_FAILURE_REDIRECT, "it sends on to nowhere");
     int result = url_parse(target, transfer->request->allow_http, &next, transfer->error);
     if (result == 0)
         result = url_check_redirect(&transfer->url, &next, transfer->error);
     if (result < 0) {
         (void)error_add_context(transfer->error, result, "%s sends on", transfer->url.shown);
-        return fail_as(transfer, DOWNLOAD_FAILURE_REDIRECT, result);
+        return transfer_fail_as(transfer, DOWNLOAD_FAILURE_REDIRECT, result);
     }
     if (strcasecmp(transfer->url.host, next.host) != 0)
         *may_see_token = false;
@@ -420,11 +305,13 @@ static int check_end(struct transfer *transfer)
     if (result < 0)
         return result;
     if (part->total != 0 && part->bytes != part->total)
-        return fail(transfer, DOWNLOAD_FAILURE_BROKEN, "the answer ended after %llu of %llu bytes",
-            (unsigned long long)part->bytes, (unsigned long long)part->total);
+        return transfer_fail(transfer, DOWNLOAD_FAILURE_BROKEN,
+            "the answer ended after %llu of %llu bytes", (unsigned long long)part->bytes,
+            (unsigned long long)part->total);
     if (transfer->request->size != 0 && part->bytes != transfer->request->size)
-        return fail(transfer, DOWNLOAD_FAILURE_LENGTH, "it has %llu bytes, but should have %llu",
-            (unsigned long long)part->bytes, (unsigned long long)transfer->request->size);
+        return transfer_fail(transfer, DOWNLOAD_FAILURE_LENGTH,
+            "it has %llu bytes, but should have %llu", (unsigned long long)part->bytes,
+            (unsigned long long)transfer->request->size);
     return 0;
 }
 
@@ -436,11 +323,11 @@ static int judge(struct transfer *transfer)
     if (transfer->answer.status == 416 && transfer->part->bytes > 0) {
         int result = part_restart(transfer->part, transfer->error);
         if (result < 0)
-            return fail_as(transfer, DOWNLOAD_FAILURE_LOCAL, result);
-        return fail(
+            return transfer_fail_as(transfer, DOWNLOAD_FAILURE_LOCAL, result);
+        return transfer_fail(
             transfer, DOWNLOAD_FAILURE_SERVER, "the file is shorter than what was there of it");
     }
-    return fail_by_status(transfer);
+    return transfer_fail_by_status(transfer);
 }
 
 int transfer_attempt(
@@ -457,7 +344,7 @@ int transfer_attempt(
     int result =
         url_parse(transfer->request->url, transfer->request->allow_http, &transfer->url, error);
     if (result < 0)
-        return fail_as(transfer, DOWNLOAD_FAILURE_URL, result);
+        return transfer_fail_as(transfer, DOWNLOAD_FAILURE_URL, result);
     may_see_token = transfer->url.is_https || transfer->url.is_loopback;
     memcpy(url, transfer->request->url, strlen(transfer->request->url) + 1);
     for (int i = 0; i <= DOWNLOAD_REDIRECTS_MAX; i++) {
@@ -470,8 +357,8 @@ int transfer_attempt(
         if (result < 0)
             return result;
     }
-    return fail(transfer, DOWNLOAD_FAILURE_REDIRECT, "it was sent on %d times, and then again",
-        DOWNLOAD_REDIRECTS_MAX);
+    return transfer_fail(transfer, DOWNLOAD_FAILURE_REDIRECT,
+        "it was sent on %d times, and then again", DOWNLOAD_REDIRECTS_MAX);
 }
 
 /* ---- life ---- */
