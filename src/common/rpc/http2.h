@@ -172,14 +172,6 @@ static inline struct http2_call *http2_call_of(struct rpc_session_call *call)
 void http2_fail(struct http2_session *session, uint32_t error, const char *text);
 /* No memory: at once, without a word. */
 void http2_break(struct http2_session *session, const char *text);
-/* NULL without memory. */
-struct http2_call *http2_add_call(struct http2_session *session, int32_t id);
-/* ENDED will be told; `text` is static. */
-void http2_end_call(struct http2_call *call, enum rpc_code code, const char *text);
-/* The stream is closed, or the call released: frees it when both are. */
-void http2_let_call_go(struct http2_call *call);
-/* After its buffers changed. */
-void http2_count_call(struct http2_call *call);
 static inline void http2_begin_event(
     struct rpc_session_event *event, enum rpc_session_event_kind kind, struct http2_call *call)
 {
@@ -188,9 +180,24 @@ static inline void http2_begin_event(
     event->message = (struct rpc_bytes){.data = NULL};
     event->status = (struct rpc_status){.code = RPC_OK};
 }
+void http2_reset(struct http2_session *session, int32_t id, uint32_t error);
+
+/* ---- http2_calls.c ---- */
+
+/* NULL without memory. */
+struct http2_call *http2_add_call(struct http2_session *session, int32_t id);
+/* ENDED will be told; `text` is static. */
+void http2_end_call(struct http2_call *call, enum rpc_code code, const char *text);
+/* The stream is closed, or the call released: frees it when both are. */
+void http2_let_call_go(struct http2_call *call);
+/* After its buffers changed. */
+void http2_count_call(struct http2_call *call);
 /* The session answers in the handler's place, and ENDED is told. */
 void http2_refuse(struct http2_call *call, enum rpc_code code, const char *text);
-void http2_reset(struct http2_session *session, int32_t id, uint32_t error);
+/* The verb: its owner needs it no more. */
+void http2_release_call(struct rpc_session_call *call);
+/* Whatever it is about, also a spare one. */
+void http2_free_call(struct http2_call *call);
 
 /* ---- http2_frames.c ---- */
 
