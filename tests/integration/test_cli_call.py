@@ -90,9 +90,12 @@ class Calls:
         call("CommitUpgrade", by_id | {"wait": True, "observe": "0.100s"})
         by_id = {"lease_id": call("BeginUpgrade", {"owner": "test", "reason": "again"})["lease"]["id"]}
         call("AbortUpgrade", by_id | {"reason": "enough"})
+        told = {"upgrade_id": "u1", "step": "UPGRADE_STEP_DONE", "message": "told"}
+        call("ReportUpgrade", {"progress": told})
+        assert call("WatchUpgrade", {"upgrade_id": "u1"})["progress"]["message"] == "told"
 
     def not_built(self):
-        for name in ("ReportUpgrade", "WatchUpgrade", "StartUpdate", "ReplaceDaemon"):
+        for name in ("StartUpdate", "ReplaceDaemon"):
             self.call(name, check=NOT_BUILT)
 
 

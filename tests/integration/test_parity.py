@@ -22,7 +22,7 @@ pytestmark = pytest.mark.no_chaos(reason="compares two calls of one flocksd")
 SUPERVISOR, UPGRADE = "flocks.v1.SupervisorService", "flocks.v1.UpgradeService"
 CODE = {status.name: status.value[0] for status in grpc.StatusCode}
 # Their issues come later.
-UNBUILT = {"StartUpdate", "ReportUpgrade", "WatchUpgrade", "ReplaceDaemon"}
+UNBUILT = {"StartUpdate", "ReplaceDaemon"}
 MESSAGE_BYTES_MAX = 4 << 20
 
 CONFIG = """
@@ -180,6 +180,15 @@ CASES = [
     up("AbortUpgrade", "OK", make=lambda w: {"lease_id": w.ended}, same=True),
     up("GetUpgrade", "OK", make=lambda w: {"upgrade_id": w.ended}, same=True),
     up("GetUpgrade", "NOT_FOUND", "LEASE_ENDED", upgrade_id="0" * 32),
+    up("ReportUpgrade", "OK", progress={"upgrade_id": "u1", "step": 10, "message": "over"}, same=True),
+    up("ReportUpgrade", "INVALID_ARGUMENT", progress={"upgrade_id": "not an id"}),
+    up("GetUpgrade", "OK", upgrade_id="u1", same=True, about="told"),
+    up("WatchUpgrade", "OK", upgrade_id="u1", same=True, items=1, about="told"),
+    up("WatchUpgrade", "OK", make=lambda w: {"upgrade_id": w.ended}, same=True, items=1),
+    up("WatchUpgrade", "NOT_FOUND", "LEASE_ENDED", upgrade_id="0" * 32),
+    up("WatchUpgrade", "INVALID_ARGUMENT", upgrade_id="u1", after="no token"),
+    up("AbortUpgrade", "OK", upgrade_id="u1", same=True, about="told"),
+    up("AbortUpgrade", "ABORTED", "LEASE_ENDED", upgrade_id="nobody"),
     *(up(method, "UNIMPLEMENTED", "NOT_IMPLEMENTED") for method in sorted(UNBUILT)),
     Case(SUPERVISOR, "NoMethod", "UNIMPLEMENTED", "NOT_IMPLEMENTED", b""),
     Case("flocks.v1.NoService", "GetStatus", "UNIMPLEMENTED", "NOT_IMPLEMENTED", b"", about="service"),

@@ -112,16 +112,18 @@ class Wire:
         self.socket.sendall(frame)
         return stream
 
-    def item(self, method):
-        """The next message of the only stream of this connection; None at its end; raises Failure."""
+    def item(self, method, module=None):
+        """The next message of the only stream of this connection; None at its end; raises Failure. `module`: where its
+        type is, else the supervisor's."""
+        answer = getattr(module or self.supervisor, f"{method}Response")
         length, _, kind, flags = HEADER.unpack(self.exactly(HEADER.size))
         data = self.exactly(length)
         if kind == RESPONSE:
-            return self.decode(self.ttrpc.Response.FromString(data), getattr(self.supervisor, f"{method}Response"))
+            return self.decode(self.ttrpc.Response.FromString(data), answer)
         assert kind == DATA
         if flags & NO_DATA:
             return None
-        return getattr(self.supervisor, f"{method}Response").FromString(data)
+        return answer.FromString(data)
 
     def items(self, method, request, **options):
         """Every message of one server stream."""

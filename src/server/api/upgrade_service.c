@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "server/api/api.h"
 #include "server/api/failure.h"
+#include "server/api/upgrade_progress.h"
 #include "server/api/waiting.h"
 #include "server/supervise/supervisor_leases.h"
 
@@ -189,8 +190,7 @@ static void renew_upgrade(
 
 /* ---- CommitUpgrade ---- */
 
-/* An operation that has been forgotten is left out of the answer. */
-static flocks_operation *find_operation(
+flocks_operation *upgrade_find_operation(
     struct supervisor *supervisor, const char *id, struct arena *arena)
 {
     flocks_operation *operation = NULL;
@@ -208,7 +208,7 @@ static void reply_committed(struct supervisor *supervisor, struct rpc_call *call
     struct arena arena;
 
     arena_init(&arena, API_ANSWER_BYTES);
-    response.operation = find_operation(supervisor, operation_id, &arena);
+    response.operation = upgrade_find_operation(supervisor, operation_id, &arena);
     if (supervisor_get_lease(supervisor, lease_id, &arena, &response.lease, &error) < 0)
         api_fail(call, &error, operation_id);
     else
@@ -281,90 +281,16 @@ static void commit_upgrade(void *self, struct flocks_commit_upgrade_call *call,
             .context = request->lease_id});
 }
 
-/* ---- AbortUpgrade, GetUpgrade ---- */
-
-static void abort_upgrade(
-    void *self, struct flocks_abort_upgrade_call *call, const flocks_abort_upgrade_request *request)
-{
-    struct upgrade_service *service = self;
-    struct rpc_call *base = flocks_abort_upgrade_base(call);
-    flocks_abort_upgrade_response response = FLOCKS_ABORT_UPGRADE_RESPONSE_INIT;
-    const char *lease_id = request->lease_id[0] ? request->lease_id : request->upgrade_id;
-    char id[SUPERVISOR_OPERATION_ID_SIZE] = "";
-    struct error error = ERROR_INIT;
-    struct arena arena;
-
-    if (supervisor_abort_lease(service->supervisor, lease_id, request->reason, id, &error) < 0) {
-        api_fail_for_lease(service->supervisor, base, &error, NULL);
-        return;
-    }
-    arena_init(&arena, API_ANSWER_BYTES);
-    response.operation = find_operation(service->supervisor, id, &arena);
-    flocks_abort_upgrade_reply(call, &response);
-    arena_deinit(&arena);
-}
-
-static enum flocks_upgrade_step step_of(const flocks_lease *lease)
-{
-    switch (flocks_upgrade_phase_from((int)lease->phase)) {
-    case FLOCKS_UPGRADE_PHASE_COMMITTING:
-    case FLOCKS_UPGRADE_PHASE_OBSERVING:
-        return FLOCKS_UPGRADE_STEP_COMMITTING;
-    case FLOCKS_UPGRADE_PHASE_ROLLING_BACK:
-        return FLOCKS_UPGRADE_STEP_ROLLING_BACK;
-    case FLOCKS_UPGRADE_PHASE_COMMITTED:
-    case FLOCKS_UPGRADE_PHASE_ROLLED_BACK:
-    case FLOCKS_UPGRADE_PHASE_ROLLBACK_FAILED:
-        return FLOCKS_UPGRADE_STEP_DONE;
-    case FLOCKS_UPGRADE_PHASE_UNSPECIFIED:
-    case FLOCKS_UPGRADE_PHASE_HELD:
-        break;
-    }
-    /* Only the updater knows. */
-    return FLOCKS_UPGRADE_STEP_UNSPECIFIED;
-}
-
-static void get_upgrade(
-    void *self, struct flocks_get_upgrade_call *call, const flocks_get_upgrade_request *request)
-{
-    struct upgrade_service *service = self;
-    flocks_get_upgrade_response response = FLOCKS_GET_UPGRADE_RESPONSE_INIT;
-    flocks_upgrade_progress progress = FLOCKS_UPGRADE_PROGRESS_INIT;
-    flocks_error_detail detail = FLOCKS_ERROR_DETAIL_INIT;
-    struct error error = ERROR_INIT;
-    struct arena arena;
-
-    arena_init(&arena, API_ANSWER_BYTES);
-    if (supervisor_get_lease(
-            service->supervisor, request->upgrade_id, &arena, &response.lease, &error) < 0) {
-        api_fail(flocks_get_upgrade_base(call), &error, NULL);
-        arena_deinit(&arena);
-        return;
-    }
-    progress.upgrade_id = response.lease->id;
-    progress.step = step_of(response.lease);
-    progress.phase = response.lease->phase;
-    progress.message = response.lease->message;
-    progress.began_at = response.lease->began_at;
-    progress.ended_at = response.lease->ended_at;
-    detail.reason =
-        (enum flocks_error_reason)supervisor_lease_reason(service->supervisor, response.lease->id);
-    detail.attempted = response.lease->reason;
-    if (detail.reason != FLOCKS_ERROR_REASON_UNSPECIFIED)
-        progress.error = &detail;
-    response.progress = &progress;
-    flocks_get_upgrade_reply(call, &response);
-    arena_deinit(&arena);
-}
-
 /* ---- the service ---- */
 
 static const struct flocks_upgrade_handlers handlers = {
     .begin_upgrade = begin_upgrade,
     .renew_upgrade = renew_upgrade,
     .commit_upgrade = commit_upgrade,
-    .abort_upgrade = abort_upgrade,
-    .get_upgrade = get_upgrade,
+    .abort_upgrade = upgrade_progress_abort,
+    .report_upgrade = upgrade_progress_report,
+    .get_upgrade = upgrade_progress_get,
+    .watch_upgrade = upgrade_progress_watch,
 };
 
 struct rpc_service upgrade_service_open(
@@ -373,6 +299,7 @@ struct rpc_service upgrade_service_open(
     self->supervisor = supervisor;
     self->room = room;
     list_init(&self->beginnings);
+    list_init(&self->streams);
     return flocks_upgrade_service(&handlers, self);
 }
 
@@ -389,4 +316,5 @@ void upgrade_service_close(struct upgrade_service *self)
         leave(beginning);
         api_fail(call, &error, NULL);
     }
+    upgrade_progress_close(self, &error);
 }

@@ -1,4 +1,4 @@
-/* flocks.v1.UpgradeService: leases. */
+/* flocks.v1.UpgradeService: leases here, what updaters tell in upgrade_progress.h. */
 #ifndef FLOCKS_API_UPGRADE_SERVICE_H
 #define FLOCKS_API_UPGRADE_SERVICE_H
 
@@ -13,13 +13,14 @@ struct upgrade_service {
     struct supervisor *supervisor;
     struct waiting_room *room;
     struct list beginnings; /* calls whose lease is being written */
+    struct list streams;    /* of WatchUpgrade */
 };
 
-/* The service to serve; both pointers are borrowed. StartUpdate, ReportUpgrade, WatchUpgrade and
- * ReplaceDaemon have no handler yet: UNIMPLEMENTED, with a detail. */
+/* The service to serve; both pointers are borrowed. StartUpdate and ReplaceDaemon have
+ * no handler yet: UNIMPLEMENTED, with a detail. */
 struct rpc_service upgrade_service_open(
     struct upgrade_service *self, struct supervisor *supervisor, struct waiting_room *room);
-/* Answers every waiting call with UNAVAILABLE (reason SHUTTING_DOWN). */
+/* Answers every waiting call and stream with UNAVAILABLE (reason SHUTTING_DOWN). */
 void upgrade_service_close(struct upgrade_service *self);
 
 #endif

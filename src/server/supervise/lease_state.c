@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "server/supervise/state_store.h"
+#include "server/supervise/upgrade_state.h"
 
 enum {
     RECORD_FORMAT = 1,
@@ -211,6 +212,23 @@ static bool fill_list(const struct leases *leases, const struct lease *opening,
     return true;
 }
 
+static bool fill_upgrades(
+    const struct upgrades *upgrades, state_lease_list *list, struct arena *arena)
+{
+    list->upgrades = arena_calloc(arena, upgrades_count(upgrades) + 1, sizeof(state_upgrade *));
+    if (list->upgrades == NULL)
+        return false;
+    LIST_FOR_EACH(link, &upgrades->all)
+    {
+        state_upgrade *message = upgrade_save(CONTAINER_OF(link, struct upgrade, link), arena);
+
+        if (message == NULL)
+            return false;
+        list->upgrades[list->n_upgrades++] = message;
+    }
+    return true;
+}
+
 static int pack(const ProtobufCMessage *message, uint8_t **out, size_t *out_len)
 {
     *out = malloc(protobuf_c_message_get_packed_size(message) + 1);
@@ -220,8 +238,9 @@ static int pack(const ProtobufCMessage *message, uint8_t **out, size_t *out_len)
     return 0;
 }
 
-int lease_record_pack(const struct leases *leases, const struct lease *opening,
-    const struct lease *sealing, uint8_t **out, size_t *out_len, struct error *error)
+int lease_record_pack(const struct leases *leases, const struct upgrades *upgrades,
+    const struct lease *opening, const struct lease *sealing, uint8_t **out, size_t *out_len,
+    struct error *error)
 {
     state_lease_list list = STATE_LEASE_LIST_INIT;
     state_lease_record record = STATE_LEASE_RECORD_INIT;
@@ -230,7 +249,8 @@ int lease_record_pack(const struct leases *leases, const struct lease *opening,
     int result = -STATUS_RESOURCE_EXHAUSTED;
 
     arena_init(&arena, RECORD_ARENA_BYTES);
-    if (fill_list(leases, opening, sealing, &list, &arena))
+    if (fill_list(leases, opening, sealing, &list, &arena) &&
+        fill_upgrades(upgrades, &list, &arena))
         result = pack(&list.base, &body, &record.body.len);
     arena_deinit(&arena);
     if (result < 0)
@@ -243,7 +263,8 @@ int lease_record_pack(const struct leases *leases, const struct lease *opening,
     return result < 0 ? no_memory(error) : 0;
 }
 
-static int unpack_list(struct leases *leases, const state_lease_record *record, struct error *error)
+static int unpack_list(struct leases *leases, struct upgrades *upgrades,
+    const state_lease_record *record, struct error *error)
 {
     struct leases read;
     state_lease_list *list;
@@ -261,6 +282,8 @@ static int unpack_list(struct leases *leases, const state_lease_record *record, 
     leases_init(&read);
     for (size_t i = 0; i < list->n_leases && result == 0; i++)
         result = lease_load(&read, list->leases[i], error);
+    for (size_t i = 0; i < list->n_upgrades && result == 0; i++)
+        upgrade_load(upgrades, list->upgrades[i]);
     protobuf_c_message_free_unpacked(&list->base, NULL);
     if (result == 0)
         list_move_all(&leases->all, &read.all);
@@ -268,8 +291,8 @@ static int unpack_list(struct leases *leases, const state_lease_record *record, 
     return result;
 }
 
-int lease_record_unpack(
-    struct leases *leases, const uint8_t *bytes, size_t len, struct error *error)
+int lease_record_unpack(struct leases *leases, struct upgrades *upgrades, const uint8_t *bytes,
+    size_t len, struct error *error)
 {
     state_lease_record *record = (state_lease_record *)protobuf_c_message_unpack(
         &flocks__state__v1__lease_record__descriptor, NULL, len, bytes);
@@ -277,7 +300,7 @@ int lease_record_unpack(
 
     if (record == NULL)
         return error_set(error, STATUS_DATA_LOSS, "it is not a record of leases");
-    result = unpack_list(leases, record, error);
+    result = unpack_list(leases, upgrades, record, error);
     protobuf_c_message_free_unpacked(&record->base, NULL);
     return result;
 }

@@ -12,6 +12,7 @@
 #include "common/base/attributes.h"
 #include "common/base/error.h"
 #include "server/supervise/leases.h"
+#include "server/supervise/upgrades.h"
 
 enum {
     /* Largest run/lease.pb that is read: far beyond what eight leases of all services need. */
@@ -27,11 +28,12 @@ NODISCARD int lease_load(struct leases *leases, const state_lease *message, stru
 /* The whole record as bytes; the caller frees *out. `sealing` (may be NULL) is written as
  * COMMITTED, `opening` (may be NULL) as HELD; other OPENING ones are left out. RESOURCE_EXHAUSTED.
  */
-NODISCARD int lease_record_pack(const struct leases *leases, const struct lease *opening,
-    const struct lease *sealing, uint8_t **out, size_t *out_len, struct error *error);
+NODISCARD int lease_record_pack(const struct leases *leases, const struct upgrades *upgrades,
+    const struct lease *opening, const struct lease *sealing, uint8_t **out, size_t *out_len,
+    struct error *error);
 /* Adds what the bytes say. DATA_LOSS: torn, foreign, or of a version that this one cannot read;
  * nothing is added then. */
-NODISCARD int lease_record_unpack(
-    struct leases *leases, const uint8_t *bytes, size_t len, struct error *error);
+NODISCARD int lease_record_unpack(struct leases *leases, struct upgrades *upgrades,
+    const uint8_t *bytes, size_t len, struct error *error);
 
 #endif

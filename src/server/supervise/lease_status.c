@@ -2,7 +2,7 @@
 #include "common/base/clock.h"
 #include "server/supervise/lease_private.h"
 
-static Google__Protobuf__Timestamp *timestamp(struct arena *arena, int64_t wall_ns)
+Google__Protobuf__Timestamp *lease_timestamp(struct arena *arena, int64_t wall_ns)
 {
     Google__Protobuf__Timestamp *out = arena_alloc(arena, sizeof *out);
 
@@ -30,13 +30,13 @@ static void fill_times(const struct lease *lease, struct arena *arena, flocks_le
 {
     int64_t left = lease->facts.due_at - clock_monotonic_ms();
 
-    out->began_at = timestamp(arena, lease->began_wall_ns);
+    out->began_at = lease_timestamp(arena, lease->began_wall_ns);
     if (lease_phase_is_final(lease->facts.phase)) {
-        out->ended_at = timestamp(arena, lease->ended_wall_ns);
+        out->ended_at = lease_timestamp(arena, lease->ended_wall_ns);
     } else if (lease->facts.phase == LEASE_HELD) {
         left = left > 0 ? left : 0;
         out->remaining = duration(arena, left);
-        out->expires_at = timestamp(arena, clock_wall_ns() + left * 1000000);
+        out->expires_at = lease_timestamp(arena, clock_wall_ns() + left * 1000000);
     }
 }
 
@@ -85,11 +85,4 @@ int supervisor_get_lease(struct supervisor *supervisor, const char *id, struct a
         return error_set(
             error, STATUS_RESOURCE_EXHAUSTED, "the answer is larger than one call may use");
     return 0;
-}
-
-uint32_t supervisor_lease_reason(const struct supervisor *supervisor, const char *id)
-{
-    const struct lease *lease = leases_find(&supervisor->leases, id);
-
-    return lease != NULL ? lease->error_reason : 0;
 }

@@ -149,6 +149,7 @@ void leases_resume(struct supervisor *supervisor)
         if (lease->is_loaded)
             resume(lease, now);
     }
+    upgrades_resume(supervisor);
     supervisor->is_lease_turn_due = true;
     lease_work_run(supervisor);
 }
@@ -248,7 +249,7 @@ int leases_begin_afresh(struct supervisor *supervisor, struct error *error)
 
     if (result != 0)
         return result == LEASE_DISK_NONE ? 0 : result;
-    result = lease_record_unpack(&supervisor->leases, bytes, len, &why);
+    result = lease_record_unpack(&supervisor->leases, &supervisor->upgrades, bytes, len, &why);
     free(bytes);
     if (result < 0)
         return refuse_unreadable(supervisor, &why, error);

@@ -205,8 +205,9 @@ static int fill_job(struct lease_job *job, struct supervisor *supervisor, struct
     (void)snprintf(job->lease_id, sizeof job->lease_id, "%s", lease != NULL ? lease->id : "");
     if (lease != NULL && !copy_links(job, lease))
         return -STATUS_RESOURCE_EXHAUSTED;
-    result = lease_record_pack(&supervisor->leases, job->kind == LEASE_WORK_OPEN ? lease : NULL,
-        job->kind == LEASE_WORK_SEAL ? lease : NULL, &job->record, &job->record_len, &error);
+    result = lease_record_pack(&supervisor->leases, &supervisor->upgrades,
+        job->kind == LEASE_WORK_OPEN ? lease : NULL, job->kind == LEASE_WORK_SEAL ? lease : NULL,
+        &job->record, &job->record_len, &error);
     return result < 0 ? result : uv_queue_work(supervisor->loop, &job->work, work, after_work);
 }
 

@@ -8,6 +8,7 @@
 #include "server/supervise/lease_state.h"
 #include "server/supervise/state_watch.h"
 #include "server/supervise/supervisor_private.h"
+#include "server/supervise/upgrade_state.h"
 
 static state_snapshot *unpack(const struct state_store *store, struct error *error)
 {
@@ -326,6 +327,8 @@ static int load(struct supervisor *supervisor, const state_snapshot *snapshot,
         result = load_operation(supervisor, snapshot->operations[i], error);
     for (size_t i = 0; i < snapshot->n_leases && result == 0; i++)
         result = load_lease(supervisor, snapshot->leases[i], error);
+    for (size_t i = 0; i < snapshot->n_upgrades && result == 0; i++)
+        upgrade_load(&supervisor->upgrades, snapshot->upgrades[i]);
     return result;
 }
 

@@ -12,6 +12,7 @@
 #include "server/supervise/lease_state.h"
 #include "server/supervise/state_watch.h"
 #include "server/supervise/supervisor_private.h"
+#include "server/supervise/upgrade_state.h"
 
 enum {
     /* Cap of what one service or operation is packed from; far beyond what fits a slot. */
@@ -222,6 +223,7 @@ enum {
     TAG_SERVICES = 2 << 3 | 2,
     TAG_OPERATIONS = 3 << 3 | 2,
     TAG_LEASES = 10 << 3 | 2,
+    TAG_UPGRADES = 13 << 3 | 2,
     LENGTH_MAX_BYTES = 5
 };
 
@@ -351,6 +353,28 @@ static void write_leases(
     }
 }
 
+/* Likewise. */
+static void write_upgrades(
+    struct writer *writer, const struct upgrades *upgrades, enum snapshot_extent extent)
+{
+    LIST_FOR_EACH(link, &upgrades->all)
+    {
+        const struct upgrade *upgrade = CONTAINER_OF(link, struct upgrade, link);
+        struct packed packed = {.bytes = NULL};
+        struct arena arena;
+        const state_upgrade *message;
+
+        if (extent != SNAPSHOT_WHOLE && upgrade->is_over)
+            continue;
+        arena_init(&arena, MESSAGE_ARENA_BYTES);
+        message = upgrade_save(upgrade, &arena);
+        pack(&packed, message != NULL ? &message->base : NULL, 0);
+        arena_deinit(&arena);
+        write_entry(writer, TAG_UPGRADES, &packed);
+        packed_clear(&packed);
+    }
+}
+
 static void write_basics(struct writer *writer, const struct supervisor *supervisor)
 {
     state_snapshot snapshot = STATE_SNAPSHOT_INIT;
@@ -381,6 +405,7 @@ static bool save_extent(struct supervisor *supervisor, enum snapshot_extent exte
         write_service(&writer, supervisor->services[i], extent);
     write_operations(&writer, &supervisor->operations, extent);
     write_leases(&writer, &supervisor->leases, extent);
+    write_upgrades(&writer, &supervisor->upgrades, extent);
     if (!writer.is_full)
         state_store_commit(supervisor->store, writer.len);
     return !writer.is_full;

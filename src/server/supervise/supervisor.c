@@ -108,6 +108,7 @@ static void on_prepare(uv_prepare_t *prepare)
     supervisor_settle_changes(supervisor);
     supervisor_save(supervisor);
     leases_tell_waiters(supervisor);
+    upgrades_tell(supervisor);
     supervisor_tell_waiters(supervisor);
     if (supervisor->is_closing)
         return;
@@ -181,6 +182,7 @@ static void supervisor_free(struct supervisor *supervisor)
     for (uint32_t i = 0; i < supervisor->n_services; i++)
         supervisor_free_service(supervisor->services[i]);
     leases_deinit(&supervisor->leases);
+    upgrades_deinit(&supervisor->upgrades);
     supervisor_close_events(supervisor);
     if (supervisor->operations.queues != NULL)
         operations_deinit(&supervisor->operations);
@@ -229,6 +231,8 @@ static void set_basics(struct supervisor *supervisor, const struct supervisor_se
     supervisor->news.kept = EVENTS_KEPT_NONE;
     supervisor->pid = (int32_t)getpid();
     leases_init(&supervisor->leases);
+    upgrades_init(&supervisor->upgrades);
+    list_init(&supervisor->upgrade_watches);
 }
 
 static int make_fresh(
@@ -408,6 +412,7 @@ void supervisor_close(struct supervisor *supervisor, void (*closed)(void *data),
     supervisor_hear_end(supervisor);
     supervisor_drop_watches(supervisor);
     leases_close(supervisor);
+    upgrades_close(supervisor);
     supervisor_drop_jobs(supervisor);
     supervisor_file_close(supervisor);
     for (uint32_t i = 0; i < supervisor->n_services; i++) {

@@ -46,6 +46,7 @@ void lease_changed(struct lease *lease)
 
     supervisor->is_lease_turn_due = true;
     supervisor_mark_dirty(supervisor);
+    upgrades_lease_changed(lease);
     for (size_t i = 0; i < lease->n_services; i++) {
         struct service *service = supervisor_find(supervisor, lease->services[i].name);
 

@@ -106,7 +106,5 @@ NODISCARD int supervisor_abort_lease(struct supervisor *supervisor, const char *
 /* "": the present one, else the last. All memory is the arena's. NOT_FOUND; RESOURCE_EXHAUSTED. */
 NODISCARD int supervisor_get_lease(struct supervisor *supervisor, const char *id,
     struct arena *arena, flocks_lease **out, struct error *error);
-/* Why it is over, or what went wrong (flocks.v1.ErrorReason); 0: nothing did. */
-uint32_t supervisor_lease_reason(const struct supervisor *supervisor, const char *id);
 
 #endif

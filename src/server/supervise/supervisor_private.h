@@ -12,6 +12,7 @@
 #include "server/supervise/service.h"
 #include "server/supervise/state_store.h"
 #include "server/supervise/supervisor.h"
+#include "server/supervise/upgrades.h"
 
 enum {
     /* What is only told to people (results of probes, watchdogs in time) is written with the next
@@ -120,10 +121,14 @@ struct supervisor {
     struct supervisor_news news;
     struct supervisor_health health;
     struct leases leases;
+    struct upgrades upgrades;
+    struct list upgrade_watches; /* of supervisor_upgrade_watch */
+    size_t n_upgrade_watches;
+    bool are_upgrades_news; /* what their watchers were told may not be so any more */
     uv_timer_t lease_timer;
     struct lease_job *lease_job; /* what a disk is doing for them; NULL: nothing */
     int64_t record_retry_at;     /* if is_record_failing */
-    bool is_record_dirty;        /* run/lease.pb says something else than `leases` */
+    bool is_record_dirty;        /* run/lease.pb says something else than these */
     bool is_record_failing;      /* said once */
     bool is_lease_turn_due;
     bool is_taking_lost;  /* leases of processes that died are being undone; nothing runs yet */
@@ -402,11 +407,26 @@ void leases_close(struct supervisor *supervisor);
 /* A shutdown has to wait for them. */
 bool leases_are_busy(const struct supervisor *supervisor);
 
+/* supervisor_upgrades.c */
+/* What the lease belongs to may have something to tell. */
+void upgrades_lease_changed(struct lease *lease);
+/* Upgrades of the flocksd before go on; when its leases do. */
+void upgrades_resume(struct supervisor *supervisor);
+/* Nothing of them calls anybody any more. */
+void upgrades_close(struct supervisor *supervisor);
+
+/* upgrade_view.c */
+/* Watchers have something to ask for, once a turn and after the state has been written. */
+void upgrades_tell(struct supervisor *supervisor);
+void upgrade_watches_drop(struct supervisor *supervisor);
+
 /* status.c */
 flocks_lease **supervisor_fill_leases(
     const struct supervisor *supervisor, struct arena *arena, size_t *out_n);
 /* lease_status.c */
 flocks_lease *lease_fill(const struct lease *lease, struct arena *arena);
+/* NULL: no memory. */
+Google__Protobuf__Timestamp *lease_timestamp(struct arena *arena, int64_t wall_ns);
 
 /* lease_begin.c */
 void leases_tell_waiters(struct supervisor *supervisor);

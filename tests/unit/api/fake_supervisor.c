@@ -288,15 +288,73 @@ int supervisor_commit_lease(struct supervisor *supervisor, const struct supervis
     return 0;
 }
 
-int supervisor_abort_lease(struct supervisor *supervisor, const char *id, const char *reason,
+int supervisor_abort_upgrade(struct supervisor *supervisor, const char *id, const char *reason,
     char out_operation_id[SUPERVISOR_OPERATION_ID_SIZE], struct error *error)
+{
+    (void)reason;
+    (void)error;
+    (void)snprintf(supervisor->aborted, sizeof(supervisor->aborted), "%s", id);
+    memcpy(out_operation_id, FAKE_OPERATION_ID, sizeof(FAKE_OPERATION_ID));
+    return 0;
+}
+
+int supervisor_report_upgrade(struct supervisor *supervisor,
+    const flocks_upgrade_progress *progress, int32_t pid, bool *out_abort, struct error *error)
+{
+    (void)pid;
+    if (progress == NULL)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "no progress");
+    *out_abort = supervisor->aborted[0] != '\0';
+    return 0;
+}
+
+static void fill_progress(struct arena *arena, flocks_upgrade_progress **out)
+{
+    *out = arena_alloc(arena, sizeof(**out));
+    **out = (flocks_upgrade_progress)FLOCKS_UPGRADE_PROGRESS_INIT;
+    (*out)->upgrade_id = FAKE_LEASE_ID;
+}
+
+int supervisor_get_upgrade(struct supervisor *supervisor, const char *id, struct arena *arena,
+    flocks_get_upgrade_response *out, struct error *error)
 {
     (void)supervisor;
     (void)id;
-    (void)reason;
     (void)error;
-    memcpy(out_operation_id, FAKE_OPERATION_ID, sizeof(FAKE_OPERATION_ID));
+    fill_progress(arena, &out->progress);
     return 0;
+}
+
+int supervisor_watch_upgrade(struct supervisor *supervisor,
+    const struct supervisor_upgrade_watching *watching, struct supervisor_upgrade_watch **out,
+    struct error *error)
+{
+    if (strcmp(watching->after, "") != 0)
+        return error_set(error, STATUS_INVALID_ARGUMENT, "after: no token");
+    supervisor->upgrade_watches++;
+    supervisor->wake = watching->wake;
+    supervisor->wake_data = watching->data;
+    *out = (struct supervisor_upgrade_watch *)(void *)supervisor;
+    return 0;
+}
+
+int supervisor_upgrade_watch_next(struct supervisor_upgrade_watch *watch, struct arena *arena,
+    flocks_watch_upgrade_response *out, struct error *error)
+{
+    struct supervisor *supervisor = (struct supervisor *)(void *)watch;
+
+    (void)error;
+    if (supervisor->items == 0)
+        return supervisor->is_upgrade_over ? SUPERVISOR_UPGRADE_TOLD : SUPERVISOR_UPGRADE_NOTHING;
+    supervisor->items--;
+    fill_progress(arena, &out->progress);
+    return 0;
+}
+
+void supervisor_upgrade_watch_close(struct supervisor_upgrade_watch *watch)
+{
+    if (watch != NULL)
+        ((struct supervisor *)(void *)watch)->upgrade_watches--;
 }
 
 int supervisor_get_lease(struct supervisor *supervisor, const char *id, struct arena *arena,
@@ -309,13 +367,6 @@ int supervisor_get_lease(struct supervisor *supervisor, const char *id, struct a
     **out = (flocks_lease)FLOCKS_LEASE_INIT;
     (*out)->id = FAKE_LEASE_ID;
     (*out)->phase = FLOCKS_UPGRADE_PHASE_HELD;
-    return 0;
-}
-
-uint32_t supervisor_lease_reason(const struct supervisor *supervisor, const char *id)
-{
-    (void)supervisor;
-    (void)id;
     return 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include "server/supervise/supervisor.h"
 #include "server/supervise/supervisor_leases.h"
+#include "server/supervise/supervisor_upgrades.h"
 
 #define FAKE_LEASE_ID "fedcba9876543210fedcba9876543210"
 #define FAKE_OPERATION_ID "0123456789abcdef0123456789abcdef"
@@ -23,6 +24,11 @@ struct supervisor {
     int64_t renewed_ttl_ms;
     struct supervisor_commit commit;
     int lease_waits_cancelled;
+    /* AbortUpgrade's id: reports are answered with `abort` from then on. Streams of WatchUpgrade:
+     * as many answers as there are `items`, then the end if it is over. */
+    char aborted[SUPERVISOR_UPGRADE_ID_SIZE];
+    int upgrade_watches;
+    bool is_upgrade_over;
     /* The one operation there is. */
     enum flocks_operation_state state;
     uint32_t revision;

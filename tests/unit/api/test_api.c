@@ -397,14 +397,12 @@ static void test_too_long_text_is_refused_before_the_handler(void **state)
 /* Methods whose issues come later. */
 static void test_method_of_later_says_so_with_a_typed_detail(void **state)
 {
-    flocks_report_upgrade_request report = FLOCKS_REPORT_UPGRADE_REQUEST_INIT;
     flocks_start_update_request update = FLOCKS_START_UPDATE_REQUEST_INIT;
     const struct {
         const struct rpc_method *method;
         const ProtobufCMessage *request;
     } rows[] = {
         {&flocks_upgrade_methods[FLOCKS_UPGRADE_START_UPDATE], &update.base},
-        {&flocks_upgrade_methods[FLOCKS_UPGRADE_REPORT_UPGRADE], &report.base},
     };
     struct caller caller;
 
@@ -507,6 +505,35 @@ static void test_times_of_leases_have_bounds(void **state)
         caller_call(&caller, method, &request.base, &answer);
         assert_int_equal(answer.code, rows[i].ttl_ms > 0 ? RPC_OK : RPC_INVALID_ARGUMENT);
         assert_int_equal(caller.supervisor.renewed_ttl_ms, rows[i].ttl_ms);
+        answer_free(&answer);
+    }
+    caller_close(&caller);
+}
+
+static void test_report_is_answered_with_what_somebody_asked_for(void **state)
+{
+    flocks_report_upgrade_request report = FLOCKS_REPORT_UPGRADE_REQUEST_INIT;
+    flocks_abort_upgrade_request end = FLOCKS_ABORT_UPGRADE_REQUEST_INIT;
+    flocks_upgrade_progress progress = FLOCKS_UPGRADE_PROGRESS_INIT;
+    struct caller caller;
+
+    (void)state;
+    caller_open(&caller, 0);
+    progress.upgrade_id = "u1";
+    end.upgrade_id = "u1";
+    for (int is_asked = 0; is_asked < 2; is_asked++) {
+        const flocks_report_upgrade_response *response;
+        struct answer answer;
+
+        report.progress = &progress;
+        caller_call(&caller, upgrade_method(FLOCKS_UPGRADE_REPORT_UPGRADE), &report.base, &answer);
+        assert_int_equal(answer.code, RPC_OK);
+        response = (const flocks_report_upgrade_response *)(const void *)answer.response;
+        assert_int_equal(response->abort, is_asked);
+        answer_free(&answer);
+        caller_call(&caller, upgrade_method(FLOCKS_UPGRADE_ABORT_UPGRADE), &end.base, &answer);
+        assert_int_equal(answer.code, RPC_OK);
+        assert_string_equal(caller.supervisor.aborted, "u1");
         answer_free(&answer);
     }
     caller_close(&caller);
@@ -829,6 +856,7 @@ int main(void)
         cmocka_unit_test(test_begin_upgrade_of_a_caller_that_left_is_forgotten),
         cmocka_unit_test(test_begin_upgrade_at_the_end_of_the_daemon_is_unavailable),
         cmocka_unit_test(test_times_of_leases_have_bounds),
+        cmocka_unit_test(test_report_is_answered_with_what_somebody_asked_for),
         cmocka_unit_test(test_commit_has_the_defaults_of_the_schema),
         cmocka_unit_test(test_times_of_leases_are_those_of_the_schema),
         cmocka_unit_test(test_lease_is_handed_to_the_supervisor),

@@ -18,21 +18,25 @@ static void read_record(const uint8_t *bytes, size_t len)
 {
     struct error error = ERROR_INIT;
     struct leases leases;
+    struct upgrades upgrades;
     int result;
 
     leases_init(&leases);
-    result = lease_record_unpack(&leases, bytes, len, &error);
+    upgrades_init(&upgrades);
+    result = lease_record_unpack(&leases, &upgrades, bytes, len, &error);
     assert(result <= 0 && (result == 0 || list_is_empty(&leases.all)));
+    assert(upgrades_count(&upgrades) <= UPGRADES_MAX);
     if (result == 0) {
         uint8_t *again = NULL;
         size_t again_len = 0;
 
         assert(leases_count(&leases) <= len);
         (void)leases_due_at(&leases);
-        if (lease_record_pack(&leases, NULL, NULL, &again, &again_len, NULL) == 0)
+        if (lease_record_pack(&leases, &upgrades, NULL, NULL, &again, &again_len, NULL) == 0)
             free(again);
     }
     leases_deinit(&leases);
+    upgrades_deinit(&upgrades);
 }
 
 static void read_body(const uint8_t *bytes, size_t len)

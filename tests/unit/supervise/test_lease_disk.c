@@ -162,20 +162,31 @@ static void test_record_says_again_what_it_was_told(void **state)
     struct leases leases;
     struct leases again;
     struct lease *lease;
+    struct upgrades upgrades;
+    struct upgrades upgrades_again;
+    struct upgrade *upgrade = NULL;
     uint8_t *bytes = NULL;
     size_t len = 0;
 
     (void)state;
     leases_init(&leases);
     leases_init(&again);
+    upgrades_init(&upgrades);
+    upgrades_init(&upgrades_again);
     fill(&leases);
+    assert_int_equal(upgrades_add(&upgrades, "u1", 5, &upgrade, NULL), 0);
+    upgrade->is_abort_asked = true;
     assert_int_equal(lease_disk_read(place.directory, &bytes, &len, NULL), LEASE_DISK_NONE);
-    assert_int_equal(lease_record_pack(&leases, NULL, NULL, &bytes, &len, NULL), 0);
+    assert_int_equal(lease_record_pack(&leases, &upgrades, NULL, NULL, &bytes, &len, NULL), 0);
     assert_int_equal(lease_disk_write(place.directory, bytes, len, NULL), 0);
     free(bytes);
     assert_int_equal(lease_disk_read(place.directory, &bytes, &len, NULL), 0);
-    assert_int_equal(lease_record_unpack(&again, bytes, len, NULL), 0);
+    assert_int_equal(lease_record_unpack(&again, &upgrades_again, bytes, len, NULL), 0);
     free(bytes);
+    upgrade = upgrades_find(&upgrades_again, "u1");
+    assert_non_null(upgrade);
+    assert_true(upgrade->is_abort_asked);
+    assert_int_equal(upgrade->began_wall_ns, 5);
     lease = leases_find(&again, "0123456789abcdef0123456789abcdef");
     assert_non_null(lease);
     assert_int_equal(lease->facts.phase, LEASE_COMMITTING);
@@ -190,6 +201,8 @@ static void test_record_says_again_what_it_was_told(void **state)
     assert_string_equal(lease->undo[0].target, "releases/1");
     leases_deinit(&leases);
     leases_deinit(&again);
+    upgrades_deinit(&upgrades);
+    upgrades_deinit(&upgrades_again);
     remove_place(&place);
 }
 
@@ -213,18 +226,20 @@ static void test_record_is_ahead_of_what_is_told(void **state)
         struct leases leases;
         struct leases again;
         struct lease *lease;
+        struct upgrades upgrades;
         uint8_t *bytes = NULL;
         size_t len = 0;
 
         leases_init(&leases);
         leases_init(&again);
+        upgrades_init(&upgrades);
         fill(&leases);
         lease = leases_find(&leases, "0123456789abcdef0123456789abcdef");
         lease->facts.phase = rows[i].phase;
-        assert_int_equal(lease_record_pack(&leases, rows[i].opening ? lease : NULL,
+        assert_int_equal(lease_record_pack(&leases, &upgrades, rows[i].opening ? lease : NULL,
                              rows[i].sealing ? lease : NULL, &bytes, &len, NULL),
             0);
-        assert_int_equal(lease_record_unpack(&again, bytes, len, NULL), 0);
+        assert_int_equal(lease_record_unpack(&again, &upgrades, bytes, len, NULL), 0);
         lease = leases_find(&again, "0123456789abcdef0123456789abcdef");
         assert_int_equal(lease != NULL ? lease->facts.phase : LEASE_PHASE_END, rows[i].recorded);
         free(bytes);
@@ -237,20 +252,22 @@ static void test_record_is_ahead_of_what_is_told(void **state)
 static void test_torn_or_foreign_record_is_never_acted_upon(void **state)
 {
     struct leases leases;
+    struct upgrades upgrades;
     uint8_t *bytes = NULL;
     size_t len = 0;
 
     (void)state;
     leases_init(&leases);
+    upgrades_init(&upgrades);
     fill(&leases);
-    assert_int_equal(lease_record_pack(&leases, NULL, NULL, &bytes, &len, NULL), 0);
+    assert_int_equal(lease_record_pack(&leases, &upgrades, NULL, NULL, &bytes, &len, NULL), 0);
     for (size_t i = 0; i < len; i++) {
         struct leases again;
 
         leases_init(&again);
-        assert_int_equal(lease_record_unpack(&again, bytes, i, NULL), -STATUS_DATA_LOSS);
+        assert_int_equal(lease_record_unpack(&again, &upgrades, bytes, i, NULL), -STATUS_DATA_LOSS);
         bytes[i] ^= 0x15;
-        assert_true(lease_record_unpack(&again, bytes, len, NULL) < 0);
+        assert_true(lease_record_unpack(&again, &upgrades, bytes, len, NULL) < 0);
         assert_true(list_is_empty(&again.all));
         bytes[i] ^= 0x15;
         leases_deinit(&again);
@@ -262,13 +279,15 @@ static void test_torn_or_foreign_record_is_never_acted_upon(void **state)
 static void test_record_of_nothing_is_a_record(void **state)
 {
     struct leases leases;
+    struct upgrades upgrades;
     uint8_t *bytes = NULL;
     size_t len = 0;
 
     (void)state;
     leases_init(&leases);
-    assert_int_equal(lease_record_pack(&leases, NULL, NULL, &bytes, &len, NULL), 0);
-    assert_int_equal(lease_record_unpack(&leases, bytes, len, NULL), 0);
+    upgrades_init(&upgrades);
+    assert_int_equal(lease_record_pack(&leases, &upgrades, NULL, NULL, &bytes, &len, NULL), 0);
+    assert_int_equal(lease_record_unpack(&leases, &upgrades, bytes, len, NULL), 0);
     assert_true(list_is_empty(&leases.all));
     free(bytes);
 }

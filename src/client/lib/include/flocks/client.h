@@ -113,8 +113,8 @@ enum rpc_result flocks_client_call(struct flocks_client *client, const struct rp
  * nobody else. NULL and *error on failure. Without a timeout it has no deadline.
  *
  * When the connection is lost the stream goes on behind the last message seen, where the method has
- * a token for that (WatchEvents, ReadLogs), or from the beginning when none was seen. Where neither
- * is so (WatchOperation, WatchUpgrade) the end is told, RPC_UNAVAILABLE, and the caller decides. */
+ * a token for that (WatchEvents, WatchUpgrade, ReadLogs), or from the beginning when none was seen.
+ * Where neither is so (WatchOperation) the end is told, RPC_UNAVAILABLE, and the caller decides. */
 struct flocks_stream *flocks_client_open(struct flocks_client *client,
     const struct rpc_method *method, const struct rpc_options *options,
     const ProtobufCMessage *request, struct flocks_error **error);
