@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.error
@@ -14,7 +15,7 @@ import urllib.request
 from pathlib import Path
 
 import releases
-from instance import descriptors_of, is_alive, process_state, wait_until
+from instance import descriptors_of, is_alive, wait_until
 
 SERVICES = ("backend", "webui")
 # Steps of the journal in the order of an upgrade with a daemon: src/common/release/upgrade_journal.h.
@@ -35,6 +36,17 @@ def is_locked(path):
     except FileNotFoundError:
         return False
     return FLOCK.unpack(answer)[0] != fcntl.F_UNLCK
+
+
+def free_ports(count):
+    """Loopback ports that were free a moment ago."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
 
 
 def ask(port, path="/api/version", timeout=20):
@@ -244,13 +256,11 @@ def command_of(pid):
         return "gone"
 
 
-def switches_of(pid):
-    """How often it has waited; "" when it is gone."""
+def name_of(pid):
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        return Path(f"/proc/{pid}/comm").read_text().strip()
     except (FileNotFoundError, ProcessLookupError):
         return ""
-    return status.partition("voluntary_ctxt_switches:")[2].split()[0]
 
 
 def send(pid, number):
@@ -278,83 +288,98 @@ class Row:
         self.publisher.withdraw(version)
 
     def usage(self):
-        """Names, releases, processes, and descriptors of flocksd, keeper and capture."""
-        daemon = self.product.instance.status()["daemon"]
+        """Names, releases, processes, and the descriptors of ours."""
         processes = self.product.instance.processes()
-        capture = [pid for pid in processes if command_of(pid).startswith("flocks-capture")]
+        ours = [pid for pid in processes if name_of(pid).startswith("flocks")]
         return (
             sorted(self.product.names()),
             len(list((self.product.root / "releases").iterdir())),
             len(processes),
-            [descriptors_of(pid) for pid in (daemon["pid"], daemon["keeper_pid"], *capture)],
+            {name_of(pid): descriptors_of(pid) for pid in ours},
         )
 
 
 class Stopped:
-    """A flocks-update that strace(1) holds where its journal says `step`: nothing of the step has been done yet, or
-    with `at_end` all of it. A context; kill() ends it there, go_on() lets it live."""
+    """A flocks-update that is held where its journal says `step`: nothing of the step has been done yet, or with
+    `at_end` all of it, and the next record is being written. A context; kill() ends it there, go_on() lets it live.
 
-    CALLS = "rename,renameat,renameat2,unlink,unlinkat"
+    strace(1) stops it after each call that a record is made of, and lets it go on but at the wanted one."""
+
+    CALLS = "rename,renameat,renameat2,fchmod,unlink,unlinkat"
 
     def __init__(self, product, step, *arguments, at_end=False):
-        self.product, self.step = product, step
+        self.product, self.step, self.at_end = product, step, at_end
         self.updater_pid = 0
-        at = JOURNAL_STEPS.index(step) + 1
-        if not at_end:
-            held = f"inject=rename,renameat,renameat2:signal=SIGSTOP:when={at}"
-        elif step == JOURNAL_STEPS[-1]:
-            held = "inject=unlink,unlinkat:delay_enter=100s"
-        else:
-            held = f"inject=rename,renameat,renameat2:delay_enter=100s:when={at + 1}"
+        self._answered = 0
+        self._seen = False
         # LeakSanitizer cannot work under strace.
         options = product.instance.environment["ASAN_OPTIONS"].replace("detect_leaks=1", "detect_leaks=0")
+        self._log = tempfile.NamedTemporaryFile(mode="r", prefix="fl-strace-")
         self._tracer = product.begin(
             *arguments,
             prefix=[
-                *("strace", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-E", f"ASAN_OPTIONS={options}"),
-                *("-P", str(product.root / "run" / "upgrade.journal"), "-e", f"trace={self.CALLS}", "-e", held),
+                *("strace", "-f", "-qq", "-o", self._log.name, "-E", f"ASAN_OPTIONS={options}"),
+                *("-e", f"trace={self.CALLS}", "-e", f"inject={self.CALLS}:signal=SIGSTOP"),
             ],
         )
 
     def __enter__(self):
         try:
-            wait_until(self._is_held, 60, f"a journal at {self.step}")
+            wait_until(lambda: self._is_held() or self._tracer.poll() is not None, 90, f"a journal at {self.step}")
+            assert self.updater_pid, self._tracer.communicate()
         except BaseException:
             self.__exit__()
             raise
         return self
 
+    def _is_wanted(self):
+        step = self.product.journal()
+        self._seen = self._seen or step == self.step
+        if not self.at_end:
+            return step == self.step
+        if self.step == JOURNAL_STEPS[-1]:
+            return self._seen and step is None
+        return step == self.step and any((self.product.root / "run").glob("upgrade.journal.*"))
+
     def _is_held(self):
-        """Three looks in a row have found it stopped at the same place."""
-        assert self._tracer.poll() is None, self._tracer.communicate()
-        children = [pid for pid, parent in parents().items() if parent == self._tracer.pid]
-        seen = set()
-        for _ in range(3):
-            if not children or self.product.journal() != self.step or process_state(children[0]) not in ("t", "T"):
-                return False
-            seen.add(switches_of(children[0]))
-            time.sleep(0.02)
-        if len(seen) == 1:
-            self.updater_pid = children[0]
-        return len(seen) == 1
+        self._log.seek(0)
+        stops = [line.split()[0] for line in self._log if line.endswith("--- stopped by SIGSTOP ---\n")]
+        for pid in map(int, stops[self._answered :]):
+            self._answered += 1
+            if self._is_wanted():
+                self.updater_pid = pid
+                return True
+            send(pid, signal.SIGCONT)
+        return False
 
     def kill(self):
         send(self.updater_pid, signal.SIGKILL)
         self._tracer.wait(timeout=60)
 
-    def go_on(self):
-        """Not where it is held at the end of a step: only its tracer's clock ends that."""
-        send(self.updater_pid, signal.SIGCONT)
+    def finish(self, check=None, timeout=120):
+        """Lets it live, or lets its death be seen."""
 
-    def finish(self, check=None):
-        return self.product.finish(self._tracer, check)
+        self.step, self.at_end = "none", False
+        send(self.updater_pid, signal.SIGCONT)
+        over = threading.Event()
+        follower = threading.Thread(target=self._follow, args=(over,), daemon=True)
+        follower.start()
+        try:
+            return self.product.finish(self._tracer, check, timeout)
+        finally:
+            over.set()
+            follower.join()
+
+    def _follow(self, over):
+        while not over.wait(0.01) and self._tracer.poll() is None:
+            self._is_held()
 
     def __exit__(self, *_):
         if self._tracer.poll() is None:
             send(self.updater_pid, signal.SIGKILL)
             self._tracer.kill()
         self._tracer.wait(timeout=60)
-        for stream in (self._tracer.stdout, self._tracer.stderr):
+        for stream in (self._tracer.stdout, self._tracer.stderr, self._log):
             stream.close()
 
 
