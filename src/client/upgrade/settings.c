@@ -105,6 +105,9 @@ int update_settings_load(
     int result = resolve_places(request, out, error);
     if (result == 0)
         result = load_config(out, error);
+    bool was_repaired = false;
+    if (result == 0 && request->prepare)
+        result = paths_prepare(&out->paths, &was_repaired, error);
     if (result < 0)
         return result;
     platform_of_machine(&out->platform);

@@ -23,6 +23,8 @@ struct update_settings_request {
     const char *config;
     const char *socket;
     const char *region;
+    /* Root, run and logs are made where they are missing (paths_prepare). */
+    bool prepare;
 };
 
 struct update_settings {
@@ -56,7 +58,8 @@ enum {
     UPDATE_LOG_BYTES_MAX = 4 * 1024 * 1024
 };
 
-/* Reads the configuration; makes nothing but the log's file, where there is a directory for it.
+/* Reads the configuration; without `prepare` it makes nothing but the log's file, where there is a
+ * directory for it.
  * -STATUS_INVALID_ARGUMENT (INVALID_CONFIG): its mistakes. Deinit is due after any result. */
 NODISCARD int update_settings_load(const struct update_settings_request *request,
     struct update_settings *out, struct error *error);
