@@ -23,6 +23,7 @@ enum candidates_value candidates_value_of(enum option_id id)
         [OPTION_CONFIG] = CANDIDATES_FILE,
         [OPTION_SOCKET] = CANDIDATES_FILE,
         [OPTION_FLOCKS] = CANDIDATES_FILE,
+        [OPTION_FROM] = CANDIDATES_FILE,
         [OPTION_LOG_LEVEL] = CANDIDATES_LEVEL,
         [OPTION_TIMEOUT] = CANDIDATES_FREE,
         [OPTION_SERVER_HOST] = CANDIDATES_FREE,
@@ -32,6 +33,8 @@ enum candidates_value candidates_value_of(enum option_id id)
         [OPTION_LINES] = CANDIDATES_FREE,
         [OPTION_AFTER] = CANDIDATES_FREE,
         [OPTION_PLAN] = CANDIDATES_FREE,
+        [OPTION_TO] = CANDIDATES_FREE,
+        [OPTION_REGION] = CANDIDATES_FREE,
     };
     return id < OPTION_COUNT ? values[id] : CANDIDATES_UNKNOWN;
 }

@@ -68,6 +68,7 @@ extern const struct command command_why;
 extern const struct command command_events;
 extern const struct command command_logs;
 extern const struct command command_config;
+extern const struct command command_update;
 extern const struct command command_wait;
 extern const struct command command_cancel;
 extern const struct command command_call;

@@ -5,9 +5,9 @@
 #include "common/base/attributes.h"
 
 const struct command *const commands[] = {&command_start, &command_stop, &command_restart,
-    &command_status, &command_why, &command_events, &command_logs, &command_config, &command_wait,
-    &command_cancel, &command_call, &command_describe, &command_selftest, &command_completion,
-    &command_version};
+    &command_status, &command_why, &command_events, &command_logs, &command_config, &command_update,
+    &command_wait, &command_cancel, &command_call, &command_describe, &command_selftest,
+    &command_completion, &command_version};
 const size_t n_commands = ARRAY_LENGTH(commands);
 
 const struct command *command_find(const char *name)

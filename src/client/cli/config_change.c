@@ -8,6 +8,7 @@
 
 #include "flocks/v1/supervisor.info.h"
 
+#include "client/cli/confirm.h"
 #include "client/cli/daemon.h"
 #include "client/cli/operation.h"
 #include "client/cli/plan_view.h"
@@ -140,19 +141,6 @@ enum outcome config_plan(const struct cli *cli, const char *file)
 
 /* ---- apply ---- */
 
-/* Whether the person in front of the terminal says yes. */
-static bool is_confirmed(void)
-{
-    char line[16];
-    fputs("apply this? [y/N] ", stderr);
-    if (!fgets(line, sizeof(line), stdin)) {
-        fputc('\n', stderr);
-        return false;
-    }
-    line[strcspn(line, "\r\n")] = '\0';
-    return strcmp(line, "y") == 0 || strcmp(line, "Y") == 0 || strcmp(line, "yes") == 0;
-}
-
 /* The plan that was looked at before is still the one there is. */
 static int check_plan(const struct change *change, const char *expected, struct error *error)
 {
@@ -171,15 +159,14 @@ static int decide(const struct change *change, struct error *error)
 {
     const struct cli *cli = change->daemon.cli;
     const char *expected = cli_text(cli, OPTION_PLAN);
-    bool has_person = !cli->json && isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
     if (cli->notes && !cli->json)
         plan_view_print(change->plan, cli->color_notes, cli->notes);
     if (expected)
         return check_plan(change, expected, error);
     if (cli_flag(cli, OPTION_YES, false))
         return 0;
-    if (has_person)
-        return is_confirmed() ? 0 : 1;
+    if (confirm_has_person(cli))
+        return confirm_ask("apply this?") ? 0 : 1;
     int result = error_set(
         error, STATUS_INVALID_ARGUMENT, "config apply asks first, and there is no terminal");
     error_set_hint(error, "--yes applies whatever differs, --plan HASH what was looked at");

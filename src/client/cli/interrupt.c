@@ -2,6 +2,7 @@
 #include "client/cli/interrupt.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +19,8 @@ static struct {
     volatile sig_atomic_t is_to_suspend;
     volatile sig_atomic_t is_resized;
     volatile sig_atomic_t forward_to;
+    volatile sig_atomic_t n_interrupts;
+    volatile sig_atomic_t n_terminations;
 } state;
 
 static void write_text(int fd, const char *text)
@@ -41,6 +44,14 @@ static void set_flag(int signal_number)
         state.is_resized = 1;
     else
         state.is_pending = 1;
+}
+
+static void count(int signal_number)
+{
+    if (signal_number == SIGINT && state.n_interrupts < INT_MAX)
+        state.n_interrupts++;
+    if (signal_number == SIGTERM && state.n_terminations < INT_MAX)
+        state.n_terminations++;
 }
 
 static void forward(int signal_number)
@@ -77,8 +88,8 @@ void interrupt_exit_with(const char *to_stderr, const char *to_stdout)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* Blocks all of `signals` and has them set flags in a ppoll(2) with `*out_mask`. */
-static void flag_all(const int *signals, size_t n, sigset_t *out_mask)
+/* Blocks all of `signals` and has them handled in a ppoll(2) with `*out_mask`. */
+static void handle_all(const int *signals, size_t n, void (*handler)(int), sigset_t *out_mask)
 {
     sigset_t blocked;
     sigemptyset(&blocked);
@@ -87,7 +98,7 @@ static void flag_all(const int *signals, size_t n, sigset_t *out_mask)
     pthread_sigmask(SIG_BLOCK, &blocked, out_mask);
     for (size_t i = 0; i < n; i++) {
         sigdelset(out_mask, signals[i]);
-        handle(signals[i], set_flag);
+        handle(signals[i], handler);
     }
     handle(SIGPIPE, SIG_IGN);
 }
@@ -95,13 +106,32 @@ static void flag_all(const int *signals, size_t n, sigset_t *out_mask)
 void interrupt_set_flag(sigset_t *out_mask)
 {
     static const int signals[] = {SIGINT, SIGTERM};
-    flag_all(signals, ARRAY_LENGTH(signals), out_mask);
+    handle_all(signals, ARRAY_LENGTH(signals), set_flag, out_mask);
+}
+
+void interrupt_count(sigset_t *out_mask)
+{
+    static const int signals[] = {SIGINT, SIGTERM};
+    handle_all(signals, ARRAY_LENGTH(signals), count, out_mask);
+}
+
+void interrupt_count_no_more(const sigset_t *mask)
+{
+    handle(SIGTERM, say_and_exit);
+    handle(SIGINT, say_and_exit);
+    pthread_sigmask(SIG_SETMASK, mask, NULL);
+}
+
+struct interrupt_counts interrupt_counts(void)
+{
+    return (struct interrupt_counts){
+        .n_interrupts = state.n_interrupts, .n_terminations = state.n_terminations};
 }
 
 void interrupt_watch_screen(sigset_t *out_mask)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH};
-    flag_all(signals, ARRAY_LENGTH(signals), out_mask);
+    handle_all(signals, ARRAY_LENGTH(signals), set_flag, out_mask);
 }
 
 enum interrupt_news interrupt_take(void)

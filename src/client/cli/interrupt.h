@@ -23,6 +23,17 @@ void interrupt_exit_with(const char *to_stderr, const char *to_stdout);
  * `*out_mask`. */
 void interrupt_set_flag(sigset_t *out_mask);
 bool interrupt_is_pending(void);
+/* As interrupt_set_flag, for a command to which a second Ctrl-C means something else than the
+ * first: both are counted. */
+void interrupt_count(sigset_t *out_mask);
+/* They end this process again, as interrupt_exit_with said; `mask` of interrupt_count. */
+void interrupt_count_no_more(const sigset_t *mask);
+struct interrupt_counts {
+    int n_interrupts; /* SIGINT */
+    int n_terminations;
+};
+/* Since the beginning. */
+struct interrupt_counts interrupt_counts(void);
 /* As interrupt_set_flag for a command that owns the screen: SIGHUP and SIGQUIT end it too, SIGTSTP
  * (Ctrl-Z) and SIGWINCH (another size) are told. */
 void interrupt_watch_screen(sigset_t *out_mask);

@@ -56,9 +56,17 @@ enum option_kind {
     X(AFTER, "after", 0, TEXT, "TOKEN", "go on behind this event (its `token` in --json)")         \
     X(SNAPSHOT, "snapshot", 0, FLAG, NULL, "begin with the state of every service")                \
     X(WATCH, "watch", 'w', FLAG, NULL, "go on, and show every change, until Ctrl-C")               \
-    X(EXIT_CODE, "exit-code", 0, FLAG, NULL, "plan: exit with 1 when something differs")           \
+    X(EXIT_CODE, "exit-code", 0, FLAG, NULL, "exit with 1 when there is something to do")          \
     X(PLAN, "plan", 0, TEXT, "HASH", "apply: only the plan that was looked at")                    \
-    X(YES, "yes", 'y', FLAG, NULL, "apply: do not ask")                                            \
+    X(YES, "yes", 'y', FLAG, NULL, "do not ask")                                                   \
+    X(CHECK, "check", 0, FLAG, NULL, "tell what there is, change nothing")                         \
+    X(LIST, "list", 0, FLAG, NULL, "tell all releases, here and at the source")                    \
+    X(TO, "to", 0, TEXT, "VERSION", "exactly this version")                                        \
+    X(FROM, "from", 0, TEXT, "SOURCE", "only from this file, directory, URL or project")           \
+    X(ROLLBACK, "rollback", 0, FLAG, NULL, "back to the release before")                           \
+    X(FORCE, "force", 0, FLAG, NULL, "also the version that is current: fetched again")            \
+    X(REGION, "region", 0, TEXT, "REGION", "prefer mirrors of this region, such as cn")            \
+    X(ABORT, "abort", 0, FLAG, NULL, "end the upgrade that is going on, whoever began it")         \
     X(KEEP, "keep", 0, FLAG, NULL, "leave the private root, for a look at its logs")               \
     X(FLOCKS, "flocks", 0, TEXT, "PATH", "the command to try")                                     \
     X(ORIGINS, "origins", 0, SWITCH, NULL, "say where each value comes from (the default)")

@@ -1,14 +1,13 @@
 #include "client/cli/watch.h"
 
-#include <poll.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client/cli/daemon.h"
+#include "client/cli/poll_until.h"
 #include "client/cli/report.h"
 #include "common/base/clock.h"
 
-enum { MS_PER_S = 1000, NS_PER_MS = 1000000 };
+enum { MS_PER_S = 1000 };
 
 int watch_open(struct watch *watch, const struct cli *cli, struct error *error)
 {
@@ -30,35 +29,11 @@ void watch_close(struct watch *watch)
     watch->client = NULL;
 }
 
-/* NULL: as long as it takes. */
-static const struct timespec *time_until(int64_t due_at, struct timespec *out)
-{
-    if (due_at == CLOCK_NEVER)
-        return NULL;
-    int64_t left_ms = due_at - clock_monotonic_ms();
-    if (left_ms < 0)
-        left_ms = 0;
-    out->tv_sec = (time_t)(left_ms / MS_PER_S);
-    out->tv_nsec = (long)(left_ms % MS_PER_S * NS_PER_MS);
-    return out;
-}
-
-/* ppoll(2) looks at signals only when no descriptor is ready: a daemon with much to say would
- * otherwise keep Ctrl-C out. */
-static bool has_signal(const struct watch *watch)
-{
-    const struct timespec at_once = {0};
-    return watch->mask && ppoll(NULL, 0, &at_once, watch->mask) < 0;
-}
-
 enum watch_wake watch_wait(struct watch *watch, int64_t due_at)
 {
     struct pollfd fds[] = {{.fd = flocks_client_fd(watch->client), .events = POLLIN},
         {.fd = watch->needs_reader ? STDOUT_FILENO : -1, .events = 0}};
-    struct timespec left;
-    if (has_signal(watch))
-        return WATCH_SIGNAL;
-    int n = ppoll(fds, ARRAY_LENGTH(fds), time_until(due_at, &left), watch->mask);
+    int n = poll_until(fds, ARRAY_LENGTH(fds), due_at, watch->mask);
     if (n < 0)
         return WATCH_SIGNAL;
     if (n > 0 && (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)

@@ -7,7 +7,7 @@
 
 #include "common/base/attributes.h"
 
-enum { NS_PER_MS = 1000000, MS_PER_S = 1000 };
+enum { NS_PER_MS = 1000000, MS_PER_S = 1000, KIB = 1024 };
 
 /* ---- times ---- */
 
@@ -46,6 +46,25 @@ struct wording wording_duration(int64_t ns)
             (int)(ms % MS_PER_S / (MS_PER_S / 10)));
     else
         return wording_age(ms / MS_PER_S);
+    return out;
+}
+
+struct wording wording_bytes(uint64_t bytes)
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    struct wording out = {""};
+    size_t unit = 0;
+    double value = (double)bytes / KIB;
+    if (bytes < KIB) {
+        (void)snprintf(
+            out.text, sizeof(out.text), "%u byte%s", (unsigned)bytes, bytes == 1 ? "" : "s");
+        return out;
+    }
+    while (value >= KIB && unit + 1 < ARRAY_LENGTH(units)) {
+        value /= KIB;
+        unit++;
+    }
+    (void)snprintf(out.text, sizeof(out.text), "%.1f %s", value, units[unit]);
     return out;
 }
 
@@ -218,6 +237,23 @@ static const char *const phases[] = {
     [FLOCKS_UPGRADE_PHASE_ROLLED_BACK] = "rolled back",
     [FLOCKS_UPGRADE_PHASE_ROLLBACK_FAILED] = "roll-back failed",
 };
+
+static const char *const upgrade_steps[] = {
+    [FLOCKS_UPGRADE_STEP_UNSPECIFIED] = "at work",
+    [FLOCKS_UPGRADE_STEP_CHECKING] = "looking for releases",
+    [FLOCKS_UPGRADE_STEP_DOWNLOADING] = "downloading",
+    [FLOCKS_UPGRADE_STEP_VERIFYING] = "verifying",
+    [FLOCKS_UPGRADE_STEP_UNPACKING] = "unpacking",
+    [FLOCKS_UPGRADE_STEP_INSTALLING] = "installing",
+    [FLOCKS_UPGRADE_STEP_STOPPING] = "stopping services",
+    [FLOCKS_UPGRADE_STEP_SWITCHING] = "switching",
+    [FLOCKS_UPGRADE_STEP_COMMITTING] = "starting and observing services",
+    [FLOCKS_UPGRADE_STEP_ROLLING_BACK] = "rolling back",
+    [FLOCKS_UPGRADE_STEP_DONE] = "done",
+    [FLOCKS_UPGRADE_STEP_REPLACING] = "replacing the supervisor itself",
+    [FLOCKS_UPGRADE_STEP_ADOPTING] = "adopting the present installation",
+    [FLOCKS_UPGRADE_STEP_RECOVERING] = "ending an unfinished upgrade",
+};
 /* clang-format on */
 
 struct wording wording_daemon(int state)
@@ -253,6 +289,11 @@ struct wording wording_listener(int listener)
 struct wording wording_phase(int phase)
 {
     return of_row(at(phases, ARRAY_LENGTH(phases), phase), "PHASE", phase);
+}
+
+struct wording wording_upgrade_step(int step)
+{
+    return of_row(at(upgrade_steps, ARRAY_LENGTH(upgrade_steps), step), "STEP", step);
 }
 
 struct wording wording_exit(const flocks_exit_record *exit)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "flocks/v1/supervisor.names.h"
+#include "flocks/v1/upgrade.names.h"
 
 #include "client/cli/terminal.h"
 
@@ -23,6 +24,8 @@ struct wording {
 struct wording wording_age(int64_t seconds);
 /* "0.4ms", "250ms", "1.5s", then as an age. */
 struct wording wording_duration(int64_t ns);
+/* "999 bytes", "4.5 KiB", "10.0 MiB", "1.2 GiB" */
+struct wording wording_bytes(uint64_t bytes);
 /* Local time: "14:03:22", on another day than `now_s` "Nov 22 14:03:22", in another year with it.
  */
 struct wording wording_time(int64_t at_s, int64_t now_s);
@@ -50,6 +53,8 @@ struct wording wording_operation(int state);
 struct wording wording_listener(int listener);
 /* "held", "committing", "observing" */
 struct wording wording_phase(int phase);
+/* "downloading", "rolling back" */
+struct wording wording_upgrade_step(int step);
 
 /* Nanoseconds of a message; 0 for NULL. */
 int64_t wording_ns(const Google__Protobuf__Duration *duration);
