@@ -83,7 +83,7 @@ static int recover_told(const struct update_recover_request *request,
         return -STATUS_RESOURCE_EXHAUSTED;
     update_reporter_versions(inner.reporter, journal->from, journal->to, NULL);
     update_reporter_step(inner.reporter, FLOCKS_UPGRADE_STEP_RECOVERING,
-        "ending the unfinished upgrade to %s", journal->to);
+        "Ending the unfinished upgrade to %s", journal->to);
     int result = update_recover(&inner, &settlement, error);
     if (result == 0)
         result = update_recover_explain(&settlement, error);

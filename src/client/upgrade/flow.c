@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/updater/cancel.h"
 #include "client/upgrade/adopt.h"
@@ -37,8 +38,9 @@ static int recover_before(struct flow *flow, struct error *error)
     const struct update_apply_request *request = flow->request;
     const struct update_recover_request recover = {
         .settings = request->settings, .server = request->server, .cancel_fd = request->cancel_fd};
-    update_reporter_step(
-        request->reporter, FLOCKS_UPGRADE_STEP_RECOVERING, "looking for an unfinished upgrade");
+    if (access(request->settings->places.journal, F_OK) == 0)
+        update_reporter_step(request->reporter, FLOCKS_UPGRADE_STEP_RECOVERING,
+            "Ending an unfinished upgrade first");
     int result = update_recover_found(&recover, -1, error);
     return result < 0 ? error_add_context(error, result, "ending an unfinished upgrade") : 0;
 }
@@ -47,7 +49,7 @@ static int find(struct flow *flow, struct error *error)
 {
     const struct update_apply_request *request = flow->request;
     char back[VERSION_TEXT_MAX + 1] = "";
-    update_reporter_step(request->reporter, FLOCKS_UPGRADE_STEP_CHECKING, "looking for %s%s",
+    update_reporter_step(request->reporter, FLOCKS_UPGRADE_STEP_CHECKING, "Looking for %s%s",
         request->roll_back            ? "the release before"
         : request->version[0] != '\0' ? "release "
                                       : "the newest release",

@@ -1,5 +1,4 @@
 /* The part of an upgrade that others see: lease, stop, switch, commit. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -87,8 +86,8 @@ static int look_at_stop(
         return refuse_gone(result, error);
     }
     if (operation->step[0] != '\0' && !operation->has_ended)
-        update_reporter_step(
-            flow->request->reporter, FLOCKS_UPGRADE_STEP_STOPPING, "%s", operation->step);
+        update_reporter_step(flow->request->reporter, FLOCKS_UPGRADE_STEP_STOPPING,
+            "Waiting until %.*s has stopped", (int)strcspn(operation->step, ":"), operation->step);
     if (!operation->has_ended || operation->has_succeeded)
         return 0;
     if (error != NULL)
@@ -101,8 +100,7 @@ static int stop(struct flow *flow, struct error *error)
     char id[UPDATE_ID_SIZE] = "";
     struct update_operation operation = {.failure = ERROR_INIT};
     update_reporter_step(flow->request->reporter, FLOCKS_UPGRADE_STEP_STOPPING,
-        "%zu service%s stop%s", flow->services.n_paused, flow->services.n_paused == 1 ? "" : "s",
-        flow->services.n_paused == 1 ? "s" : "");
+        "Stopping %zu service%s", flow->services.n_paused, flow->services.n_paused == 1 ? "" : "s");
     int result = flow_record(flow, UPGRADE_STEP_STOPPING, error);
     if (result == 0)
         result = refuse_gone(
@@ -121,8 +119,8 @@ static int stop(struct flow *flow, struct error *error)
 
 static int switch_links(struct flow *flow, struct error *error)
 {
-    update_reporter_step(
-        flow->request->reporter, FLOCKS_UPGRADE_STEP_SWITCHING, "%s is current", flow->journal.to);
+    update_reporter_step(flow->request->reporter, FLOCKS_UPGRADE_STEP_SWITCHING, "Switching to %s",
+        flow->journal.to);
     int result = flow_record(flow, UPGRADE_STEP_SWITCHING, error);
     if (result == 0)
         result = link_set_switch(&flow->journal.links, error);
@@ -137,16 +135,16 @@ static void tell_phase(struct flow *flow)
 {
     struct update_reporter *reporter = flow->request->reporter;
     const struct update_lease *lease = &flow->lease;
-    int64_t observe_s = duration_ms(flow->request->settings->update->observe) / MS_PER_S;
+    double observe_s = (double)duration_ms(flow->request->settings->update->observe) / MS_PER_S;
     update_reporter_lease(reporter, lease->id, lease->phase);
     if (lease->phase == FLOCKS_UPGRADE_PHASE_OBSERVING)
-        update_reporter_step(reporter, FLOCKS_UPGRADE_STEP_COMMITTING,
-            "%s serves, and has to do so for %" PRId64 " s", flow->journal.to, observe_s);
+        update_reporter_step(reporter, FLOCKS_UPGRADE_STEP_COMMITTING, "Watching %s for %.3g s",
+            flow->journal.to, observe_s);
     else if (lease->phase == FLOCKS_UPGRADE_PHASE_ROLLING_BACK)
         update_reporter_step(reporter, FLOCKS_UPGRADE_STEP_ROLLING_BACK, "%s",
-            lease->message[0] != '\0' ? lease->message : "the old version returns");
+            lease->message[0] != '\0' ? lease->message : "Going back to the old version");
     else if (lease->phase == FLOCKS_UPGRADE_PHASE_COMMITTING)
-        update_reporter_step(reporter, FLOCKS_UPGRADE_STEP_COMMITTING, "%s starts%s%s",
+        update_reporter_step(reporter, FLOCKS_UPGRADE_STEP_COMMITTING, "Starting %s%s%s",
             flow->journal.to, lease->message[0] != '\0' ? ": " : "", lease->message);
 }
 
@@ -242,7 +240,7 @@ static int commit(struct flow *flow, struct error *error)
         .start_timeout_ms = duration_ms(update->start_timeout),
         .observe_ms = duration_ms(update->observe)};
     update_reporter_step(
-        flow->request->reporter, FLOCKS_UPGRADE_STEP_COMMITTING, "%s starts", flow->journal.to);
+        flow->request->reporter, FLOCKS_UPGRADE_STEP_COMMITTING, "Starting %s", flow->journal.to);
     int result = flow_record(flow, UPGRADE_STEP_COMMITTING, error);
     struct update_lease lease;
     if (result == 0)
@@ -357,7 +355,7 @@ int flow_replace(struct flow *flow, struct error *error)
     if (programs == NULL || (programs->flocksd[0] == '\0' && programs->keeper[0] == '\0'))
         return 0;
     update_reporter_step(flow->request->reporter, FLOCKS_UPGRADE_STEP_REPLACING,
-        "the programs of %s take over", flow->journal.to);
+        "Handing over to the programs of %s", flow->journal.to);
     int result = program_path(flow, programs->flocksd, flocksd, error);
     if (result == 0)
         result = program_path(flow, programs->keeper, keeper, error);
