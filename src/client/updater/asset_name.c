@@ -14,13 +14,14 @@ static const struct {
     const char *suffix;
     int rank;
 } ARCHIVES[] = {
-    {".tar.zst", 4},
-    {".tzst", 4},
-    {".tar.xz", 3},
-    {".txz", 3},
-    {".tar.gz", 2},
-    {".tgz", 2},
-    {".zip", 1},
+    {".tar.zst", 5},
+    {".tzst", 5},
+    {".tar.xz", 4},
+    {".txz", 4},
+    {".tar.gz", 3},
+    {".tgz", 3},
+    {".zip", 2},
+    {".tar", 1},
 };
 
 /* What names and uname(2) call the same thing. Longer spellings first: "darwin" holds "win". */

@@ -20,8 +20,8 @@ void platform_of_machine(struct platform *out);
 /* One component of plain UTF-8 text that can be a file's name anywhere. */
 bool asset_name_is_good(const char *name);
 
-/* How much we want that kind: 4 tar.zst, 3 tar.xz, 2 tar.gz, 1 zip; 0: no archive that unpack.h
- * reads. */
+/* How much we want that kind: 5 tar.zst, 4 tar.xz, 3 tar.gz, 2 zip, 1 tar; 0: no archive that
+ * unpack.h reads. */
 int asset_name_archive(const char *name);
 
 /* How well a name ("flocks-1.2.0-linux-amd64.tar.xz"), or a platform ("linux-x86_64", "any"), fits

@@ -33,7 +33,10 @@ static int take_entries(struct unpacking *work)
     }
     if (work->progress.entries > 0)
         return 0;
-    return error_set(work->error, STATUS_INVALID_ARGUMENT, "%s holds no file", work->request->name);
+    int result =
+        error_set(work->error, STATUS_INVALID_ARGUMENT, "%s holds no file", work->request->name);
+    error_set_hint(work->error, "do not use it; tell whoever published it");
+    return result;
 }
 
 /* Without the one directory in which everything lies, if there is one. */
@@ -168,6 +171,8 @@ int unpack(const struct unpack_request *request, struct unpack_outcome *out, str
     work->error = error;
     work->bytes_max = request->bytes_max == 0 ? UNPACK_BYTES_MAX : request->bytes_max;
     work->entries_max = request->entries_max == 0 ? UNPACK_ENTRIES_MAX : request->entries_max;
+    if (request->files_free != 0 && request->files_free < work->entries_max)
+        work->entries_max = (uint32_t)request->files_free;
     work->root_fd = -1;
     work->parent_fd = -1;
     work->top_mode = UNPACKING_MODE_KEPT;

@@ -46,6 +46,10 @@ struct unpack_request {
     /* 0: UNPACK_BYTES_MAX, UNPACK_ENTRIES_MAX. */
     uint64_t bytes_max;
     uint32_t entries_max;
+    /* What the disk may give for it: an archive that needs more ends there, so that what else
+     * needs the disk goes on. 0: as far as it goes. */
+    uint64_t bytes_free;
+    uint64_t files_free;
     /* Ends the work when it becomes readable; -1: none. */
     int cancel_fd;
     /* May be NULL; called for each entry and each MiB or so. Must not touch the directory. */

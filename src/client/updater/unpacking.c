@@ -4,6 +4,7 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,13 +41,30 @@ static int exceed(struct unpacking *work, const char *what)
     return result;
 }
 
+/* As above, but another machine could take it. */
+static int exceed_disk(struct unpacking *work, const char *what, uint64_t free)
+{
+    int result = error_set(work->error, STATUS_RESOURCE_EXHAUSTED,
+        "%s does not fit the disk: it holds more than the %" PRIu64 " %s that may be used",
+        work->request->name, free, what);
+    error_set_hint(work->error, "make room on the disk, then try again");
+    return result;
+}
+
+static int exceed_files(struct unpacking *work)
+{
+    uint64_t free = work->request->files_free;
+    return free != 0 && free <= work->entries_max ? exceed_disk(work, "files", free)
+                                                  : exceed(work, "more files");
+}
+
 int unpacking_fail_at(struct unpacking *work, const char *path)
 {
     int saved = errno;
     char shown[ARCHIVE_PATH_SHOWN_SIZE];
     archive_path_show(path, shown);
     if (saved == EDQUOT && work->progress.entries >= work->entries_max)
-        return exceed(work, "more files");
+        return exceed_files(work);
     int result =
         error_set_errno(work->error, saved, "unpacking %s: \"%s\"", work->request->name, shown);
     if (saved == ENOSPC || saved == EDQUOT)
@@ -94,6 +112,9 @@ static int count_bytes(struct unpacking *work, uint64_t more)
     if (work->progress.bytes_written >
         work->progress.bytes_total * UNPACK_RATIO_MAX + UNPACK_RATIO_FREE_BYTES)
         return exceed(work, "more bytes for its size");
+    uint64_t free = work->request->bytes_free;
+    if (free != 0 && work->progress.bytes_written > free)
+        return exceed_disk(work, "MiB", free >> 20);
     return 0;
 }
 
@@ -101,7 +122,7 @@ static int count_bytes(struct unpacking *work, uint64_t more)
 static int count_entry(struct unpacking *work)
 {
     if (work->progress.entries >= work->entries_max)
-        return exceed(work, "more files");
+        return exceed_files(work);
     work->progress.entries++;
     return 0;
 }

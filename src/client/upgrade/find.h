@@ -31,7 +31,8 @@ struct update_find_request {
     bool force;
     /* Only what is on the disk counts, no source is asked. Needs `version`. */
     bool is_local;
-    /* All releases of the source are wanted: it is asked also where the disk has the version. */
+    /* All releases are wanted: a source is asked also where the disk has the version, and that none
+     * answers is UPDATE_FIND_NOTHING, with `failures`. */
     bool want_list;
     /* Ends the work when it becomes readable; -1: none. */
     int cancel_fd;
@@ -44,9 +45,10 @@ struct update_find_request {
  */
 #define UPDATE_FIND_NOTHING 1
 
-/* Texts and lists are in its own arena, until update_found_deinit. */
+/* Texts and lists are in its own arenas, until update_found_deinit. */
 struct update_found {
     struct arena arena;
+    struct arena lists;
     /* "": no release is current. */
     char current[VERSION_TEXT_MAX + 1];
     /* The release's version as its source has it; "": none was chosen. */
@@ -54,17 +56,21 @@ struct update_found {
     /* Name below `releases`: the version, or "<version>+reinstall.<n>" where that one is on the
      * disk and has to stay there (`force`). */
     char name[VERSION_TEXT_MAX + 1];
-    /* By precedence, of versions. */
+    /* Newer than the current one, by precedence of versions; true where none is current. */
     bool is_newer;
-    /* releases/<name> is there: no source was asked, nothing is to be fetched. */
+    /* releases/<name> is there: nothing is to be fetched. */
     bool is_installed;
-    /* A word that somebody should read: "update.require_signature is false ..."; "": none. */
+    /* It is to be signed by one of update.keys; else a signature is checked where there is one and
+     * there are keys. */
+    bool needs_signature;
+    /* A word that somebody should read, plain text: that nobody signed it; "": none. */
     const char *warning;
 
-    /* Where it comes from. Without is_installed all of these are set; else NULL, and "". */
+    /* As its source has it; NULL: no source was asked, or none answered. */
     const struct release *release;
+    /* Set when something is to be fetched. */
     struct release_choice choice;
-    /* Without user and query; a path. */
+    /* The source that answered, without user and query, or a path; "": none. */
     const char *source_shown;
 
     /* All of the source that answered (the newest first), and of the disk. */

@@ -325,18 +325,47 @@ int release_dir_retain(const struct release_dir *dir, size_t keep, const char *c
 
 /* ---- space ---- */
 
-int release_dir_check_space(
-    const struct release_dir *dir, uint64_t bytes, uint64_t files, struct error *error)
+/* What is free for us, files UINT64_MAX where they are not counted. */
+static int look_at_space(
+    const struct release_dir *dir, uint64_t *out_bytes, uint64_t *out_files, struct error *error)
 {
     struct statvfs status;
     if (fstatvfs(dir->releases_fd, &status) < 0)
         return error_set_errno(error, errno, "asking how much space %s has", dir->root);
     uint64_t unit = status.f_frsize;
-    uint64_t free_bytes =
+    *out_bytes =
         unit != 0 && status.f_bavail > UINT64_MAX / unit ? UINT64_MAX : status.f_bavail * unit;
-    bool counts_files = status.f_files != 0;
+    *out_files = status.f_files == 0 ? UINT64_MAX : status.f_favail;
+    return 0;
+}
+
+static uint64_t less(uint64_t free, uint64_t margin)
+{
+    return free > margin ? free - margin : 0;
+}
+
+int release_dir_space(
+    const struct release_dir *dir, uint64_t *out_bytes, uint64_t *out_files, struct error *error)
+{
+    int result = look_at_space(dir, out_bytes, out_files, error);
+    if (result < 0)
+        return result;
+    *out_bytes = less(*out_bytes, RELEASE_DIR_MARGIN_BYTES);
+    if (*out_files != UINT64_MAX)
+        *out_files = less(*out_files, RELEASE_DIR_MARGIN_FILES);
+    return 0;
+}
+
+int release_dir_check_space(
+    const struct release_dir *dir, uint64_t bytes, uint64_t files, struct error *error)
+{
+    uint64_t free_bytes = 0;
+    uint64_t free_files = 0;
+    int result = look_at_space(dir, &free_bytes, &free_files, error);
+    if (result < 0)
+        return result;
     if (free_bytes < RELEASE_DIR_MARGIN_BYTES || free_bytes - RELEASE_DIR_MARGIN_BYTES < bytes) {
-        int result = error_set(error, STATUS_RESOURCE_EXHAUSTED,
+        result = error_set(error, STATUS_RESOURCE_EXHAUSTED,
             "%s has %" PRIu64 " MiB free; the release needs %" PRIu64 " MiB, and %" PRIu64
             " MiB have to stay free",
             dir->root, free_bytes >> 20, (bytes + (1U << 20) - 1) >> 20,
@@ -344,12 +373,12 @@ int release_dir_check_space(
         error_set_hint(error, "make room there, or remove old releases");
         return result;
     }
-    if (counts_files && (status.f_favail < RELEASE_DIR_MARGIN_FILES ||
-                            status.f_favail - RELEASE_DIR_MARGIN_FILES < files)) {
-        int result = error_set(error, STATUS_RESOURCE_EXHAUSTED,
+    if (free_files != UINT64_MAX &&
+        (free_files < RELEASE_DIR_MARGIN_FILES || free_files - RELEASE_DIR_MARGIN_FILES < files)) {
+        result = error_set(error, STATUS_RESOURCE_EXHAUSTED,
             "the file system of %s can hold %" PRIu64 " more files; the release needs %" PRIu64
             ", and %" PRIu64 " have to stay free",
-            dir->root, (uint64_t)status.f_favail, files, RELEASE_DIR_MARGIN_FILES);
+            dir->root, free_files, files, RELEASE_DIR_MARGIN_FILES);
         error_set_hint(error, "remove files there, or old releases");
         return result;
     }

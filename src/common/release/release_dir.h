@@ -104,6 +104,11 @@ NODISCARD int release_dir_remove_partial(
 NODISCARD int release_dir_retain(const struct release_dir *dir, size_t keep,
     const char *const *named, size_t n_named, uint32_t *budget, struct error *error);
 
+/* What may be used of the disk: what is free, less RELEASE_DIR_MARGIN_*. `out_files` is UINT64_MAX
+ * where the file system counts none. */
+NODISCARD int release_dir_space(
+    const struct release_dir *dir, uint64_t *out_bytes, uint64_t *out_files, struct error *error);
+
 /* Whether `bytes` in `files` files and directories fit, and RELEASE_DIR_MARGIN_* besides. File
  * systems that count no files are not asked for them. -STATUS_RESOURCE_EXHAUSTED: they do not; text
  * and hint have the numbers. */

@@ -32,6 +32,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         _, how, *rest = path.split("/")
         try:
             getattr(self, "do_" + how.replace("-", "_"))(*rest)
+        except FileNotFoundError:
+            self.answer(404, body=b"no such file")
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
@@ -173,13 +175,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     # ---- faults that stay ----
 
-    def do_status(self, number):
+    def do_status(self, number, *rest):
         self.answer(int(number), body=b"no")
 
     def do_refuse_long(self, number):
         self.answer(int(number), body=bytes(1 << 20))
 
-    def do_later(self, seconds):
+    def do_later(self, seconds, *rest):
         self.answer(429, [("Retry-After", seconds)])
 
     def do_stall(self, most, name):
@@ -187,10 +189,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200, [("ETag", '"one"')], body[: int(most)], len(body))
         self.wait()
 
-    def do_silent(self):
+    def do_silent(self, *rest):
         self.wait()
 
-    def do_drip(self):
+    def do_drip(self, *rest):
         self.answer(200, length=1 << 20)
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end:
@@ -203,7 +205,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200, [("Connection", "close")], body, len(body) + 100)
         self.close_connection = True
 
-    def do_chunks(self):
+    def do_chunks(self, *rest):
         """More and more."""
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
@@ -211,19 +213,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         while True:
             self.wfile.write(b"10000\r\n" + bytes(65536) + b"\r\n")
 
-    def do_headers(self):
+    def do_headers(self, *rest):
         self.wfile.write(b"HTTP/1.1 200 OK\r\n")
         while True:
             self.wfile.write(b"X-More: " + b"x" * 1000 + b"\r\n")
 
-    def do_nonsense(self):
+    def do_nonsense(self, *rest):
         self.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n")
         self.close_connection = True
 
-    def do_page(self):
+    def do_page(self, *rest):
         self.answer(200, [("Content-Type", "text/html; charset=utf-8")], b"<html>Sign in</html>")
 
-    def do_disguised_page(self):
+    def do_disguised_page(self, *rest):
         self.answer(200, [("Content-Type", "application/gzip")], b"\n <!DOCTYPE html><html>Sign in</html>")
 
     # ---- redirects ----
@@ -231,10 +233,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_to(self, *where):
         self.answer(302, [("Location", "/".join(where))], b"elsewhere")
 
-    def do_loop(self):
+    def do_loop(self, *rest):
         self.answer(302, [("Location", "/loop")])
 
-    def do_nowhere(self):
+    def do_nowhere(self, *rest):
         self.answer(302)
 
 
