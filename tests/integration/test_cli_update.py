@@ -155,6 +155,7 @@ def test_a_check_that_fails_says_why(updates):
 @pytest.mark.parametrize("steps, text", [
     ([{"exit": 3}], "flocks-update exited with 3"),
     ([{"word": "no memory"}, {"kill": 9}], "flocks-update was ended by signal 9: no memory"),
+    ([{"say": {"error": {"code": 3, "message": "no such option"}}}, {"exit": 2}], "flocks: no such option\n"),
     ([{"raw": "{\"current_version\": 7}\n"}], "a line of flocks-update is left out"),
     ([{"raw": "{\"version\": \"1"}, {"leave": 30}, {"kill": 9}], "flocks-update was ended by signal 9"),
 ])
@@ -260,15 +261,25 @@ def test_lines_that_are_no_good_are_left_out(updates):
     ([{"kill": 9}], "flocks-update was ended by signal 9"),
     ([{"raw": "{\"step\": \"UPGRADE_STEP_DONE\"}"}, {"leave": 30}, {"exit": 0}], "flocks-update exited with 0"),
     ([{"word": "\x1b[2Jout of memory"}, {"exit": 1}], "exited with 1: \\x1b[2Jout of memory"),
-    ([{"repeat": 200, "of": [{"word": "noise"}]}, {"exit": 1}], "exited with 1: noise"),
+    ([{"repeat": 9999, "of": [{"word": "noise"}]}, {"exit": 1}], "exited with 1: noise; noise"),
 ])
 def test_a_sudden_death_is_told(updates, steps, text):
     updates.say(progress("DOWNLOADING", 2), *steps)
     told = updates.run("--yes", check=1)
     assert "how the upgrade went is not known" in told.stderr and text in told.stderr
-    assert told.stderr.count("flocks-update: noise") <= 50
+    assert told.stderr.count("noise") <= 20
     lines = updates.run("--yes", "--json", check=1).stdout.splitlines()
     assert json.loads(lines[-1])["error"]["code"] == 13
+
+
+def test_a_failure_before_the_first_step_is_told(updates):
+    detail = {"@type": "type.googleapis.com/flocks.v1.ErrorDetail", "reason": "ERROR_REASON_UPGRADE_RUNNING",
+              "hint": "wait"}
+    updates.say({"say": {"error": {"code": 6, "message": "another upgrade is running", "details": [detail]}}},
+                {"word": "flocks-update: another upgrade is running"}, {"exit": 5})
+    assert updates.run("--yes", check=5).stderr == "flocks: another upgrade is running\n  hint: wait\n"
+    answer = json.loads(updates.run("--yes", "--json", check=5).stdout)
+    assert answer["error"]["details"][0]["reason"] == "ERROR_REASON_UPGRADE_RUNNING"
 
 
 def test_an_end_that_contradicts_its_word_is_told(updates):

@@ -6,10 +6,12 @@
 #include "client/cli/cli.h"
 #include "client/cli/confirm.h"
 #include "client/cli/report.h"
+#include "client/cli/update_abort.h"
 #include "client/cli/update_apply.h"
 #include "client/cli/update_check.h"
 #include "client/cli/update_message.h"
 #include "client/cli/update_plan.h"
+#include "client/cli/update_remote.h"
 #include "client/cli/update_view.h"
 
 /* ---- looking ---- */
@@ -99,6 +101,16 @@ static enum outcome tell_refused(const struct cli *cli)
     return OUTCOME_FAILED;
 }
 
+/* From inside a service that will be stopped somebody else has to do it. */
+static enum outcome begin(const struct cli *cli, const struct update_plan *plan)
+{
+    enum outcome outcome = OUTCOME_DONE;
+    if (update_remote_is_inside(cli) &&
+        update_remote_apply(cli, plan, &outcome) == UPDATE_REMOTE_TOLD)
+        return outcome;
+    return update_apply(cli, plan);
+}
+
 static enum outcome change(const struct cli *cli, struct update_plan *plan)
 {
     struct error error = ERROR_INIT;
@@ -111,7 +123,7 @@ static enum outcome change(const struct cli *cli, struct update_plan *plan)
     else if (decision == DECISION_NO)
         outcome = tell_refused(cli);
     else if (decision == DECISION_GO)
-        outcome = update_apply(cli, plan);
+        outcome = begin(cli, plan);
     arena_deinit(&arena);
     return outcome;
 }
@@ -124,11 +136,14 @@ static enum outcome run_update(const struct cli *cli)
         return report_error(cli, &error);
     if (plan.mode == UPDATE_MODE_CHECK || plan.mode == UPDATE_MODE_LIST)
         return look(cli, &plan);
+    if (plan.mode == UPDATE_MODE_ABORT)
+        return update_abort(cli);
     return change(cli, &plan);
 }
 
 static const enum option_id update_options[] = {OPTION_CHECK, OPTION_LIST, OPTION_TO, OPTION_FROM,
-    OPTION_ROLLBACK, OPTION_FORCE, OPTION_REGION, OPTION_YES, OPTION_EXIT_CODE, OPTION_END};
+    OPTION_ROLLBACK, OPTION_FORCE, OPTION_REGION, OPTION_YES, OPTION_ABORT, OPTION_EXIT_CODE,
+    OPTION_END};
 
 const struct command command_update = {
     .name = "update",

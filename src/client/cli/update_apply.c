@@ -10,7 +10,9 @@
 struct apply {
     struct update_run run;
     struct update_child child;
+    bool may_be_silent; /* it ends well without a word when there is nothing to do */
     size_t n_complaints;
+    size_t n_dropped; /* lines that are known to have been dropped */
 };
 
 /* ---- what it says ---- */
@@ -35,90 +37,100 @@ static void take_line(void *data, const char *line, size_t len)
         complain(apply, error.text);
     else if (message.progress)
         update_run_take(&apply->run, message.progress);
+    else if (message.is_failure)
+        update_run_fail(&apply->run, &message.failure);
     else
         complain(apply, "it tells what there is, not how far it is");
     arena_deinit(&arena);
 }
 
-static void take_word(void *data, const char *word, size_t len)
-{
-    struct apply *apply = data;
-    char note[UPDATE_WORD_SIZE + 32];
-    (void)snprintf(note, sizeof(note), "flocks-update: %.*s", (int)len, word);
-    update_show_note(&apply->run.show, note);
-}
-
 /* ---- the loop ---- */
 
-static void take_drops(struct apply *apply, size_t *n_seen)
+static void take_drops(struct apply *apply)
 {
-    if (apply->child.lines.n_dropped > *n_seen)
+    if (apply->child.lines.n_dropped > apply->n_dropped)
         complain(apply, "it is too long");
-    *n_seen = apply->child.lines.n_dropped;
+    apply->n_dropped = apply->child.lines.n_dropped;
 }
 
-/* It has said how it went: it will end. False: it does not. */
-static bool wait_for_end(struct apply *apply)
+/* It ended without a word about how it went. */
+static int explain_silence(struct apply *apply, struct error *error)
+{
+    if (apply->may_be_silent && update_child_ended_well(&apply->child, false))
+        return 0;
+    int result = update_child_explain(&apply->child, error);
+    error_set_hint(error,
+        "`flocks update` ends what is unfinished first, and so does the daemon; %.150s/update.log "
+        "may say more",
+        apply->run.cli->paths.logs);
+    return error_add_context(error, result, "how the upgrade went is not known");
+}
+
+/* It has said how it went, so it will end; an end by a signal or another exit code than what it
+ * said is told, too. */
+static int wait_for_end(struct apply *apply, struct error *error)
 {
     int64_t until_at = clock_add_ms(clock_monotonic_ms(), UPDATE_APPLY_LINGER_MS);
+    bool is_failure = !apply->run.end || update_message_failure(apply->run.end, NULL) < 0;
     enum update_child_news news = UPDATE_CHILD_NEWS;
     while (news != UPDATE_CHILD_ENDED && clock_monotonic_ms() < until_at)
         news = update_child_wait(&apply->child, until_at, &apply->run.mask);
-    return news == UPDATE_CHILD_ENDED;
+    if (news != UPDATE_CHILD_ENDED || update_child_ended_well(&apply->child, is_failure))
+        return 0;
+    return update_child_explain(&apply->child, error);
 }
 
-/* Negative: it ended without a word about how it went. */
 static int follow(struct apply *apply, struct error *error)
 {
-    size_t n_dropped = 0;
     for (;;) {
         enum update_child_news news =
             update_child_wait(&apply->child, update_run_due_at(&apply->run), &apply->run.mask);
-        take_drops(apply, &n_dropped);
-        if (apply->run.end)
-            break;
-        if (news == UPDATE_CHILD_ENDED) {
-            int result = update_child_explain(&apply->child, error);
-            result = error_add_context(error, result, "how the upgrade went is not known");
-            error_set_hint(error,
-                "`flocks update` ends what is unfinished first, and so does the "
-                "daemon; %s/update.log may say more",
-                apply->run.cli->paths.logs);
-            return result;
-        }
+        take_drops(apply);
+        if (update_run_is_over(&apply->run))
+            return wait_for_end(apply, error);
+        if (news == UPDATE_CHILD_ENDED)
+            return explain_silence(apply, error);
         enum update_wish wish = update_run_look(&apply->run);
         if (wish == UPDATE_LEAVE)
             return 0;
         if (wish == UPDATE_ABORT)
             update_child_signal(&apply->child, SIGINT);
     }
-    /* Well or not has been said; an end by a signal or a report of a sanitizer is still none. */
-    if (!wait_for_end(apply) || update_child_ended_well(&apply->child, apply->run.end->code != 0))
-        return 0;
-    return update_child_explain(&apply->child, error);
 }
 
-static void build_arguments(const struct cli *cli, const struct update_plan *plan,
-    const char *upgrade_id, struct update_arguments *out)
+static enum outcome run(struct apply *apply, const struct update_arguments *arguments)
 {
-    update_arguments_init(out, cli, "apply");
-    update_plan_add(plan, out);
-    update_arguments_add_value(out, "--upgrade-id", upgrade_id);
-    update_arguments_add_value(out, "--owner", "flocks update");
+    struct error error = ERROR_INIT;
+    int result = update_child_open(&apply->child, arguments, take_line, apply, &error);
+    if (result == 0)
+        result = follow(apply, &error);
+    bool is_silent = apply->may_be_silent && apply->child.has_ended;
+    update_child_close(&apply->child);
+    if (result == 0 && is_silent && !update_run_is_over(&apply->run)) {
+        update_run_close(&apply->run);
+        return OUTCOME_DONE;
+    }
+    return update_run_finish(&apply->run, result < 0 ? &error : NULL);
 }
 
 enum outcome update_apply(const struct cli *cli, const struct update_plan *plan)
 {
-    struct error error = ERROR_INIT;
-    struct apply apply = {.n_complaints = 0};
+    struct apply apply = {.may_be_silent = false};
     struct update_arguments arguments;
-    const struct update_child_hooks hooks = {
-        .on_line = take_line, .on_word = take_word, .data = &apply};
     update_run_begin(&apply.run, cli, NULL);
-    build_arguments(cli, plan, apply.run.upgrade_id, &arguments);
-    int result = update_child_open(&apply.child, &arguments, &hooks, &error);
-    if (result == 0)
-        result = follow(&apply, &error);
-    update_child_close(&apply.child);
-    return update_run_finish(&apply.run, result < 0 ? &error : NULL);
+    update_arguments_init(&arguments, cli, "apply");
+    update_plan_add(plan, &arguments);
+    update_arguments_add_value(&arguments, "--upgrade-id", apply.run.upgrade_id);
+    update_arguments_add_value(&arguments, "--owner", "flocks update");
+    return run(&apply, &arguments);
+}
+
+enum outcome update_recover(const struct cli *cli)
+{
+    struct apply apply = {.may_be_silent = true};
+    struct update_arguments arguments;
+    update_run_begin(&apply.run, cli, NULL);
+    apply.run.only_watches = true;
+    update_arguments_init(&arguments, cli, "recover");
+    return run(&apply, &arguments);
 }

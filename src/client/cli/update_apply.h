@@ -1,4 +1,4 @@
-/* An upgrade made by a flocks-update of our own. */
+/* An upgrade, or the end of an unfinished one, made by a flocks-update of our own. */
 #ifndef FLOCKS_CLI_UPDATE_APPLY_H
 #define FLOCKS_CLI_UPDATE_APPLY_H
 
@@ -14,5 +14,7 @@ enum {
 
 /* Runs it to its end and tells everything. */
 enum outcome update_apply(const struct cli *cli, const struct update_plan *plan);
+/* Ends what an updater that was killed has left, one way or the other. */
+enum outcome update_recover(const struct cli *cli);
 
 #endif

@@ -31,6 +31,12 @@ static void take_progress(struct check *check, const flocks_upgrade_progress *pr
         update_show_take(&check->show, progress);
 }
 
+static void take_failure(struct check *check, const struct update_message *message)
+{
+    check->has_failed = true;
+    check->failure = message->failure;
+}
+
 static void take_line(void *data, const char *line, size_t len)
 {
     struct check *check = data;
@@ -42,16 +48,10 @@ static void take_line(void *data, const char *line, size_t len)
         (void)error_add_context(&check->failure, result, "a line of flocks-update is left out");
     else if (message.check)
         check->answer = message.check;
+    else if (message.is_failure)
+        take_failure(check, &message);
     else
         take_progress(check, message.progress);
-}
-
-static void take_word(void *data, const char *word, size_t len)
-{
-    struct check *check = data;
-    char note[UPDATE_WORD_SIZE + 32];
-    (void)snprintf(note, sizeof(note), "flocks-update: %.*s", (int)len, word);
-    update_show_note(&check->show, note);
 }
 
 /* ---- the loop ---- */
@@ -111,11 +111,9 @@ static int ask(struct check *check, const struct update_plan *plan, const flocks
     struct error *error)
 {
     struct update_arguments arguments;
-    const struct update_child_hooks hooks = {
-        .on_line = take_line, .on_word = take_word, .data = check};
     update_arguments_init(&arguments, check->cli, "check");
     update_plan_add(plan, &arguments);
-    int result = update_child_open(&check->child, &arguments, &hooks, error);
+    int result = update_child_open(&check->child, &arguments, take_line, check, error);
     if (result == 0) {
         result = wait_for_answer(check, error);
         if (result == 0)

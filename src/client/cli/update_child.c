@@ -113,10 +113,11 @@ static int start(struct update_child *child, const char *program,
 }
 
 int update_child_open(struct update_child *child, const struct update_arguments *arguments,
-    const struct update_child_hooks *hooks, struct error *error)
+    update_line_fn on_line, void *data, struct error *error)
 {
     char program[PATH_MAX];
-    *child = (struct update_child){.hooks = *hooks, .pidfd = -1, .out = -1, .err = -1};
+    *child =
+        (struct update_child){.on_line = on_line, .data = data, .pidfd = -1, .out = -1, .err = -1};
     update_lines_init(&child->lines);
     update_lines_init(&child->words);
     int result = paths_find_program("flocks-update", program, error);
@@ -137,16 +138,15 @@ void update_child_close(struct update_child *child)
 static void take_line(void *data, const char *line, size_t len)
 {
     const struct update_child *child = data;
-    child->hooks.on_line(child->hooks.data, line, len);
+    child->on_line(child->data, line, len);
 }
 
 static void take_word(void *data, const char *line, size_t len)
 {
     struct update_child *child = data;
-    (void)snprintf(child->last_word, sizeof(child->last_word), "%.*s",
-        (int)(len < UPDATE_WORD_SIZE ? len : UPDATE_WORD_SIZE - 1), line);
-    if (child->n_words++ < UPDATE_WORDS_MAX)
-        child->hooks.on_word(child->hooks.data, child->last_word, strlen(child->last_word));
+    if (child->n_said < UPDATE_WORDS_MAX)
+        (void)snprintf(child->said[child->n_said++], UPDATE_WORD_SIZE, "%.*s",
+            (int)(len < UPDATE_WORD_SIZE ? len : UPDATE_WORD_SIZE - 1), line);
 }
 
 /* One piece. False: nothing is there now, or never again. */
@@ -219,14 +219,16 @@ bool update_child_ended_well(const struct update_child *child, bool is_failure)
 
 int update_child_explain(const struct update_child *child, struct error *error)
 {
-    const char *word = child->last_word;
-    const char *separator = word[0] ? ": " : "";
-    int result = -STATUS_INTERNAL;
+    char said[ERROR_TEXT_MAX] = "";
+    size_t len = 0;
+    for (size_t i = 0; i < child->n_said && len < sizeof(said) - 1; i++) {
+        (void)snprintf(said + len, sizeof(said) - len, "%s%s", i == 0 ? ": " : "; ",
+            child->said[i] + strspn(child->said[i], " "));
+        len = strlen(said);
+    }
     if (WIFSIGNALED(child->status))
-        result = error_set(error, STATUS_INTERNAL, "flocks-update was ended by signal %d%s%s",
-            WTERMSIG(child->status), separator, word);
-    else
-        result = error_set(error, STATUS_INTERNAL, "flocks-update exited with %d%s%s",
-            WEXITSTATUS(child->status), separator, word);
-    return result;
+        return error_set(error, STATUS_INTERNAL, "flocks-update was ended by signal %d%s",
+            WTERMSIG(child->status), said);
+    return error_set(
+        error, STATUS_INTERNAL, "flocks-update exited with %d%s", WEXITSTATUS(child->status), said);
 }

@@ -15,9 +15,9 @@
 
 enum {
     UPDATE_ARGUMENTS_MAX = 32,
-    /* Of its standard error, which has something to say only when something is wrong: lines that
-     * are passed on, and bytes of one. */
-    UPDATE_WORDS_MAX = 50,
+    /* Of its standard error, which says for people what its lines say, or what it could not say
+     * there: the first lines, so many bytes of each. */
+    UPDATE_WORDS_MAX = 20,
     UPDATE_WORD_SIZE = 256
 };
 
@@ -34,38 +34,32 @@ void update_arguments_add(struct update_arguments *arguments, const char *text);
 void update_arguments_add_value(
     struct update_arguments *arguments, const char *name, const char *value);
 
-struct update_child_hooks {
-    /* One line of its standard output, of its standard error. */
-    update_line_fn on_line;
-    update_line_fn on_word;
-    void *data;
-};
-
 /* Embedded by value; zeroed but for the descriptors is none. */
 struct update_child {
-    struct update_child_hooks hooks;
+    update_line_fn on_line;
+    void *data;
     pid_t pid;
     int pidfd;
     int out;
     int err;
     struct update_lines lines;
     struct update_lines words;
-    size_t n_words;
-    char last_word[UPDATE_WORD_SIZE];
+    size_t n_said; /* of `said`; more were left out */
+    char said[UPDATE_WORDS_MAX][UPDATE_WORD_SIZE];
     bool has_ended;
     int status; /* of waitpid(2) */
 };
 
-/* Runs it. To be closed also after a failure: -STATUS_NOT_FOUND, it is not installed; others as the
- * system refuses. */
+/* Runs it; `on_line` is told each line of its standard output. To be closed also after a failure:
+ * -STATUS_NOT_FOUND, it is not installed; others as the system refuses. */
 NODISCARD int update_child_open(struct update_child *child,
-    const struct update_arguments *arguments, const struct update_child_hooks *hooks,
+    const struct update_arguments *arguments, update_line_fn on_line, void *data,
     struct error *error);
 /* Does not end it. */
 void update_child_close(struct update_child *child);
 
 enum update_child_news {
-    UPDATE_CHILD_NEWS, /* hooks may have run */
+    UPDATE_CHILD_NEWS, /* `on_line` may have been called */
     UPDATE_CHILD_DUE,  /* `due_at` has come */
     UPDATE_CHILD_SIGNAL,
     UPDATE_CHILD_ENDED /* and everything that it wrote has been told */
@@ -79,7 +73,7 @@ void update_child_signal(const struct update_child *child, int signal_number);
 /* Whether the way it ended fits what it said: with 0, or where it told a failure by any other
  * code. */
 bool update_child_ended_well(const struct update_child *child, bool is_failure);
-/* How one ended that has not told it itself. Answers negative. */
+/* How one ended that has not told it itself, with what it said for people. Answers negative. */
 int update_child_explain(const struct update_child *child, struct error *error);
 
 #endif

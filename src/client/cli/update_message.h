@@ -13,13 +13,16 @@ enum {
     UPDATE_MESSAGE_ARENA_BYTES = 8 * 1024 * 1024
 };
 
-/* One of them is set. */
+/* One of them. */
 struct update_message {
     const flocks_upgrade_progress *progress;
     const flocks_update_check *check;
+    bool is_failure; /* {"error": {"code": ..., "message": ..., "details": [...]}} */
+    struct error failure;
+    const flocks_error_detail *detail; /* of the failure; NULL: it has none */
 };
 
-/* Into the arena. -STATUS_INTERNAL: it is neither, or too large. */
+/* Into the arena. -STATUS_INTERNAL: it is none of these, or too large. */
 NODISCARD int update_message_read(const char *line, size_t len, struct arena *arena,
     struct update_message *out, struct error *error);
 

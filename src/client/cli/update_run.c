@@ -31,12 +31,25 @@ void update_run_begin(struct update_run *run, const struct cli *cli, const char 
 
 void update_run_take(struct update_run *run, const flocks_upgrade_progress *progress)
 {
-    if (run->end)
+    if (update_run_is_over(run))
         return;
     update_show_take(&run->show, progress);
     if (update_message_is_end(progress))
         run->end = (const flocks_upgrade_progress *)schema_message_copy(
             &flocks_upgrade_progress_info, &progress->base, &run->arena);
+}
+
+void update_run_fail(struct update_run *run, const struct error *failure)
+{
+    if (update_run_is_over(run))
+        return;
+    run->has_failed = true;
+    run->failure = *failure;
+}
+
+bool update_run_is_over(const struct update_run *run)
+{
+    return run->end || run->has_failed;
 }
 
 int64_t update_run_due_at(const struct update_run *run)
@@ -60,7 +73,7 @@ enum update_wish update_run_look(struct update_run *run)
     const struct interrupt_counts counts = interrupt_counts();
     if (counts.n_terminations > 0)
         return leave(run, OUTCOME_TERMINATED);
-    if (counts.n_interrupts > 1)
+    if (counts.n_interrupts > (run->only_watches ? 0 : 1))
         return leave(run, OUTCOME_INTERRUPTED);
     if (clock_monotonic_ms() >= run->deadline_at)
         return leave(run, OUTCOME_DEADLINE);
@@ -116,20 +129,31 @@ static enum outcome tell(const struct update_run *run, const struct error *error
         enum outcome outcome = tell_success(run, took_s);
         return error ? outcome_worse(outcome, report_error(run->cli, error)) : outcome;
     }
+    if (run->has_failed)
+        return report_error(run->cli, &run->failure);
     return error ? report_error(run->cli, error) : tell_left(run);
 }
 
 enum outcome update_run_finish(struct update_run *run, const struct error *error)
 {
     int64_t took_s = (clock_monotonic_ms() - run->show.began_at) / MS_PER_S;
-    bool is_failed = error || (run->end && update_message_failure(run->end, NULL) < 0);
-    bool is_left = !run->end && !error;
+    bool is_failed =
+        error || run->has_failed || (run->end && update_message_failure(run->end, NULL) < 0);
+    bool is_left = !update_run_is_over(run) && !error;
     update_show_end(&run->show, is_left     ? UPDATE_SHOW_LEFT
                                 : is_failed ? UPDATE_SHOW_FAILED
                                             : UPDATE_SHOW_WELL);
     enum outcome outcome = tell(run, error, took_s);
     if (run->show.cannot_write)
         outcome = outcome_worse(outcome, OUTCOME_FAILED);
-    arena_deinit(&run->arena);
+    update_run_close(run);
     return outcome;
+}
+
+void update_run_close(struct update_run *run)
+{
+    update_show_clear(&run->show);
+    arena_deinit(&run->arena);
+    run->end = NULL;
+    interrupt_count_no_more(&run->mask);
 }

@@ -101,3 +101,20 @@ int upgrade_lock_take(const char *path, const char *who, int *out,
     return error_set(
         error, STATUS_ABORTED, "%s, the lock of upgrades, is removed again and again", path);
 }
+
+int upgrade_lock_look(const char *path, struct upgrade_lock_holder *out_holder, struct error *error)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (fd < 0)
+        return error_set_errno(error, errno, "opening %s, the lock of upgrades", path);
+    if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
+        return error_set_errno(error, errno, "looking at the lock %s", path);
+    if (lock.l_type == F_UNLCK)
+        return 0;
+    if (out_holder != NULL)
+        read_holder(fd, out_holder);
+    return UPGRADE_LOCK_HELD;
+}

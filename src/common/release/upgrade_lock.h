@@ -33,4 +33,9 @@ struct upgrade_lock_holder {
 NODISCARD int upgrade_lock_take(const char *path, const char *who, int *out,
     struct upgrade_lock_holder *out_holder, struct error *error);
 
+/* Who has it, without taking it. 0: nobody, also where there is no such file; UPGRADE_LOCK_HELD:
+ * *out_holder, if not NULL, says by whom. */
+NODISCARD int upgrade_lock_look(
+    const char *path, struct upgrade_lock_holder *out_holder, struct error *error);
+
 #endif
