@@ -8,7 +8,7 @@
 
 static struct rpc_session_event event;
 
-static const struct rpc_method METHODS[] = {
+const struct rpc_method session_ends_methods[] = {
     [RPC_UNARY] = {.service = "m.S", .name = "U", .kind = RPC_UNARY},
     [RPC_SERVER_STREAM] = {.service = "m.S", .name = "S", .kind = RPC_SERVER_STREAM},
     [RPC_CLIENT_STREAM] = {.service = "m.S", .name = "K", .kind = RPC_CLIENT_STREAM},
@@ -20,9 +20,9 @@ static const struct rpc_method *find(
 {
     (void)table;
     (void)service;
-    for (size_t i = 0; i < sizeof METHODS / sizeof METHODS[0]; i++) {
-        if (method.len == 1 && method.data[0] == (uint8_t)METHODS[i].name[0])
-            return &METHODS[i];
+    for (size_t i = 0; i < sizeof session_ends_methods / sizeof session_ends_methods[0]; i++) {
+        if (method.len == 1 && method.data[0] == (uint8_t)session_ends_methods[i].name[0])
+            return &session_ends_methods[i];
     }
     return NULL;
 }
@@ -203,7 +203,7 @@ static void act_on_client(struct session_ends *ends, struct model_call *call)
 /* The call's number travels as its metadata, and one more than it as the timeout. */
 void session_ends_begin_call(struct session_ends *ends)
 {
-    const struct rpc_method *method = &METHODS[model_random(&ends->model, 4)];
+    const struct rpc_method *method = &session_ends_methods[model_random(&ends->model, 4)];
     if (ends->model.n_calls == MODEL_CALLS_MAX || !has_room(ends, MODEL_CLIENT))
         return;
     struct model_call *call = model_open(&ends->model, method->kind);
@@ -282,7 +282,8 @@ static void take_event(struct session_ends *ends, enum model_side side)
 void session_ends_lose(struct session_ends *ends)
 {
     model_lost(&ends->model);
-    rpc_session_lose(ends->sessions[MODEL_CLIENT], RPC_UNAVAILABLE, "lost");
+    if (ends->sessions[MODEL_CLIENT] != NULL)
+        rpc_session_lose(ends->sessions[MODEL_CLIENT], RPC_UNAVAILABLE, "lost");
     rpc_session_lose(ends->sessions[MODEL_SERVER], RPC_CANCELLED, "lost");
 }
 
@@ -301,13 +302,14 @@ void session_ends_pump(struct session_ends *ends, enum model_side side)
 
 void session_ends_settle(struct session_ends *ends, struct model_call *call)
 {
-    if (call->handles[MODEL_CLIENT] != NULL && call->n_ended[MODEL_CLIENT] == 0)
+    if (ends->sessions[MODEL_CLIENT] != NULL && call->handles[MODEL_CLIENT] != NULL &&
+        call->n_ended[MODEL_CLIENT] == 0)
         half_close(ends, call);
     if (call->handles[MODEL_SERVER] != NULL && !is_over(call, MODEL_SERVER) &&
         call->half_close_was_seen)
         finish(ends, call);
     for (int side = 0; side < 2; side++) {
-        if (call->handles[side] == NULL)
+        if (ends->sessions[side] == NULL || call->handles[side] == NULL)
             continue;
         take_message(ends, call, (enum model_side)side);
         if (is_over(call, (enum model_side)side))
@@ -317,16 +319,15 @@ void session_ends_settle(struct session_ends *ends, struct model_call *call)
 
 bool session_ends_are_broken(const struct session_ends *ends)
 {
-    return rpc_session_broken(ends->sessions[MODEL_CLIENT]) != NULL ||
-           rpc_session_broken(ends->sessions[MODEL_SERVER]) != NULL;
+    for (int side = 0; side < 2; side++) {
+        if (ends->sessions[side] != NULL && rpc_session_broken(ends->sessions[side]) != NULL)
+            return true;
+    }
+    return false;
 }
 
-void session_ends_open(struct session_ends *ends, uint64_t seed)
+static void choose_habits(struct session_ends *ends)
 {
-    memset(ends, 0, sizeof *ends);
-    model_init(&ends->model, seed);
-    ends->sessions[MODEL_CLIENT] = rpc_ttrpc_client_new();
-    ends->sessions[MODEL_SERVER] = rpc_ttrpc_server_new(find, NULL);
     static const size_t SIZES[] = {64, 64, 2000, 2000, 20000, 1 << 20};
     ends->max_message = SIZES[model_random(&ends->model, 6)];
     ends->n_busy = 1 + model_random(&ends->model, 40);
@@ -337,12 +338,29 @@ void session_ends_open(struct session_ends *ends, uint64_t seed)
     ends->may_lose = model_random(&ends->model, 4) == 0;
 }
 
+void session_ends_open(struct session_ends *ends, uint64_t seed)
+{
+    memset(ends, 0, sizeof *ends);
+    model_init(&ends->model, seed);
+    ends->sessions[MODEL_CLIENT] = rpc_ttrpc_client_new();
+    ends->sessions[MODEL_SERVER] = rpc_ttrpc_server_new(find, NULL);
+    choose_habits(ends);
+}
+
+void session_ends_open_http2(struct session_ends *ends, uint64_t seed)
+{
+    memset(ends, 0, sizeof *ends);
+    model_init(&ends->model, seed);
+    ends->sessions[MODEL_SERVER] = rpc_http2_server_new(find, NULL, 0);
+    choose_habits(ends);
+}
+
 void session_ends_close(struct session_ends *ends)
 {
     for (size_t i = 0; i < ends->model.n_calls; i++) {
         struct model_call *call = &ends->model.calls[i];
         for (int side = 0; side < 2; side++) {
-            if (call->handles[side] != NULL)
+            if (ends->sessions[side] != NULL && call->handles[side] != NULL)
                 release(call, (enum model_side)side);
         }
     }
