@@ -3,6 +3,7 @@ are no good, of silence and of sudden death, and what Ctrl-C, a closed terminal 
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from instance import REPOSITORY, is_alive, wait_until
 from terminal import Terminal
+from test_upgrades import CONFIG, Upgrades
 
 STAND_IN = REPOSITORY / "tests" / "fixtures" / "update"
 NAMES = ["", "CHECKING", "DOWNLOADING", "VERIFYING", "UNPACKING", "INSTALLING", "STOPPING", "SWITCHING", "COMMITTING",
@@ -377,3 +379,111 @@ def test_ctrl_c_gets_through_a_flood(updates):
     wait_until(lambda: updates.signals() == [2], what="it is told to undo")
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(timeout=30) == 130
+
+
+# ---- aborting ----
+
+# Holds the lock of upgrades, as flocks-update does, until SIGTERM.
+HOLDER = """
+import fcntl, os, signal, struct, sys
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600)
+fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+os.write(fd, b"%d flocks-update apply 7 for a test\\n" % os.getpid())
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+print("held", flush=True)
+signal.pause()
+"""
+
+
+@pytest.fixture
+def holder(updates, foreigners):
+    """A function that runs HOLDER under this name."""
+
+    def hold(name):
+        (updates.instance.root / "run").mkdir(mode=0o700, exist_ok=True)
+        program = shutil.copy("/usr/bin/python3", updates.instance.root / name)
+        foreigners.append(subprocess.Popen([program, "-c", HOLDER, updates.instance.root / "run" / "upgrade.lock"],
+                                           stdout=subprocess.PIPE, text=True))
+        assert foreigners[-1].stdout.readline() == "held\n"
+        return foreigners[-1]
+
+    return hold
+
+
+def test_abort_without_an_upgrade_has_nothing_to_do(updates):
+    assert updates.run("--abort", check=0).stderr == "flocks: no upgrade is going on\n"
+    assert json.loads(updates.run("--abort", "--json", check=0).stdout) == {}
+    updates.instance.write(CONFIG)
+    updates.instance.start()
+    assert updates.run("--abort", check=0).stderr == "flocks: no upgrade is going on\n"
+
+
+def test_abort_without_a_daemon_asks_the_updater(updates, holder):
+    process = holder("flocks-update")
+    told = updates.run("--abort", check=0)
+    assert f"pid {process.pid} has been asked to undo its upgrade" in told.stderr
+    assert "it has ended, and no upgrade is unfinished" in told.stderr
+    assert process.wait(timeout=30) == 0
+
+
+def test_abort_signals_nobody_but_an_updater(updates, holder):
+    process = holder("somebody")
+    told = updates.run("--abort", check=5)
+    assert f"pid {process.pid}" in told.stderr and "which is no flocks-update" in told.stderr
+    assert process.poll() is None
+
+
+def test_abort_ends_what_a_dead_updater_left(updates):
+    (updates.instance.root / "run").mkdir(mode=0o700)
+    (updates.instance.root / "run" / "upgrade.journal").write_text("flocks-upgrade ...")
+    updates.say(progress("ROLLING_BACK", message="links are put back"), done("rolled back", 1), {"exit": 1})
+    told = updates.run("--abort", check=1)
+    assert updates.arguments()[2:] == ["recover"] and "flocks: rolled back" in told.stderr
+    updates.say({"exit": 0})
+    assert updates.run("--abort", check=0).stderr == ""
+
+
+@pytest.mark.no_chaos(reason="reports over one connection")
+def test_abort_of_an_upgrade_that_reports_waits_for_its_end(updates, stubs):
+    updates.instance.write(CONFIG)
+    updates.instance.start()
+    upgrades = Upgrades(updates.instance, stubs)
+    for code, exit_code, text in ((1, 0, "flocks: undone: aborted"), (0, 0, "flocks: it had ended: aborted")):
+        upgrades.report(f"u{code}", "DOWNLOADING", "demo", step_number=2, steps=8)
+        process = updates.begin("--abort")
+        wait_until(lambda: upgrades.report(f"u{code}", "DOWNLOADING", "demo").abort, what="it is asked to end")
+        upgrades.report(f"u{code}", "DONE", "aborted", code=code)
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == exit_code, told
+        assert text in told
+
+
+@pytest.mark.no_chaos(reason="reports over one connection")
+def test_status_and_why_show_an_upgrade(updates, stubs):
+    updates.instance.write(CONFIG)
+    updates.instance.start()
+    upgrades = Upgrades(updates.instance, stubs)
+    assert "upgrade" not in updates.instance.flocks("status", check=0).stdout
+    upgrades.report("u1", "DOWNLOADING", "demo\x1b[2J", step_number=2, steps=8, from_version="1.0.0",
+                    to_version="1.2.0", bytes_done=5 << 20, bytes_total=10 << 20)
+    line = "upgrade 1.0.0 -> 1.2.0: [2/8] demo\\x1b[2J, 50%, 5.0 MiB of 10.0 MiB, for "
+    assert line in updates.instance.flocks("status", check=0).stdout
+    assert updates.instance.flocks("why", check=0).stdout.startswith(line)
+    lease = upgrades.call("BeginUpgrade", owner="test", services=["one"]).lease.id
+    upgrades.report("u1", "STOPPING", "one", lease_id=lease, from_version="1.0.0", to_version="1.2.0")
+    told = updates.instance.flocks("why", "one", check=0).stdout
+    assert "  lease         test" in told and "upgrade 1.0.0 -> 1.2.0: one, for " in told
+    assert "upgrade" not in updates.instance.flocks("why", "two", check=0).stdout
+    upgrades.call("AbortUpgrade", lease_id=lease)
+    upgrades.report("u1", "DONE", "aborted", code=1)
+    wait_until(lambda: "upgrade" not in updates.instance.flocks("status").stdout, what="it is over")
+
+
+# ---- from inside ----
+
+
+def test_from_inside_a_service_without_a_daemon_it_is_a_child(updates):
+    updates.environment["FLOCKS_SERVICE"] = "one"
+    updates.say(done())
+    updates.run("--yes", check=0)
+    assert updates.arguments()[2] == "apply"

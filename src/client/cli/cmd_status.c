@@ -15,12 +15,14 @@
 #include "common/config/config.h"
 #include "common/schema/nearest.h"
 
-static enum outcome show(
-    const struct cli *cli, const flocks_get_status_response *status, enum outcome outcome)
+/* `upgrade`: one that goes on, NULL for none. */
+static enum outcome show(const struct cli *cli, const flocks_get_status_response *status,
+    const flocks_upgrade_progress *upgrade, enum outcome outcome)
 {
     if (cli->json)
         return report_message(cli, &flocks_get_status_response_info, &status->base, outcome);
     const struct status_view view = {.status = status,
+        .upgrade = upgrade,
         .paths = &cli->paths,
         .now_s = clock_wall_ns() / 1000000000,
         .color = cli->color};
@@ -171,9 +173,19 @@ static enum outcome show_down(const struct cli *cli)
     if (result == 0)
         result = add_leftovers(cli, &arena, &status, &error);
     enum outcome outcome =
-        result < 0 ? report_error(cli, &error) : show(cli, &status, OUTCOME_NOT_RUNNING);
+        result < 0 ? report_error(cli, &error) : show(cli, &status, NULL, OUTCOME_NOT_RUNNING);
     arena_deinit(&arena);
     return outcome;
+}
+
+static enum outcome show_running(struct daemon *daemon, const flocks_get_status_response *status)
+{
+    const struct cli *cli = daemon->cli;
+    CLEANUP(daemon_free_upgrade) const flocks_get_upgrade_response *upgrade = NULL;
+    if (!cli->json && !cli->quiet)
+        upgrade = daemon_get_present_upgrade(daemon);
+    return show(cli, status, upgrade ? upgrade->progress : NULL,
+        status_view_judge(status, cli->options.operands, cli->options.n_operands, NULL));
 }
 
 static enum outcome run_status(const struct cli *cli)
@@ -190,7 +202,7 @@ static enum outcome run_status(const struct cli *cli)
         result = daemon_get_status(&daemon, names, n_names, &status, &error);
     enum outcome outcome = OUTCOME_DONE;
     if (result == 0)
-        outcome = show(cli, status, status_view_judge(status, names, n_names, NULL));
+        outcome = show_running(&daemon, status);
     else if (result == DAEMON_NOT_RUNNING)
         outcome = show_down(cli);
     else

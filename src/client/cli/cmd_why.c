@@ -6,6 +6,7 @@
 #include "client/cli/cli.h"
 #include "client/cli/daemon.h"
 #include "client/cli/report.h"
+#include "client/cli/update_view.h"
 #include "client/cli/why_view.h"
 #include "client/cli/wording.h"
 #include "common/base/arena.h"
@@ -31,10 +32,13 @@ static int explain(
     return error_set(error, STATUS_INTERNAL, "the daemon answered without the service's status");
 }
 
-static struct why_view make_view(const struct cli *cli, const ProtobufCMessage *response)
+/* `upgrade` may be NULL. */
+static struct why_view make_view(const struct cli *cli, const ProtobufCMessage *response,
+    const flocks_get_upgrade_response *upgrade)
 {
     const struct option_value *lines = &cli->options.values[OPTION_LINES];
     return (struct why_view){.response = (const flocks_explain_service_response *)response,
+        .upgrade = upgrade ? upgrade->progress : NULL,
         .now_s = clock_wall_ns() / 1000000000,
         .n_lines = lines->given ? (size_t)lines->number : WHY_LINES,
         .color = cli->color};
@@ -57,7 +61,10 @@ static enum outcome tell_one(struct daemon *daemon, const char *name)
     int result = explain(daemon, name, &response, &error);
     if (result != 0)
         return tell_failure(daemon, result, &error);
-    const struct why_view view = make_view(cli, response);
+    CLEANUP(daemon_free_upgrade) const flocks_get_upgrade_response *upgrade = NULL;
+    if (!cli->json && ((const flocks_explain_service_response *)response)->lease)
+        upgrade = daemon_get_present_upgrade(daemon);
+    const struct why_view view = make_view(cli, response, upgrade);
     if (cli->json)
         outcome = report_message(cli, &flocks_explain_service_response_info, response, outcome);
     else if (!cli->quiet)
@@ -75,29 +82,40 @@ static bool is_worth_telling(const flocks_service_status *service)
            service->state == FLOCKS_SERVICE_STATE_FAILED;
 }
 
-static enum outcome tell_brief(struct daemon *daemon, const flocks_service_status *service)
+static enum outcome tell_brief(struct daemon *daemon, const flocks_service_status *service,
+    const flocks_get_upgrade_response *upgrade)
 {
     struct error error = ERROR_INIT;
     const ProtobufCMessage *response = NULL;
     int result = explain(daemon, service->name, &response, &error);
     if (result != 0)
         return tell_failure(daemon, result, &error);
-    const struct why_view view = make_view(daemon->cli, response);
+    const struct why_view view = make_view(daemon->cli, response, upgrade);
     why_view_print_brief(&view, stdout);
     rpc_message_free(response);
     return OUTCOME_DONE;
+}
+
+static void tell_upgrade(const struct cli *cli, const flocks_upgrade_progress *progress)
+{
+    update_view_present(progress, clock_wall_ns() / 1000000000, cli->color, stdout);
+    fputc('\n', stdout);
 }
 
 static enum outcome tell_all(struct daemon *daemon, const flocks_get_status_response *status)
 {
     enum outcome outcome = OUTCOME_DONE;
     size_t n = 0;
+    CLEANUP(daemon_free_upgrade)
+    const flocks_get_upgrade_response *upgrade = daemon_get_present_upgrade(daemon);
+    if (upgrade)
+        tell_upgrade(daemon->cli, upgrade->progress);
     for (size_t i = 0; outcome == OUTCOME_DONE && i < status->n_services; i++) {
         if (!is_worth_telling(status->services[i]))
             continue;
         if (n++ > 0)
             fputc('\n', stdout);
-        outcome = tell_brief(daemon, status->services[i]);
+        outcome = tell_brief(daemon, status->services[i], upgrade);
     }
     if (n == 0)
         fputs("every wanted service is well\n", stdout);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "flocks/v1/upgrade.methods.h"
+
 #include "client/cli/instance.h"
 #include "client/cli/report.h"
 #include "common/base/api_revision.h"
@@ -133,6 +135,32 @@ int daemon_get_config(
         daemon, FLOCKS_SUPERVISOR_GET_CONFIG, DAEMON_ANSWER_MS, &request.base, &message, error);
     *out = (const flocks_get_config_response *)message;
     return result;
+}
+
+const flocks_get_upgrade_response *daemon_get_present_upgrade(struct daemon *daemon)
+{
+    flocks_get_upgrade_request request = FLOCKS_GET_UPGRADE_REQUEST_INIT;
+    const ProtobufCMessage *message = NULL;
+    struct flocks_error *failure = daemon->failure;
+    daemon->failure = NULL;
+    int result = call(daemon, &flocks_upgrade_methods[FLOCKS_UPGRADE_GET_UPGRADE], DAEMON_ANSWER_MS,
+        &request.base, &message, NULL);
+    /* Whoever asked has other things to tell. */
+    flocks_error_free(daemon->failure);
+    daemon->failure = failure;
+    const flocks_get_upgrade_response *response = (const flocks_get_upgrade_response *)message;
+    bool is_present = result == 0 && response->progress && response->progress->upgrade_id[0] &&
+                      response->progress->step != FLOCKS_UPGRADE_STEP_DONE;
+    if (!is_present)
+        daemon_free_upgrade(&response);
+    return response;
+}
+
+void daemon_free_upgrade(const flocks_get_upgrade_response **response)
+{
+    if (*response)
+        rpc_message_free(&(*response)->base);
+    *response = NULL;
 }
 
 void daemon_free_status(const flocks_get_status_response **response)

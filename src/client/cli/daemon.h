@@ -8,6 +8,7 @@
 #include "flocks/client.h"
 #include "flocks/v1/supervisor.methods.h"
 #include "flocks/v1/supervisor.names.h"
+#include "flocks/v1/upgrade.names.h"
 
 #include "client/cli/cli.h"
 #include "common/base/error.h"
@@ -60,7 +61,12 @@ NODISCARD int daemon_get_status(struct daemon *daemon, const char *const *names,
 NODISCARD int daemon_get_config(
     struct daemon *daemon, const flocks_get_config_response **out, struct error *error);
 
+/* The upgrade that is going on, for showing: NULL where there is none, or the daemon does not tell.
+ * The caller's, for CLEANUP(daemon_free_upgrade). */
+const flocks_get_upgrade_response *daemon_get_present_upgrade(struct daemon *daemon);
+
 /* For CLEANUP(). */
+void daemon_free_upgrade(const flocks_get_upgrade_response **response);
 void daemon_free_status(const flocks_get_status_response **response);
 void daemon_free_config(const flocks_get_config_response **response);
 

@@ -6,6 +6,7 @@
 #include "client/cli/endpoint.h"
 #include "client/cli/table.h"
 #include "client/cli/terminal.h"
+#include "client/cli/update_view.h"
 #include "client/cli/wording.h"
 
 /* ---- small texts ---- */
@@ -205,6 +206,10 @@ bool status_view_print(const struct status_view *view, FILE *stream)
 {
     print_daemon(view, stream);
     bool is_whole = print_services(view, stream);
+    if (view->upgrade) {
+        fputc('\n', stream);
+        update_view_present(view->upgrade, view->now_s, view->color, stream);
+    }
     print_leases(view, stream);
     print_leftovers(view, stream);
     if (!view->without_logs)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "flocks/v1/supervisor.names.h"
+#include "flocks/v1/upgrade.names.h"
 
 #include "client/cli/outcome.h"
 #include "common/base/paths.h"
@@ -19,6 +20,8 @@ enum {
 
 struct status_view {
     const flocks_get_status_response *status;
+    /* One that goes on; NULL: none, or not known. */
+    const flocks_upgrade_progress *upgrade;
     const struct paths *paths;
     int64_t now_s; /* wall clock, for ages */
     bool color;

@@ -5,6 +5,7 @@
 
 #include "client/cli/endpoint.h"
 #include "client/cli/terminal.h"
+#include "client/cli/update_view.h"
 #include "client/cli/wording.h"
 #include "common/base/attributes.h"
 
@@ -156,6 +157,10 @@ static void print_lease(const struct why_view *view, FILE *stream)
     fputs(": ", stream);
     terminal_print_escaped(stream, lease->reason);
     fputc('\n', stream);
+    if (!view->upgrade || strcmp(view->upgrade->lease_id, lease->id) != 0)
+        return;
+    begin_fact(view, "", stream);
+    update_view_present(view->upgrade, view->now_s, view->color, stream);
 }
 
 static void print_asked(const struct why_view *view, FILE *stream)

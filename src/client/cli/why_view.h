@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "flocks/v1/supervisor.names.h"
+#include "flocks/v1/upgrade.names.h"
 
 enum {
     /* Of the newest, where the answer has more: the rest is counted. */
@@ -19,6 +20,8 @@ enum {
 
 struct why_view {
     const flocks_explain_service_response *response;
+    /* One that goes on; NULL: none, or not known. Shown where a lease holds the service. */
+    const flocks_upgrade_progress *upgrade;
     int64_t now_s;  /* wall clock, for ages */
     size_t n_lines; /* of output, at most */
     bool color;

@@ -25,10 +25,45 @@ static void test_update_message_is_progress_or_check(void **state)
     assert_true(message.check->is_newer);
 }
 
+static void test_update_message_is_a_failure(void **state)
+{
+    struct update_message message;
+    (void)state;
+    assert_int_equal(
+        read_line(
+            "{\"error\":{\"code\":6,\"message\":\"m\",\"details\":[{\"@type\":\"t\",\"reason\":"
+            "\"ERROR_REASON_UPGRADE_RUNNING\",\"service\":\"web\",\"hint\":\"h\"}]}}",
+            &message, NULL),
+        0);
+    assert_true(message.is_failure);
+    assert_int_equal(message.failure.code, STATUS_ALREADY_EXISTS);
+    assert_string_equal(message.failure.text, "m");
+    assert_string_equal(message.failure.hint, "h");
+    assert_string_equal(message.failure.subject, "web");
+    assert_int_equal(message.failure.reason, FLOCKS_ERROR_REASON_UPGRADE_RUNNING);
+    assert_int_equal(message.detail->reason, FLOCKS_ERROR_REASON_UPGRADE_RUNNING);
+}
+
+static void test_update_message_failure_without_sense_is_still_one(void **state)
+{
+    static const char *const lines[] = {"{\"error\":{\"message\":\"m\"}}",
+        "{\"error\":{\"message\":\"m\",\"code\":\"x\",\"details\":7}}",
+        "{\"error\":{\"message\":\"m\",\"code\":-1,\"details\":[[]]}}",
+        "{\"error\":{\"message\":\"m\",\"code\":9999999999,\"details\":[{\"reason\":\"NEW\"}]}}"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(lines); i++) {
+        struct update_message message;
+        assert_int_equal(read_line(lines[i], &message, NULL), 0);
+        assert_true(message.is_failure);
+        assert_int_equal(message.failure.code, STATUS_UNKNOWN);
+        assert_null(message.detail);
+    }
+}
+
 static void test_update_message_refuses_what_is_neither(void **state)
 {
     static const char *const lines[] = {"", "x", "[]", "7", "{\"new\":1}", "{\"step\":7.5}",
-        "{\"step\":\"UPGRADE_STEP_DONE\"", "{}{}"};
+        "{\"step\":\"UPGRADE_STEP_DONE\"", "{}{}", "{\"error\":7}", "{\"error\":{\"message\":7}}"};
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(lines); i++) {
         struct update_message message;
@@ -77,6 +112,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_update_message_is_progress_or_check),
+        cmocka_unit_test(test_update_message_is_a_failure),
+        cmocka_unit_test(test_update_message_failure_without_sense_is_still_one),
         cmocka_unit_test(test_update_message_refuses_what_is_neither),
         cmocka_unit_test(test_update_message_failure_takes_what_there_is),
     };

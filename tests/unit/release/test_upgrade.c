@@ -503,6 +503,23 @@ static void test_lock_is_for_one_and_ends_with_its_process(void **state)
     (void)close(told[1]);
 }
 
+static void test_lock_can_be_looked_at_without_taking_it(void **state)
+{
+    (void)state;
+    const char *path = place_path("upgrade.lock");
+    struct upgrade_lock_holder holder = {.pid = 1};
+    int fd = -1;
+    assert_int_equal(upgrade_lock_look(path, &holder, NULL), 0);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(upgrade_lock_take(path, "me", &fd, NULL, NULL), 0);
+    assert_int_equal(upgrade_lock_look(path, &holder, NULL), UPGRADE_LOCK_HELD);
+    assert_int_equal(upgrade_lock_look(path, NULL, NULL), UPGRADE_LOCK_HELD);
+    assert_int_equal(holder.pid, getpid());
+    assert_string_equal(holder.who, "me");
+    fd_close(&fd);
+    assert_int_equal(upgrade_lock_look(path, &holder, NULL), 0);
+}
+
 static void test_lock_of_a_file_that_was_removed_does_not_count(void **state)
 {
     (void)state;
@@ -537,6 +554,7 @@ int main(void)
         cmocka_unit_test(test_recovery_ends_from_every_history_and_view),
         cmocka_unit_test(test_recovery_does_what_the_rules_say),
         PLACED(test_lock_is_for_one_and_ends_with_its_process),
+        PLACED(test_lock_can_be_looked_at_without_taking_it),
         PLACED(test_lock_of_a_file_that_was_removed_does_not_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
