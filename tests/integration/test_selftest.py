@@ -1,5 +1,6 @@
 """`flocks selftest`: every promise holds here, nothing stays behind, and a broken one would be told."""
 
+import contextlib
 import json
 import os
 import signal
@@ -110,14 +111,13 @@ def test_selftest_tells_a_broken_promise(instance, place):
     first = None
     while process.poll() is None and time.monotonic() < deadline:
         for pid in processes_below(place):
-            try:
+            # It may end at any moment, before it is stopped as well.
+            with contextlib.suppress(OSError):
                 with open(f"/proc/{pid}/cmdline", "rb") as file:
                     is_web = b"--serve\0web\0" in file.read()
-            except OSError:
-                continue
-            first = first or (pid if is_web else None)
-            if is_web and pid != first:
-                os.kill(pid, signal.SIGSTOP)
+                first = first or (pid if is_web else None)
+                if is_web and pid != first:
+                    os.kill(pid, signal.SIGSTOP)
         time.sleep(0.005)
     report = json.loads(process.communicate(timeout=60)[0])
     assert process.returncode == 1

@@ -27,10 +27,20 @@ def make_root():
     return running_root
 
 
+SLOW_STOPS = {10: 1, 11: 3}
+
+
+def sleeper(stop_s):
+    if stop_s is None:
+        return "[/bin/sleep, '1000']"
+    return f"[/bin/sh, -c, \"trap 'sleep {stop_s}; exit 0' TERM; while :; do sleep 1000 & wait; done\"]"
+
+
 @pytest.fixture(scope="module")
 def flock():
-    """An Instance that runs: sleeper-000 to sleeper-499, and unready, which nobody has started."""
-    sleepers = "".join(f"  {name_of(n)}: {{command: [/bin/sleep, '1000']}}\n" for n in range(SERVICES))
+    """An Instance that runs: sleeper-000 to sleeper-499, and unready, which nobody has started. The seconds that two of
+    them take to stop make whoever restarts them see progress on the way, however late it asks."""
+    sleepers = "".join(f"  {name_of(n)}: {{command: {sleeper(SLOW_STOPS.get(n))}}}\n" for n in range(SERVICES))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         unready = UNREADY.format(port=listener.getsockname()[1])
