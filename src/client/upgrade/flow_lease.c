@@ -12,7 +12,7 @@ enum {
     MS_PER_S = 1000,
     NS_PER_MS = 1000000,
     /* Between two looks at a commit. */
-    LOOK_MS = 100
+    LOOK_MS = 50
 };
 
 static const struct update_server *server_of(const struct flow *flow)

@@ -185,6 +185,8 @@ static int prepare(struct program *program, struct error *error)
         return result;
     if (program->settings.log_fd >= 0)
         log_open(program->settings.log_fd, "flocks-update", LOG_LEVEL_INFO);
+    else
+        log_open(STDERR_FILENO, "flocks-update", LOG_LEVEL_ERROR);
     /* What an install step leaves behind becomes ours, to be ended. */
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L);
     result = update_client_open(&program->client, &program->settings, error);

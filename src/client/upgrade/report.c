@@ -247,6 +247,16 @@ static bool next_state(struct update_reporter *reporter, struct state *out)
     return goes_on;
 }
 
+static void pause_reports(struct update_reporter *reporter)
+{
+    const struct timespec until = in_ms(UPDATE_REPORT_PAUSE_MS);
+    int late = 0;
+    (void)pthread_mutex_lock(&reporter->mutex);
+    while (!reporter->wants_end && late == 0)
+        late = pthread_cond_timedwait(&reporter->changed, &reporter->mutex, &until);
+    (void)pthread_mutex_unlock(&reporter->mutex);
+}
+
 static void *run(void *data)
 {
     struct update_reporter *reporter = data;
@@ -254,8 +264,7 @@ static void *run(void *data)
     while (next_state(reporter, &state)) {
         if (state.id[0] != '\0' && state.step != FLOCKS_UPGRADE_STEP_UNSPECIFIED)
             report(reporter, &state);
-        if (state.step != FLOCKS_UPGRADE_STEP_DONE)
-            (void)poll(NULL, 0, UPDATE_REPORT_PAUSE_MS);
+        pause_reports(reporter);
     }
     return NULL;
 }

@@ -18,7 +18,7 @@
 
 enum {
     /* Between two looks at a server that works. */
-    UPGRADE_SETTLE_POLL_MS = 200
+    UPGRADE_SETTLE_POLL_MS = 50
 };
 
 /* What is asked of a server. Each answers within seconds. */
