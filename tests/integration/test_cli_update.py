@@ -3,6 +3,7 @@ are no good, of silence and of sudden death, and what Ctrl-C, a closed terminal 
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -42,6 +43,11 @@ def done(message="1.2.0 serves", code=0, **more):
 
 FAILED = done("installing 1.2.0: npm ci exited with 1", 9,
               error={"reason": "ERROR_REASON_UNSPECIFIED", "hint": "logs/update.log says more"})
+
+
+def timeless(text):
+    """Without how long it took."""
+    return re.sub(r" \((\d+m )?\d+s\)", "", text)
 
 
 class Updates:
@@ -187,7 +193,7 @@ def test_without_a_terminal_nothing_is_begun(updates):
 
 def test_options_that_do_not_go_together_are_refused(updates):
     for arguments in (["--check", "--list"], ["--rollback", "--to", "1"], ["--exit-code"], ["--abort", "--yes"],
-                      ["--check", "--yes"], ["--rollback", "--from", "x"], ["1.2.0"]):
+                      ["--check", "--yes"], ["--rollback", "--from", "x"], ["--list", "--rollback"], ["1.2.0"]):
         updates.run(*arguments, check=2)
 
 
@@ -201,7 +207,7 @@ def test_a_person_is_asked_and_gets_what_was_shown(updates):
     terminal.type("y\n")
     assert terminal.wait() == 0
     assert updates.arguments()[2:5] == ["apply", "--to", "1.2.0"]
-    assert "flocks: 1.2.0 serves (0s)" in terminal.text()
+    assert "flocks: 1.2.0 serves (" in terminal.text()
 
 
 def test_a_person_who_says_no_changes_nothing(updates):
@@ -224,11 +230,11 @@ def test_steps_are_lines_where_nothing_can_be_drawn(updates):
                 progress("UNPACKING", 3), progress("COMMITTING", 4, "\x1b[31mx"), done())
     told = updates.run("--yes", check=0)
     assert told.stdout == ""
-    assert told.stderr == ("flocks: [1/8] looking at https://example.com\n"
+    assert timeless(told.stderr) == ("flocks: [1/8] looking at https://example.com\n"
                            "flocks: [2/8] demo.tar.xz\n"
-                           "flocks: [3/8] unpacking\n"
+                           "flocks: [3/8] Unpacking\n"
                            "flocks: [4/8] \\x1b[31mx\n"
-                           "flocks: 1.2.0 serves (0s)\n")
+                           "flocks: 1.2.0 serves\n")
     assert updates.run("--yes", "--quiet", check=0).stderr == ""
 
 
@@ -253,7 +259,7 @@ def test_lines_that_are_no_good_are_left_out(updates):
                 {"repeat": 1000, "of": [{"raw": "[" * 100 + "\n"}]}, progress("CHECKING", 1, "y" * 5000), done())
     told = updates.run("--yes", check=0)
     assert told.stderr.count("a line of flocks-update is left out") == 5
-    assert "flocks: 1.2.0 serves (0s)\n" in told.stderr
+    assert "flocks: 1.2.0 serves\n" in timeless(told.stderr)
     assert max(map(len, told.stderr.splitlines())) < 1200
     lines = updates.run("--yes", "--json", check=0).stdout.splitlines()
     assert json.loads(lines[-1])["step"] == "UPGRADE_STEP_DONE" and len(lines) == 2

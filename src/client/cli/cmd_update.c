@@ -72,10 +72,11 @@ static int ask(const struct cli *cli, struct update_plan *plan, struct arena *ar
     *out = DECISION_NOTHING;
     if (!check->version[0])
         return 0;
-    if (plan->mode == UPDATE_MODE_APPLY)
+    if (!plan->roll_back)
         update_view_notes(check, cli->color_notes, stderr);
+    bool goes = confirm_ask(plan->roll_back ? "roll back?" : "upgrade?");
     plan->version = check->version;
-    bool goes = confirm_ask(plan->mode == UPDATE_MODE_APPLY ? "upgrade?" : "roll back?");
+    plan->roll_back = false;
     *out = goes ? DECISION_GO : DECISION_NO;
     return 0;
 }

@@ -9,17 +9,12 @@
 #include "client/cli/update_child.h"
 #include "common/base/error.h"
 
-enum update_mode {
-    UPDATE_MODE_APPLY,
-    UPDATE_MODE_ROLL_BACK,
-    UPDATE_MODE_CHECK,
-    UPDATE_MODE_LIST,
-    UPDATE_MODE_ABORT
-};
+enum update_mode { UPDATE_MODE_APPLY, UPDATE_MODE_CHECK, UPDATE_MODE_LIST, UPDATE_MODE_ABORT };
 
 struct update_plan {
     enum update_mode mode;
-    const char *version; /* NULL: the newest, or for a roll-back the one before */
+    bool roll_back;
+    const char *version; /* NULL: the newest, or with `roll_back` the one before */
     const char *source;  /* NULL: as configured */
     const char *region;  /* NULL: as configured */
     bool force;

@@ -167,7 +167,7 @@ static int start(struct daemon *daemon, const struct update_plan *plan,
     request.source = plan->source ? plan->source : "";
     request.region = plan->region ? plan->region : "";
     request.force = plan->force;
-    request.roll_back = plan->mode == UPDATE_MODE_ROLL_BACK && !plan->version;
+    request.roll_back = plan->roll_back;
     request.request_id = request_id;
     int result = daemon_call_method(daemon, &flocks_upgrade_methods[FLOCKS_UPGRADE_START_UPDATE],
         &request.base, &message, error);

@@ -125,8 +125,12 @@ static void tell_bytes(struct update_show *show)
 
 static bool is_same_step(const flocks_upgrade_progress *a, const flocks_upgrade_progress *b)
 {
-    return a && a->step == b->step && a->step_number == b->step_number &&
-           strcmp(a->message, b->message) == 0;
+    return a && a->step == b->step && a->step_number == b->step_number;
+}
+
+static bool is_same_message(const flocks_upgrade_progress *a, const flocks_upgrade_progress *b)
+{
+    return is_same_step(a, b) && strcmp(a->message, b->message) == 0;
 }
 
 /* What comes next says that the present step did not do what it was for. */
@@ -160,18 +164,19 @@ static void show_news(struct update_show *show, bool is_same)
 
 void update_show_take(struct update_show *show, const flocks_upgrade_progress *progress)
 {
-    bool is_same = is_same_step(show->now, progress);
+    bool is_same = is_same_message(show->now, progress);
     int64_t now_ms = clock_monotonic_ms();
     if (show->cli->json)
         show->cannot_write |= report_message(show->cli, &flocks_upgrade_progress_info,
                                   &progress->base, OUTCOME_DONE) != OUTCOME_DONE;
     if (show->cli->json || !show->cli->notes)
         return;
-    if (!is_same) {
+    if (!is_same_step(show->now, progress)) {
         settle(show, is_bad_news(progress) ? UPDATE_SHOW_FAILED : UPDATE_SHOW_WELL);
         show->step_at = now_ms;
-        show->rate = (struct transfer_rate){.n = 0};
     }
+    if (!is_same)
+        show->rate = (struct transfer_rate){.n = 0};
     if (!keep(show, progress))
         return;
     transfer_rate_add(&show->rate, now_ms, progress->bytes_done);

@@ -82,12 +82,18 @@ void update_view_versions(const char *from, const char *to, FILE *stream)
     print_cut(to, stream);
 }
 
+static const char *how_it_compares(const flocks_update_check *check)
+{
+    if (check->is_newer || !check->current_version[0])
+        return "";
+    return strcmp(check->version, check->current_version) == 0 ? " (again)" : " (not newer)";
+}
+
 static void print_choice(const flocks_update_check *check, bool color, FILE *stream)
 {
     fputs(terminal_color(TERMINAL_BOLD, color), stream);
     update_view_versions(check->current_version, check->version, stream);
-    fprintf(stream, "%s%s\n", terminal_reset(color),
-        check->is_newer || !check->current_version[0] ? "" : " (not newer)");
+    fprintf(stream, "%s%s\n", terminal_reset(color), how_it_compares(check));
     print_fact("from", check->source, stream);
     if (check->asset[0] && check->size > 0) {
         fputs("  file     ", stream);

@@ -17,7 +17,7 @@ enum {
     UPDATE_BAR_WIDTH = 24
 };
 
-/* "[3/8] downloading flocks-1.2.0.tar.xz", without a newline; "downloading" where it has no number
+/* "[3/8] downloading flocks-1.2.0.tar.xz", without a newline; "Downloading" where it has no number
  * and no message. */
 void update_view_step(const flocks_upgrade_progress *progress, bool color, FILE *stream);
 

@@ -239,20 +239,20 @@ static const char *const phases[] = {
 };
 
 static const char *const upgrade_steps[] = {
-    [FLOCKS_UPGRADE_STEP_UNSPECIFIED] = "at work",
-    [FLOCKS_UPGRADE_STEP_CHECKING] = "looking for releases",
-    [FLOCKS_UPGRADE_STEP_DOWNLOADING] = "downloading",
-    [FLOCKS_UPGRADE_STEP_VERIFYING] = "verifying",
-    [FLOCKS_UPGRADE_STEP_UNPACKING] = "unpacking",
-    [FLOCKS_UPGRADE_STEP_INSTALLING] = "installing",
-    [FLOCKS_UPGRADE_STEP_STOPPING] = "stopping services",
-    [FLOCKS_UPGRADE_STEP_SWITCHING] = "switching",
-    [FLOCKS_UPGRADE_STEP_COMMITTING] = "starting and observing services",
-    [FLOCKS_UPGRADE_STEP_ROLLING_BACK] = "rolling back",
-    [FLOCKS_UPGRADE_STEP_DONE] = "done",
-    [FLOCKS_UPGRADE_STEP_REPLACING] = "replacing the supervisor itself",
-    [FLOCKS_UPGRADE_STEP_ADOPTING] = "adopting the present installation",
-    [FLOCKS_UPGRADE_STEP_RECOVERING] = "ending an unfinished upgrade",
+    [FLOCKS_UPGRADE_STEP_UNSPECIFIED] = "At work",
+    [FLOCKS_UPGRADE_STEP_CHECKING] = "Looking for releases",
+    [FLOCKS_UPGRADE_STEP_DOWNLOADING] = "Downloading",
+    [FLOCKS_UPGRADE_STEP_VERIFYING] = "Verifying",
+    [FLOCKS_UPGRADE_STEP_UNPACKING] = "Unpacking",
+    [FLOCKS_UPGRADE_STEP_INSTALLING] = "Installing",
+    [FLOCKS_UPGRADE_STEP_STOPPING] = "Stopping services",
+    [FLOCKS_UPGRADE_STEP_SWITCHING] = "Switching",
+    [FLOCKS_UPGRADE_STEP_COMMITTING] = "Starting and observing services",
+    [FLOCKS_UPGRADE_STEP_ROLLING_BACK] = "Rolling back",
+    [FLOCKS_UPGRADE_STEP_DONE] = "Done",
+    [FLOCKS_UPGRADE_STEP_REPLACING] = "Replacing the supervisor itself",
+    [FLOCKS_UPGRADE_STEP_ADOPTING] = "Adopting the present installation",
+    [FLOCKS_UPGRADE_STEP_RECOVERING] = "Ending an unfinished upgrade",
 };
 /* clang-format on */
 

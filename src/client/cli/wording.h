@@ -53,7 +53,7 @@ struct wording wording_operation(int state);
 struct wording wording_listener(int listener);
 /* "held", "committing", "observing" */
 struct wording wording_phase(int phase);
-/* "downloading", "rolling back" */
+/* "Downloading", "Rolling back" */
 struct wording wording_upgrade_step(int step);
 
 /* Nanoseconds of a message; 0 for NULL. */

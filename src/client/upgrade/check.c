@@ -6,6 +6,7 @@
 #include "flocks/v1/upgrade.info.h"
 #include "flocks/v1/upgrade.names.h"
 
+#include "client/upgrade/back.h"
 #include "client/upgrade/find.h"
 #include "common/base/arena.h"
 #include "common/base/utf8.h"
@@ -140,16 +141,37 @@ static int tell(
     return result;
 }
 
+/* The release that `--rollback` would go back to. */
+static int choose_back(
+    const struct update_settings *settings, char out[VERSION_TEXT_MAX + 1], struct error *error)
+{
+    struct release_dir dir;
+    int result = release_dir_open(settings->places.root, false, &dir, error);
+    if (result == RELEASE_DIR_NONE)
+        return error_set(error, STATUS_NOT_FOUND, "no release is on the disk");
+    if (result < 0)
+        return result;
+    result = update_back_choose(settings, &dir, out, error);
+    release_dir_close(&dir);
+    return result;
+}
+
 int update_check(const struct update_settings *settings, const struct update_options *options,
     int cancel_fd, struct buffer *out, struct error *error)
 {
+    char back[VERSION_TEXT_MAX + 1] = "";
+    int result = options->roll_back ? choose_back(settings, back, error) : 0;
+    if (result < 0)
+        return result;
     const struct update_find_request request = {.settings = settings,
-        .version = options->to,
+        .version = options->roll_back ? back : options->to,
         .from = options->from,
+        .force = options->force,
+        .is_local = options->roll_back,
         .want_list = options->list,
         .cancel_fd = cancel_fd};
     struct update_found found;
-    int result = update_find(&request, &found, error);
+    result = update_find(&request, &found, error);
     if (result >= 0)
         result = tell(&found, options->list, out, error);
     update_found_deinit(&found);

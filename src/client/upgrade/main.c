@@ -38,6 +38,7 @@ struct program {
     struct update_server server;
     int cancel_fd;
     char id[UPDATE_ID_SIZE];
+    bool has_told; /* the end is told in a line of its own */
 };
 
 /* ---- the lock ---- */
@@ -96,12 +97,7 @@ static int check(struct program *program, struct error *error)
     buffer_init(&answer, ANSWER_BYTES_MAX);
     int result =
         update_check(&program->settings, &program->options, program->cancel_fd, &answer, error);
-    if (result == 0)
-        return write_out(&answer, error);
-    struct error unwanted = ERROR_INIT;
-    if (update_failure_append(error, &answer) == 0)
-        (void)write_out(&answer, &unwanted);
-    return result;
+    return result == 0 ? write_out(&answer, error) : result;
 }
 
 static void make_id(char out[UPDATE_ID_SIZE])
@@ -154,6 +150,7 @@ static int apply(struct program *program, struct error *error)
     struct update_reporter *reporter = update_reporter_new(&request, error);
     if (reporter == NULL)
         return -STATUS_RESOURCE_EXHAUSTED;
+    program->has_told = true;
     int result = apply_locked(program, reporter, error);
     update_reporter_free(reporter);
     return result;
@@ -233,17 +230,27 @@ static int run(struct program *program, int argc, char **argv, struct error *err
     return result;
 }
 
+/* For people, and for whoever reads lines where no line has said it. */
+static void tell_failure(const struct program *program, const struct error *error)
+{
+    CLEANUP(buffer_deinit) struct buffer line;
+    struct error unwanted = ERROR_INIT;
+    buffer_init(&line, ANSWER_BYTES_MAX);
+    (void)fprintf(stderr, "flocks-update: %s\n", error->text);
+    if (error->hint[0] != '\0')
+        (void)fprintf(stderr, "  hint: %s\n", error->hint);
+    if (!program->has_told && update_failure_append(error, &line) == 0)
+        (void)write_out(&line, &unwanted);
+}
+
 int main(int argc, char **argv)
 {
     /* Large, and all zero at first. */
     static struct program program = {.cancel_fd = -1, .settings = {.log_fd = -1}};
     struct error error = ERROR_INIT;
     int result = run(&program, argc, argv, &error);
-    if (result < 0) {
-        (void)fprintf(stderr, "flocks-update: %s\n", error.text);
-        if (error.hint[0] != '\0')
-            (void)fprintf(stderr, "  hint: %s\n", error.hint);
-    }
+    if (result < 0)
+        tell_failure(&program, &error);
     update_settings_deinit(&program.settings);
     fd_close(&program.cancel_fd);
     return result < 0 ? update_exit_code((enum status_code) - result) : 0;

@@ -36,8 +36,8 @@ static const struct row rows[] = {
     TEXT("--from", from, COMMAND(CHECK) | COMMAND(APPLY)),
     TEXT("--to", to, COMMAND(CHECK) | COMMAND(APPLY)),
     FLAG("--list", list, COMMAND(CHECK)),
-    FLAG("--rollback", roll_back, COMMAND(APPLY)),
-    FLAG("--force", force, COMMAND(APPLY)),
+    FLAG("--rollback", roll_back, COMMAND(CHECK) | COMMAND(APPLY)),
+    FLAG("--force", force, COMMAND(CHECK) | COMMAND(APPLY)),
     TEXT("--upgrade-id", upgrade_id, COMMAND(APPLY)),
     TEXT("--owner", owner, COMMAND(APPLY)),
 };
@@ -65,8 +65,8 @@ const char *update_options_help(void)
            "  --from S         check, apply: this source in place of the configured ones\n"
            "  --to V           check, apply: exactly this version\n"
            "  --list           check: everything that the source has\n"
-           "  --rollback       apply: back to the release before, which is on the disk\n"
-           "  --force          apply: fetched again also where it is there\n"
+           "  --rollback       check, apply: back to the release before, which is on the disk\n"
+           "  --force          check, apply: fetched again also where it is there\n"
            "  --upgrade-id ID  apply: letters and digits, 32 at most; made up otherwise\n"
            "  --owner TEXT     apply: who asks, for people\n"
            "  --help, --version\n";

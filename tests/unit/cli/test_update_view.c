@@ -39,10 +39,10 @@ static void test_update_view_step_has_number_and_message(void **state)
     flocks_upgrade_progress progress = FLOCKS_UPGRADE_PROGRESS_INIT;
     (void)state;
     progress.step = FLOCKS_UPGRADE_STEP_INSTALLING;
-    assert_string_equal(temporary_printed(print_step, &progress), "installing");
+    assert_string_equal(temporary_printed(print_step, &progress), "Installing");
     progress.step_number = 5;
     progress.steps = 8;
-    assert_string_equal(temporary_printed(print_step, &progress), "[5/8] installing");
+    assert_string_equal(temporary_printed(print_step, &progress), "[5/8] Installing");
     progress.message = "npm \033[2J";
     assert_string_equal(temporary_printed(print_step, &progress), "[5/8] npm \\x1b[2J");
 }
@@ -155,7 +155,7 @@ static void test_update_view_present_is_one_line(void **state)
     progress.upgrade_id = "u1";
     progress.step = FLOCKS_UPGRADE_STEP_CHECKING;
     assert_string_equal(temporary_printed(print_present, &progress),
-        "upgrade under way: looking for releases (u1)\n");
+        "upgrade under way: Looking for releases (u1)\n");
     began.seconds = NOW - 7;
     progress.began_at = &began;
     progress.from_version = "1.0.0";
@@ -166,7 +166,7 @@ static void test_update_view_present_is_one_line(void **state)
     progress.bytes_done = 5 * MIB;
     progress.bytes_total = 10 * MIB;
     assert_string_equal(temporary_printed(print_present, &progress),
-        "upgrade 1.0.0 -> 1.2.0: [2/8] downloading, 50%, 5.0 MiB of 10.0 MiB, for 7s (u1)\n");
+        "upgrade 1.0.0 -> 1.2.0: [2/8] Downloading, 50%, 5.0 MiB of 10.0 MiB, for 7s (u1)\n");
 }
 
 int main(void)
