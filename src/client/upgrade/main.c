@@ -1,6 +1,7 @@
 /* `flocks-update`: reads the command line, runs one command, ends. JSON lines on standard output,
  * words for people on standard error. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -58,7 +59,9 @@ static int refuse_running(const struct upgrade_lock_holder *holder, struct error
 
 static bool is_short(const struct upgrade_lock_holder *holder)
 {
-    return holder->pid == 0 || strcmp(holder->who, recover_who) == 0 ||
+    /* One that was killed: its install step is being ended, and holds the lock until then. */
+    bool is_dead = holder->pid > 0 && kill(holder->pid, 0) < 0 && errno == ESRCH;
+    return is_dead || holder->pid == 0 || strcmp(holder->who, recover_who) == 0 ||
            strncmp(holder->who, "flocks start", strlen("flocks start")) == 0;
 }
 

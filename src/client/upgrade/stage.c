@@ -13,12 +13,14 @@
 #include "client/upgrade/preflight.h"
 #include "client/upgrade/release_file.h"
 #include "client/upgrade/settings.h"
+#include "common/base/clock.h"
 #include "common/base/fd.h"
 
 enum {
     /* Names that are removed between two looks at whether somebody wants an end. */
     REMOVE_BUDGET = 1000,
     MESSAGE_SIZE = 256,
+    TELL_EVERY_MS = 100,
     /* FLOCKS_* of the steps, and a NULL. */
     VARIABLES = 6
 };
@@ -32,6 +34,8 @@ struct staging {
     /* releases/<name>.partial, or where it lies already. */
     char directory[PATH_MAX];
     struct fetched archive;
+    /* Of what is told for each entry of an archive. */
+    int64_t next_tell_at;
     struct error *error;
 };
 
@@ -104,8 +108,12 @@ static int fetch_archive(struct staging *staging)
 
 static void tell_unpacking(void *data, const struct unpack_progress *progress)
 {
-    const struct staging *staging = data;
+    struct staging *staging = data;
     char message[MESSAGE_SIZE];
+    int64_t now = clock_monotonic_ms();
+    if (now < staging->next_tell_at)
+        return;
+    staging->next_tell_at = now + TELL_EVERY_MS;
     (void)snprintf(message, sizeof message, "Unpacking %.200s", staging->found->choice.asset->name);
     tell(staging, FLOCKS_UPGRADE_STEP_UNPACKING, message, progress->bytes_read,
         progress->bytes_total);
