@@ -24,7 +24,7 @@ set(same "(= ${PROJECT_VERSION})")
 flocks_deb(crpc-runtime libcrpc0 libs "RPC in C: ttrpc and gRPC, typed by protobuf files")
 flocks_deb(crpc-devel libcrpc-dev libdevel "RPC in C: headers, archives, generator"
   "libcrpc0 ${same}, libprotobuf-c-dev, libnghttp2-dev, protobuf-compiler, protobuf-c-compiler")
-flocks_deb(flocks-daemon flocks-daemon admin "Local service supervisor: daemon and keeper")
+flocks_deb(flocks-daemon flocks-daemon admin "Local service supervisor: daemon, keeper, updater")
 flocks_deb(flocks-tools flocks admin "Local service supervisor" "flocks-daemon ${same}")
 flocks_deb(flocks-nano-devel libflocks-nano-dev libdevel "Client of flocks in fixed memory" "libnanopb-dev")
 if(TARGET flocks_shared)
