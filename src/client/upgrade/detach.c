@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -61,9 +62,19 @@ _Noreturn static void stay_behind(pid_t child)
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : SIGNAL_EXIT + WTERMSIG(status));
 }
 
+/* Whoever started us has made us the leader of a session without a terminal. */
+static bool leads_already(void)
+{
+    CLEANUP(fd_close) int fd = -1;
+    if (getsid(0) != getpid())
+        return false;
+    fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    return fd < 0;
+}
+
 static int lead_session(struct error *error)
 {
-    if (setsid() >= 0)
+    if (setsid() >= 0 || leads_already())
         return 0;
     pid_t child = fork();
     if (child < 0)

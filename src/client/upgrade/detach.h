@@ -7,8 +7,8 @@
 #include "common/base/error.h"
 
 /* From here on this process leads a session of its own, without a terminal; SIGHUP and SIGPIPE are
- * ignored; SIGINT and SIGTERM make *out_fd readable (cancel.h), and do nothing else. Where the
- * caller leads a process group already, which cannot have a session of its own, a child goes on and
+ * ignored; SIGINT and SIGTERM make *out_fd readable (cancel.h), and do nothing else. Where
+ * this process leads a process group already, and so cannot begin a session, a child goes on and
  * this process stays behind: it passes SIGINT and SIGTERM on, and ends as the child did.
  *
  * The standard descriptors are open afterwards. Before any thread. The descriptor is an eventfd. */
