@@ -15,7 +15,9 @@
 #include "common/base/fd.h"
 #include "common/release/tree.h"
 
-static int take_entries(struct unpacking *work)
+/* Each entry of the archive. */
+static int walk(
+    struct unpacking *work, int (*take)(struct unpacking *work, struct archive_entry *entry))
 {
     for (;;) {
         struct archive_entry *entry = NULL;
@@ -25,15 +27,22 @@ static int take_entries(struct unpacking *work)
         /* Also warnings: what libarchive only half understood is not installed. */
         if (code != ARCHIVE_OK)
             return unpacking_damaged(work);
-        int result = unpacking_take_entry(work, entry);
+        work->has_entry = true;
+        int result = take(work, entry);
         if (result == 0)
             result = unpacking_tell_progress(work);
         if (result < 0)
             return result;
     }
-    if (work->progress.entries > 0)
-        return 0;
-    int result =
+    return 0;
+}
+
+static int take_entries(struct unpacking *work)
+{
+    int result = walk(work, unpacking_take_entry);
+    if (result < 0 || work->progress.entries > 0)
+        return result;
+    result =
         error_set(work->error, STATUS_INVALID_ARGUMENT, "%s holds no file", work->request->name);
     error_set_hint(work->error, "do not use it; tell whoever published it");
     return result;
@@ -146,17 +155,36 @@ static int unpack_below(
     return result;
 }
 
+/* Before the first file is made: whether all of it can be read, and stays within the bounds. */
+static int measure(struct unpacking *work)
+{
+    const struct unpack_request *request = work->request;
+    work->is_measuring = true;
+    int result =
+        unpack_input_open(&work->input, request->fd, request->name, &work->archive, work->error);
+    if (result < 0)
+        return result;
+    work->progress.bytes_total = work->input.size;
+    result = walk(work, unpacking_measure_entry);
+    (void)archive_read_free(work->archive);
+    work->progress = (struct unpack_progress){.bytes_total = work->input.size};
+    work->is_measuring = false;
+    work->step = 0;
+    return result;
+}
+
 static int unpack_file(struct unpacking *work, struct unpack_outcome *out)
 {
     char name[NAME_MAX + 1];
     CLEANUP(fd_close) int place_fd = open_place(work->request->directory, name, work->error);
     if (place_fd < 0)
         return place_fd;
-    int result = unpack_input_open(
-        &work->input, work->request->fd, work->request->name, &work->archive, work->error);
+    int result = measure(work);
+    if (result == 0)
+        result = unpack_input_open(
+            &work->input, work->request->fd, work->request->name, &work->archive, work->error);
     if (result < 0)
         return result;
-    work->progress.bytes_total = work->input.size;
     result = unpack_below(work, place_fd, name, out);
     (void)archive_read_free(work->archive);
     return result;

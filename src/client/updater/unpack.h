@@ -63,7 +63,10 @@ struct unpack_outcome {
     bool is_unwrapped;
 };
 
-/* Unpacks. When it answers 0, everything is in `directory` and on the disk: files, directories, and
+/* Unpacks. The archive is read twice: at first only to see that all of it can be read and stays
+ * within the bounds, so that what does not is refused before the first file is made.
+ *
+ * When it answers 0, everything is in `directory` and on the disk: files, directories, and
  * the directory's own name in its parent (syncfs(2), which tells of failed writes since Linux 5.8).
  * Otherwise the directory is not there: what had been made is removed; where that fails, the
  * error's text says that something is left.

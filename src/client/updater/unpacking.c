@@ -81,7 +81,7 @@ int unpacking_damaged(struct unpacking *work)
     if (work->input.read_error != 0)
         return error_set_errno(
             work->error, work->input.read_error, "reading %s", work->request->name);
-    bool is_first = work->progress.entries == 0;
+    bool is_first = !work->has_entry;
     int result = error_set(work->error, is_first ? STATUS_INVALID_ARGUMENT : STATUS_DATA_LOSS,
         is_first ? "%s is no tar or zip archive that can be read here: %s"
                  : "%s is damaged or not whole: %s",
@@ -98,7 +98,7 @@ int unpacking_tell_progress(struct unpacking *work)
         return error_set(
             work->error, STATUS_CANCELLED, "unpacking %s was interrupted", work->request->name);
     work->progress.bytes_read = work->input.high;
-    if (work->request->on_progress != NULL)
+    if (work->request->on_progress != NULL && !work->is_measuring)
         work->request->on_progress(work->request->data, &work->progress);
     work->step = 0;
     return 0;
@@ -357,4 +357,28 @@ int unpacking_take_entry(struct unpacking *work, struct archive_entry *entry)
     if (type == AE_IFLNK)
         return note_link(work, path, entry_target(entry));
     return unpacking_refuse(work, path, "it is neither file nor directory nor link");
+}
+
+/* Directories are not counted here: they may be named several times, or not at all. */
+int unpacking_measure_entry(struct unpacking *work, struct archive_entry *entry)
+{
+    bool is_directory = entry_hard_link(entry) == NULL && archive_entry_filetype(entry) == AE_IFDIR;
+    la_int64_t size = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : 0;
+    int result = is_directory ? 0 : count_entry(work);
+    if (result == 0 && size > 0 && entry_hard_link(entry) == NULL)
+        result = count_bytes(work, (uint64_t)size);
+    while (result == 0) {
+        const void *bytes = NULL;
+        size_t len = 0;
+        la_int64_t offset = 0;
+        int code = archive_read_data_block(work->archive, &bytes, &len, &offset);
+        if (code == ARCHIVE_EOF)
+            break;
+        if (code != ARCHIVE_OK)
+            return unpacking_damaged(work);
+        work->step += len;
+        if (work->step >= STEP_BYTES)
+            result = unpacking_tell_progress(work);
+    }
+    return result;
 }

@@ -35,6 +35,10 @@ struct unpacking {
     struct unpack_input input;
     struct error *error;
     struct unpack_progress progress;
+    /* An entry was read: what cannot be read after that is damaged, and was an archive. */
+    bool has_entry;
+    /* Only counted: nothing is told, nothing is made. */
+    bool is_measuring;
     uint64_t bytes_max;
     uint32_t entries_max;
     uint64_t step;
@@ -69,6 +73,8 @@ NODISCARD int unpacking_tell_progress(struct unpacking *work);
  * *out_name is the last component. */
 NODISCARD int unpacking_open_parent(
     struct unpacking *work, const char *path, const char **out_name);
+/* Counts what the entry would make, and reads through its content. */
+NODISCARD int unpacking_measure_entry(struct unpacking *work, struct archive_entry *entry);
 /* Makes what the entry says, symbolic links apart: those are noted in work->links. */
 NODISCARD int unpacking_take_entry(struct unpacking *work, struct archive_entry *entry);
 

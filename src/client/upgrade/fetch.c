@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -270,6 +271,22 @@ static int check_digest(struct fetching *fetching, const char *place, int fd)
     return strcasecmp(text, fetching->sha256) == 0 ? 0 : refuse_digest(fetching, place, text);
 }
 
+/* Of a file on this machine: what a server says of its own was compared by the download. */
+static int check_size(struct fetching *fetching, const char *place, int fd)
+{
+    struct stat status;
+    uint64_t wanted = fetching->choice->asset->size;
+    if (fstat(fd, &status) < 0)
+        return error_set_errno(fetching->error, errno, "reading %s", place);
+    if (wanted == 0 || (uint64_t)status.st_size == wanted)
+        return 0;
+    int result = error_set(fetching->error, STATUS_DATA_LOSS,
+        "%s has %lld bytes, and %" PRIu64 " were promised", place, (long long)status.st_size,
+        wanted);
+    error_set_hint(fetching->error, "copy it again");
+    return result;
+}
+
 static int open_archive(const char *path, struct error *error)
 {
     struct stat status;
@@ -339,7 +356,9 @@ static int verify(struct fetching *fetching, const char *place, int fd)
     (void)snprintf(message, sizeof message, "Verifying %.200s", fetching->name);
     tell(fetching, FLOCKS_UPGRADE_STEP_VERIFYING, message, 0, 0);
     /* What was downloaded was hashed on the way. */
-    if (is_local(place) && fetching->sha256 != NULL)
+    if (is_local(place))
+        result = check_size(fetching, place, fd);
+    if (result == 0 && is_local(place) && fetching->sha256 != NULL)
         result = check_digest(fetching, place, fd);
     if (result == 0 && fetching->signature != NULL)
         result = trust_check_file(&fetching->keys, fetching->signature, fd, fetching->name,

@@ -64,6 +64,15 @@ def told(path, **more):
     return {"name": path, "size": os.path.getsize(path), "sha256": digest(path), "signature": path + ".minisig", **more}
 
 
+def million(path):
+    """1,000,000 files, in a small archive: they are counted before their names matter."""
+    header = tarfile.TarInfo("product/file").tobuf()
+    with gzip.open(path, "wb", 1) as packed:
+        for _ in range(1000):
+            packed.write(header * 1000)
+        packed.write(bytes(1024))
+
+
 def main():
     key("good")
     key("other")
@@ -103,6 +112,7 @@ def main():
     wrong = told(good[1])
     wrong["sha256"] = "0" * 64
     index("digest.json", [("1.1.0", [wrong], {})])
+    index("size.json", [("1.1.0", [told(good[1], size=5)], {})])
     large = told(good[1], size=1 << 45)
     index("large.json", [("1.1.0", [large], {})])
     # Mirrors: the first is another file, the second is not there.
@@ -122,6 +132,8 @@ def main():
     for number, name in enumerate(HOSTILE):
         with open(f"{name}.tar", "rb") as hostile, gzip.open(f"hostile-9.0.{number}.tar.gz", "wb") as packed:
             packed.write(hostile.read())
+    archive("5.0.0", files={"zeros": bytes(3 << 20)})
+    million("hostile-9.2.0.tar.gz")
     os.link("bomb.tar.gz", "hostile-9.1.0.tar.gz")
     os.link("bomb.zip", "hostile-9.1.1.zip")
     os.link("cut.tar.xz", "hostile-9.1.2.tar.xz")

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -5,6 +6,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "flocks/v1/upgrade.names.h"
@@ -26,6 +28,64 @@ struct trial {
     bool is_told[16];
     uint64_t bytes_done;
 };
+
+/* ---- a disk ---- */
+
+/* What fstatvfs says is free besides what has to stay free; negative: what there is. */
+static int64_t free_bytes = -1;
+static int64_t free_files = -1;
+/* A write below a directory of this name finds the disk full; NULL: none does. */
+static const char *full_place;
+
+/* clang-format off */
+int __real_fstatvfs(int fd, struct statvfs *out); /* NOLINT(bugprone-reserved-identifier) */
+int __wrap_fstatvfs(int fd, struct statvfs *out); /* NOLINT(bugprone-reserved-identifier) */
+ssize_t __real_write(int fd, const void *bytes, size_t len); /* NOLINT(bugprone-reserved-identifier) */
+ssize_t __wrap_write(int fd, const void *bytes, size_t len); /* NOLINT(bugprone-reserved-identifier) */
+ssize_t __real_pwrite(int fd, const void *bytes, size_t len, off_t at); /* NOLINT(bugprone-reserved-identifier) */
+ssize_t __wrap_pwrite(int fd, const void *bytes, size_t len, off_t at); /* NOLINT(bugprone-reserved-identifier) */
+/* clang-format on */
+
+int __wrap_fstatvfs(int fd, struct statvfs *out) /* NOLINT(bugprone-reserved-identifier) */
+{
+    int result = __real_fstatvfs(fd, out);
+    if (free_bytes >= 0) {
+        out->f_frsize = 1;
+        out->f_bavail = RELEASE_DIR_MARGIN_BYTES + (uint64_t)free_bytes;
+    }
+    if (free_files >= 0) {
+        out->f_files = UINT32_MAX;
+        out->f_favail = RELEASE_DIR_MARGIN_FILES + (uint64_t)free_files;
+    }
+    return result;
+}
+
+static bool is_full(int fd)
+{
+    char link[64];
+    char path[PATH_MAX];
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t len = full_place == NULL ? -1 : readlink(link, path, sizeof path - 1);
+    if (len < 0)
+        return false;
+    path[len] = '\0';
+    errno = ENOSPC;
+    return strstr(path, full_place) != NULL;
+}
+
+ssize_t __wrap_write(
+    int fd, const void *bytes, size_t len) /* NOLINT(bugprone-reserved-identifier) */
+{
+    return is_full(fd) ? -1 : __real_write(fd, bytes, len);
+}
+
+ssize_t __wrap_pwrite(/* NOLINT(bugprone-reserved-identifier) */
+    int fd, const void *bytes, size_t len, off_t at)
+{
+    return is_full(fd) ? -1 : __real_pwrite(fd, bytes, len, at);
+}
+
+/* ---- trials ---- */
 
 static struct place_server server;
 
@@ -285,6 +345,8 @@ static const struct bad SIGNATURES[] = {
     {"product-2.7.0.tar.gz", -STATUS_DATA_LOSS, "verifying", "a web page came"},
     {"old.json", -STATUS_DATA_LOSS, "verifying", "its name says 1.0.0"},
     {"nameless.json", -STATUS_DATA_LOSS, "verifying", "tells its version"},
+    {"digest.json", -STATUS_DATA_LOSS, "downloading", "its SHA-256 is"},
+    {"size.json", -STATUS_DATA_LOSS, "downloading", "should have 5"},
 };
 /* clang-format on */
 
@@ -309,6 +371,7 @@ static void test_stage_local_signature_counts_where_there_is_one(void **state)
         {"product-2.0.0.tar.gz", -STATUS_UNAUTHENTICATED, "verifying", "not trusted here"},
         {"product-2.2.0.tar.gz", -STATUS_DATA_LOSS, "verifying", "is not what was signed"},
         {"digest.json", -STATUS_DATA_LOSS, "verifying", "its SHA-256 is"},
+        {"size.json", -STATUS_DATA_LOSS, "verifying", "and 5 were promised"},
     };
     struct trial trial;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
@@ -368,6 +431,7 @@ static void test_stage_hostile_archive_leaves_nothing(void **state)
         {"hostile-9.1.2.tar.xz", -STATUS_DATA_LOSS, "unpacking", "not whole"},
         {"hostile-9.1.3.tar.gz", -STATUS_INVALID_ARGUMENT, "unpacking", "no tar or zip"},
         {"hostile-9.1.4.tar.gz", -STATUS_INVALID_ARGUMENT, "unpacking", ""},
+        {"hostile-9.2.0.tar.gz", -STATUS_RESOURCE_EXHAUSTED, "unpacking", "more files"},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct trial trial;
@@ -404,6 +468,49 @@ static void test_stage_what_does_not_fit_the_disk_is_not_begun(void **state)
     check_refused(&trial, -STATUS_RESOURCE_EXHAUSTED, "checking the disk", "MiB free", "large");
     assert_false(trial.is_told[FLOCKS_UPGRADE_STEP_DOWNLOADING]);
     end(&trial);
+}
+
+static void test_stage_what_grows_beyond_the_disk_is_refused_before_it_does(void **state)
+{
+    (void)state;
+    struct trial trial;
+    free_bytes = 1 << 20;
+    run(&trial, "", place_path("product-5.0.0.tar.gz"));
+    free_bytes = -1;
+    check_refused(&trial, -STATUS_RESOURCE_EXHAUSTED, "unpacking",
+        "does not fit the disk: it holds more than the 1 MiB", "bytes");
+    assert_non_null(strstr(trial.error.hint, "make room"));
+    end(&trial);
+    free_files = 2;
+    run(&trial, "", place_path("product-5.0.0.tar.gz"));
+    free_files = -1;
+    check_refused(&trial, -STATUS_RESOURCE_EXHAUSTED, "unpacking",
+        "does not fit the disk: it holds more than the 2 files", "files");
+    end(&trial);
+    free_bytes = 10 << 20;
+    run(&trial, "", place_path("product-5.0.0.tar.gz"));
+    free_bytes = -1;
+    check_staged(&trial, "5.0.0");
+    end(&trial);
+}
+
+static void test_stage_full_disk_leaves_nothing(void **state)
+{
+    (void)state;
+    static const struct bad table[] = {
+        {"/releases/", -STATUS_RESOURCE_EXHAUSTED, "unpacking", "ENOSPC"},
+        {"/downloads/", -STATUS_RESOURCE_EXHAUSTED, "downloading", "ENOSPC"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct trial trial;
+        begin_in(&trial, trusting(""), ".");
+        find_from(&trial, url("file/index.json"), NULL);
+        full_place = table[i].source;
+        stage(&trial, -1);
+        full_place = NULL;
+        check_refused(&trial, table[i].result, table[i].step, table[i].why, table[i].source);
+        end(&trial);
+    }
 }
 
 static void test_stage_services_have_to_find_their_place(void **state)
@@ -523,6 +630,8 @@ int main(void)
         cmocka_unit_test(test_stage_hostile_archive_leaves_nothing),
         cmocka_unit_test(test_stage_release_file_is_checked),
         cmocka_unit_test(test_stage_what_does_not_fit_the_disk_is_not_begun),
+        cmocka_unit_test(test_stage_what_grows_beyond_the_disk_is_refused_before_it_does),
+        cmocka_unit_test(test_stage_full_disk_leaves_nothing),
         cmocka_unit_test(test_stage_services_have_to_find_their_place),
         cmocka_unit_test(test_stage_bad_server_is_told),
         cmocka_unit_test(test_stage_server_that_breaks_is_tried_again),
