@@ -20,9 +20,10 @@ static const char *expected(
     for (size_t i = 0; i < file->n_versions; i++)
         if (strcmp(file->versions[i]->key, service) == 0)
             return file->versions[i]->value;
-    if (strcmp(version, unknown_version) == 0)
+    size_t len = strcspn(version, "+");
+    if (len == strlen(unknown_version) && strncmp(version, unknown_version, len) == 0)
         return "";
-    return arena_strndup(arena, version, strcspn(version, "+"));
+    return arena_strndup(arena, version, len);
 }
 
 int update_services_choose(const flocks_config *config, const char *holding_page,
