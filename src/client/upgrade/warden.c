@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -62,6 +63,8 @@ static _Noreturn void become(const struct warden_request *request, const struct 
 {
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
     restore_signals();
+    /* What our own starter may have left open. */
+    (void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
     (void)setsid();
     /* Should somebody kill the warden. */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
