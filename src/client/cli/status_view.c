@@ -169,6 +169,8 @@ static void print_leases(const struct status_view *view, FILE *stream)
         fprintf(stream, " (%s", wording_phase((int)lease->phase).text);
         if (lease->remaining)
             fprintf(stream, ", %s left", wording_age(lease->remaining->seconds).text);
+        if (lease->holding_page_address[0])
+            fprintf(stream, ", holding page at %s", lease->holding_page_address);
         fputs("): ", stream);
         terminal_print_escaped(stream, lease->reason);
         fputc('\n', stream);

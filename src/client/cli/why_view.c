@@ -154,6 +154,8 @@ static void print_lease(const struct why_view *view, FILE *stream)
     fprintf(stream, ", pid %d, %s", lease->owner_pid, wording_phase((int)lease->phase).text);
     if (lease->remaining)
         fprintf(stream, ", %s left", wording_age(lease->remaining->seconds).text);
+    if (lease->holding_page_address[0])
+        fprintf(stream, ", holding page at %s", lease->holding_page_address);
     fputs(": ", stream);
     terminal_print_escaped(stream, lease->reason);
     fputc('\n', stream);

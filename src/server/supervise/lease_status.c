@@ -40,6 +40,17 @@ static void fill_times(const struct lease *lease, struct arena *arena, flocks_le
     }
 }
 
+static void fill_page(const struct lease *lease, struct arena *arena, flocks_lease *out)
+{
+    const union endpoint_address *address = supervisor_page_of(lease);
+    char text[ENDPOINT_TEXT_MAX];
+
+    if (address == NULL)
+        return;
+    endpoint_address_text(address, text);
+    out->holding_page_address = arena_strdup(arena, text);
+}
+
 flocks_lease *lease_fill(const struct lease *lease, struct arena *arena)
 {
     flocks_lease *out = arena_alloc(arena, sizeof *out);
@@ -59,6 +70,7 @@ flocks_lease *lease_fill(const struct lease *lease, struct arena *arena)
     out->n_services = lease->n_services;
     out->phase = flocks_upgrade_phase_from((int)lease_phase_shown(lease->facts.phase));
     out->holding_page = lease->holding_page;
+    fill_page(lease, arena, out);
     out->owner_pid = lease->owner_pid;
     out->owner_uid = lease->owner_uid;
     fill_times(lease, arena, out);

@@ -112,8 +112,11 @@ static void perform(struct service *service, enum service_action action)
     case SERVICE_ACTION_CHECK:
         check_start(service);
         return;
-    case SERVICE_ACTION_PREPARE:
     case SERVICE_ACTION_SPAWN:
+        supervisor_page_yield(service);
+        service_spawn(service);
+        return;
+    case SERVICE_ACTION_PREPARE:
         service_spawn(service);
         return;
     case SERVICE_ACTION_WATCH:

@@ -148,6 +148,12 @@ static unsigned badness(enum listener_answer answer)
     return order[answer];
 }
 
+/* Before a start nobody else can have the port that the holding page answers on. */
+static size_t first_port(const struct service *service, const struct process_identity *identity)
+{
+    return identity == NULL && supervisor_page_has_port(service) ? 1 : 0;
+}
+
 /* The worst of all its ports, in words unless it is well. */
 static enum look look_with_finder(struct service *service, const struct process_identity *identity,
     char *out_message, size_t out_size)
@@ -158,7 +164,7 @@ static enum look look_with_finder(struct service *service, const struct process_
     bool is_postponed = false;
     bool has_failed = false;
 
-    for (size_t i = 0; i < service->n_ports; i++) {
+    for (size_t i = first_port(service, identity); i < service->n_ports; i++) {
         struct service_port *port = &service->ports[i];
         struct listener_observation seen;
         int result =
@@ -241,7 +247,7 @@ bool service_ports_are_own(struct service *service)
  * the near end of a connection. Without a finder it may be anything. */
 static bool is_bound(struct service *service, char *out_message, size_t out_size)
 {
-    for (size_t i = 0; i < service->n_ports; i++) {
+    for (size_t i = first_port(service, NULL); i < service->n_ports; i++) {
         const struct endpoint *endpoint = &service->ports[i].endpoint;
         struct service_listening shown = {.state = FLOCKS_LISTENER_STATE_FOREIGN,
             .port = endpoint_address_port(&endpoint->addresses[0])};

@@ -106,6 +106,7 @@ static void on_prepare(uv_prepare_t *prepare)
     leases_turn(supervisor);
     supervisor_expire_operations(supervisor);
     supervisor_settle_changes(supervisor);
+    supervisor_page_turn(supervisor);
     supervisor_save(supervisor);
     leases_tell_waiters(supervisor);
     upgrades_tell(supervisor);
@@ -113,6 +114,7 @@ static void on_prepare(uv_prepare_t *prepare)
     if (supervisor->is_closing)
         return;
     supervisor_settle_changes(supervisor);
+    supervisor_page_turn(supervisor);
     supervisor_save(supervisor);
 }
 
@@ -134,6 +136,7 @@ int supervisor_keep_config(
     supervisor->packed_config = packed;
     (void)snprintf(
         supervisor->config_digest, sizeof supervisor->config_digest, "%s", config->digest);
+    supervisor_page_choose(supervisor, config->config);
     return 0;
 }
 
@@ -279,6 +282,7 @@ static void open_handles(struct supervisor *supervisor)
     supervisor->prepare.data = supervisor;
     (void)uv_prepare_start(&supervisor->prepare, on_prepare);
     supervisor_ports_open(supervisor);
+    supervisor_page_begin(supervisor);
     leases_open(supervisor);
     supervisor->n_handles += 4; /* and the sweeper */
     supervisor_file_open(supervisor);
@@ -419,6 +423,7 @@ void supervisor_close(struct supervisor *supervisor, void (*closed)(void *data),
         service_watch_end(supervisor->services[i]);
         supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->services[i]->timer);
     }
+    supervisor_page_end(supervisor);
     supervisor_ports_close(supervisor);
     supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->operations_timer);
     supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->lease_timer);

@@ -149,6 +149,7 @@ static void carry_out(const struct commit *commit)
     *commit->change->packed = NULL;
     (void)snprintf(
         supervisor->config_digest, sizeof supervisor->config_digest, "%s", commit->change->digest);
+    supervisor_page_choose(supervisor, commit->change->config);
     for (size_t i = 0; i < plan->n; i++) {
         has_new = has_new || commit->made[i] != NULL;
         if (commit->made[i] != NULL)

@@ -456,7 +456,8 @@ static int apply(struct supervisor_job *job, char out_id[SUPERVISOR_OPERATION_ID
         .specs = job->specs,
         .packed = &job->packed,
         .packed_len = job->packed_len,
-        .digest = job->config.digest};
+        .digest = job->config.digest,
+        .config = job->config.message};
     int result = find_request(supervisor, job->request_id, out_id, &job->error);
 
     if (result != 0)

@@ -67,6 +67,16 @@ struct supervisor_file {
     char digest[CONFIG_DIGEST_SIZE]; /* of what it says; "": a mistake, or nothing */
 };
 
+/* The page that stands in for a service while an upgrade lasts (supervisor_page.c). */
+struct supervisor_page {
+    char service[LEASE_NAME_SIZE]; /* update.holding_page; "": none */
+    struct holding_page *page;     /* NULL: it is not open */
+    char lease_id[LEASE_ID_SIZE];  /* for which it is open */
+    uv_timer_t timer;
+    int64_t retry_at;
+    bool is_failing; /* said once */
+};
+
 /* What a follower has been told (supervisor_health.c). */
 struct supervisor_health {
     const struct supervisor_health_follower *follower; /* NULL: nobody */
@@ -131,6 +141,7 @@ struct supervisor {
     bool is_record_dirty;        /* run/lease.pb says something else than these */
     bool is_record_failing;      /* said once */
     bool is_lease_turn_due;
+    struct supervisor_page page;
     bool is_taking_lost;  /* leases of processes that died are being undone; nothing runs yet */
     struct list launches; /* services whose spawn waits for the state to be written */
     struct list spawns;   /* of spawn_call: answers of the keeper that are awaited */
@@ -309,6 +320,7 @@ struct supervisor_change {
     uint8_t **packed;           /* flocks.v1.GetConfigResponse; taken */
     size_t packed_len;
     const char *digest;
+    const flocks_config *config; /* borrowed */
 };
 /* All or nothing; writes the state. ABORTED (LEASE_HELD), RESOURCE_EXHAUSTED. */
 NODISCARD int supervisor_commit_change(struct supervisor *supervisor,
@@ -427,6 +439,20 @@ flocks_lease **supervisor_fill_leases(
 flocks_lease *lease_fill(const struct lease *lease, struct arena *arena);
 /* NULL: no memory. */
 Google__Protobuf__Timestamp *lease_timestamp(struct arena *arena, int64_t wall_ns);
+
+/* supervisor_page.c */
+/* The configuration names its service; before that there is none. */
+void supervisor_page_choose(struct supervisor *supervisor, const flocks_config *config);
+void supervisor_page_begin(struct supervisor *supervisor);
+void supervisor_page_end(struct supervisor *supervisor);
+/* Opens or closes it, if that is due; once a turn of the loop. */
+void supervisor_page_turn(struct supervisor *supervisor);
+/* It answers on the service's host and port: nobody else can have those. */
+bool supervisor_page_has_port(const struct service *service);
+/* The service is being spawned: its port is free when this returns. */
+void supervisor_page_yield(const struct service *service);
+/* Where it answers for this lease; NULL: nowhere. */
+const union endpoint_address *supervisor_page_of(const struct lease *lease);
 
 /* lease_begin.c */
 void leases_tell_waiters(struct supervisor *supervisor);
