@@ -262,3 +262,30 @@ def test_new_version_of_the_same_number_is_taken_by_force(product):
     assert outcome.last["to_version"] == "1.0.0+reinstall.1"
     assert (product.root / "current" / "mark").read_text() == "again"
     assert product.is_serving("1.0.0")
+
+
+def test_installation_in_place_is_adopted_under_the_version_it_tells(product):
+    """The first upgrade of what lies in its root: nobody notices it becoming a release, and it can be gone back to."""
+    ports = list(product.ports.values())
+    (product.root / "current").unlink()
+    for name in ("backend", "webui", "version"):
+        os.rename(product.root / "releases" / "1.0.0" / name, product.root / name)
+    (product.root / "releases" / "1.0.0").rmdir()
+    product.instance.write(
+        releases.configuration(
+            ports,
+            [product.publisher.server.url],
+            [product.publisher.key.public],
+            update="  adopt: [backend, webui, version]\n",
+        ).replace("directory: current/", "directory: ")
+    )
+    product.start()
+    pids = {name: product.instance.pid(name) for name in product.ports}
+    product.publisher.publish("1.1.0")
+    outcome = product.apply()
+    assert outcome.last["from_version"] == "1.0.0" and product.is_serving("1.1.0")
+    assert (product.root / "releases" / "1.0.0" / "version").read_text() == "1.0.0\n"
+    assert os.readlink(product.root / "backend") == "current/backend"
+    assert {name: product.instance.pid(name) for name in product.ports} != pids
+    assert product.apply("--rollback").last["to_version"] == "1.0.0"
+    assert product.is_serving("1.0.0")

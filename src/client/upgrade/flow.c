@@ -9,6 +9,7 @@
 #include "client/upgrade/back.h"
 #include "client/upgrade/ending.h"
 #include "client/upgrade/recover.h"
+#include "client/upgrade/told.h"
 #include "common/base/clock.h"
 #include "common/inventory/instance_lock.h"
 
@@ -113,12 +114,17 @@ static int stage(struct flow *flow, struct error *error)
 static int adopt(struct flow *flow, struct error *error)
 {
     const struct update_apply_request *request = flow->request;
+    char version[VERSION_TEXT_MAX + 1] = "";
+    const flocks_config *config = NULL;
     const struct update_adopt_request wanted = {.settings = request->settings,
+        .version = version,
         .on_progress = update_reporter_progress,
         .data = request->reporter};
     int result = flow_check(flow, error);
     if (result < 0 || !update_adopt_is_due(request->settings))
         return result;
+    if (request->server->calls->config(request->server->self, &flow->arena, &config, NULL) == 0)
+        update_told_version(config, request->cancel_fd, version);
     result = update_adopt(&wanted, error);
     if (result == 0)
         result = release_dir_current(&flow->dir, flow->journal.from, error);
