@@ -1,6 +1,7 @@
 /* Any text as flocks-release.yaml: it is read or refused with a text, and what was read can be
  * acted upon: paths that stay below the release, commands that have a program, times and counts
  * within their bounds. */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +27,7 @@ static void check_step(const flocks_install_step *step)
 {
     demand(step->n_command > 0 && step->n_command <= 256 && step->command[0][0] != '\0');
     demand(step->timeout != NULL && step->timeout->seconds >= 1 &&
-           step->timeout->seconds <= 24 * 60 * 60);
+           step->timeout->seconds <= INT64_C(24) * 60 * 60);
     demand(step->retries <= 10);
     check_path(step->directory);
     for (size_t i = 0; i < step->n_environment; i++) {

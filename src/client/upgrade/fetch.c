@@ -154,7 +154,7 @@ static int fetch_signature(struct fetching *fetching)
         return 0;
     if (result == -STATUS_NOT_FOUND)
         return is_needed ? refuse_unsigned(fetching, &why) : NOT_SIGNED;
-    if (result < 0 && fetching->error != NULL)
+    if (result < 0)
         *fetching->error = why;
     return error_add_context(fetching->error, result, "verifying the release");
 }
@@ -385,8 +385,6 @@ static int fetch_from(struct fetching *fetching, const char *place, bool *out_is
 /* The first place that failed says most: it is the one that was meant. */
 static int say_all_failed(struct fetching *fetching, const struct error *first, size_t n_failed)
 {
-    if (fetching->error == NULL)
-        return -(int)first->code;
     struct error last = *fetching->error;
     *fetching->error = *first;
     if (n_failed == 1)
@@ -401,11 +399,8 @@ static int fetch_archive(struct fetching *fetching)
 {
     const struct release_choice *choice = fetching->choice;
     struct error first = ERROR_INIT;
-    struct error scratch = ERROR_INIT;
     bool is_final = false;
     int result = 0;
-    if (fetching->error == NULL)
-        fetching->error = &scratch;
     for (size_t i = 0; i < choice->n_places && !is_final; i++) {
         *fetching->error = ERROR_INIT;
         result = fetch_from(fetching, choice->places[i], &is_final);
@@ -438,12 +433,13 @@ static int prepare(struct fetching *fetching)
 
 int fetch(const struct fetch_request *request, struct fetched *out, struct error *error)
 {
+    struct error unwanted = ERROR_INIT;
     struct fetching fetching = {.request = request,
         .settings = request->settings,
         .choice = &request->found->choice,
         .name = request->found->choice.asset->name,
         .out = out,
-        .error = error};
+        .error = error != NULL ? error : &unwanted};
     *out = (struct fetched){.fd = -1};
     fetching.signature = calloc(1, sizeof *fetching.signature);
     if (fetching.signature == NULL)

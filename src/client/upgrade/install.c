@@ -78,8 +78,8 @@ static void take_output(void *data, const char *bytes, size_t len)
     for (size_t i = 0; i < len; i++) {
         if (bytes[i] == '\n' || bytes[i] == '\r')
             end_line(installing);
-        else if (installing->line_len < LINE_BYTES)
-            installing->line[installing->line_len++] = bytes[i] == '\0' ? ' ' : bytes[i];
+        else if (installing->line_len < LINE_BYTES && bytes[i] != '\0')
+            installing->line[installing->line_len++] = bytes[i];
     }
     bool was_full = installing->logged >= INSTALL_LOG_BYTES_MAX;
     installing->logged += len;

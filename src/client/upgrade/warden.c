@@ -56,7 +56,7 @@ static void restore_signals(void)
     for (int number = 1; number < NSIG; number++)
         (void)sigaction(number, &as_usual, NULL);
     (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
 static _Noreturn void become(const struct warden_request *request, const struct channels *channels)
@@ -189,7 +189,7 @@ static _Noreturn void stand_watch(const struct warden_request *request, struct c
     fd_close(&channels->verdict[0]);
     (void)setsid();
     (void)sigfillset(&child);
-    (void)sigprocmask(SIG_BLOCK, &child, NULL);
+    (void)pthread_sigmask(SIG_BLOCK, &child, NULL);
     (void)sigemptyset(&child);
     (void)sigaddset(&child, SIGCHLD);
     watch.signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
