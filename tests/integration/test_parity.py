@@ -22,7 +22,7 @@ pytestmark = pytest.mark.no_chaos(reason="compares two calls of one flocksd")
 SUPERVISOR, UPGRADE = "flocks.v1.SupervisorService", "flocks.v1.UpgradeService"
 CODE = {status.name: status.value[0] for status in grpc.StatusCode}
 # Their issues come later.
-UNBUILT = {"StartUpdate", "ReplaceDaemon"}
+UNBUILT = {"ReplaceDaemon"}
 MESSAGE_BYTES_MAX = 4 << 20
 
 CONFIG = """
@@ -90,6 +90,12 @@ class World:
         self.call(UPGRADE, "AbortUpgrade", self.up.AbortUpgradeRequest(lease_id=self.ended))
         self.is_over(self.ended)
         self.lease = self.begin(services=["two"], undo=[self.undo], request_id="the lease", ttl={"seconds": 600}).id
+
+    def told(self, upgrade_id):
+        """One that is under way, as its updater says: we."""
+        progress = self.up.UpgradeProgress(upgrade_id=upgrade_id, step=self.up.UPGRADE_STEP_INSTALLING)
+        self.call(UPGRADE, "ReportUpgrade", self.up.ReportUpgradeRequest(progress=progress))
+        return upgrade_id
 
     def is_over(self, lease):
         def ended():
@@ -180,6 +186,9 @@ CASES = [
     up("AbortUpgrade", "OK", make=lambda w: {"lease_id": w.ended}, same=True),
     up("GetUpgrade", "OK", make=lambda w: {"upgrade_id": w.ended}, same=True),
     up("GetUpgrade", "NOT_FOUND", "LEASE_ENDED", upgrade_id="0" * 32),
+    up("StartUpdate", "OK", request_id="an update", same=True),
+    up("StartUpdate", "INVALID_ARGUMENT", roll_back=True, force=True),
+    up("StartUpdate", "ALREADY_EXISTS", "UPGRADE_RUNNING", make=lambda w: {"request_id": f"not {w.told('running')}"}),
     up("ReportUpgrade", "OK", progress={"upgrade_id": "u1", "step": 10, "message": "over"}, same=True),
     up("ReportUpgrade", "INVALID_ARGUMENT", progress={"upgrade_id": "not an id"}),
     up("GetUpgrade", "OK", upgrade_id="u1", same=True, about="told"),
@@ -274,6 +283,12 @@ def check(world, one, outcomes):
 def world(stubs):
     with running_root() as instance:
         instance.write(CONFIG)
+        # An updater that ends at once.
+        program = instance.root / "libexec" / "flocks-update"
+        program.parent.mkdir()
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+        instance.environment["FLOCKS_LIBEXEC"] = str(program.parent)
         instance.start()
         world = World(instance, stubs)
         world.furnish()

@@ -261,11 +261,3 @@ def test_what_was_told_survives_everybody(upgrades):
     stream = upgrades.watch("u2", after=token)
     upgrades.report("u2", "DONE", "well")
     assert stream().progress.message == "well"
-
-
-def test_an_updater_that_dies_is_noticed(upgrades):
-    say = upgrades.updater("u1")
-    assert say("DOWNLOADING", "of 2.0") == "go on"
-    assert upgrades.step() == "DOWNLOADING"
-    say.process.kill()
-    wait_until(lambda: upgrades.step() == "RECOVERING", what="that its death is noticed")

@@ -8,6 +8,7 @@
 #include "server/api/api.h"
 #include "server/api/failure.h"
 #include "server/api/upgrade_progress.h"
+#include "server/api/upgrade_start.h"
 #include "server/api/waiting.h"
 #include "server/supervise/supervisor_leases.h"
 
@@ -288,6 +289,7 @@ static const struct flocks_upgrade_handlers handlers = {
     .renew_upgrade = renew_upgrade,
     .commit_upgrade = commit_upgrade,
     .abort_upgrade = upgrade_progress_abort,
+    .start_update = upgrade_start_update,
     .report_upgrade = upgrade_progress_report,
     .get_upgrade = upgrade_progress_get,
     .watch_upgrade = upgrade_progress_watch,
@@ -300,6 +302,7 @@ struct rpc_service upgrade_service_open(
     self->room = room;
     list_init(&self->beginnings);
     list_init(&self->streams);
+    list_init(&self->starts);
     return flocks_upgrade_service(&handlers, self);
 }
 
@@ -317,4 +320,5 @@ void upgrade_service_close(struct upgrade_service *self)
         api_fail(call, &error, NULL);
     }
     upgrade_progress_close(self, &error);
+    upgrade_start_close(self, &error);
 }

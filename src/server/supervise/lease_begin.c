@@ -143,8 +143,7 @@ static void set_texts(struct lease *lease, const struct supervisor_lease_request
     (void)snprintf(lease->request_id, sizeof lease->request_id, "%s", request->request_id);
 }
 
-/* An id that nobody guesses; false: the system has no random numbers yet. */
-static bool make_id(char out[LEASE_ID_SIZE])
+bool lease_make_id(char out[LEASE_ID_SIZE])
 {
     uint8_t bytes[(LEASE_ID_SIZE - 1) / 2];
 
@@ -175,7 +174,7 @@ static int make_lease(struct supervisor *supervisor, const struct supervisor_lea
         result = add_undo(lease, request, error);
     if (result == 0)
         result = admit(supervisor, lease, error);
-    if (result == 0 && !make_id(lease->id))
+    if (result == 0 && !lease_make_id(lease->id))
         result = error_set(error, STATUS_UNAVAILABLE, "the system has no random numbers yet");
     if (result < 0)
         lease_free(lease);

@@ -30,6 +30,8 @@ void lease_perform(struct lease *lease, enum lease_action action);
 void lease_changed(struct lease *lease);
 
 /* lease_begin.c */
+/* An id that nobody guesses; false: the system has no random numbers yet. */
+bool lease_make_id(char out[LEASE_ID_SIZE]);
 /* Nobody waits for it any more. */
 void lease_drop_waits(struct lease *lease);
 

@@ -64,6 +64,7 @@ flocks_lease *lease_fill(const struct lease *lease, struct arena *arena)
     out->reason = arena_strdup(arena, lease->reason);
     out->operation_id = arena_strdup(arena, lease->operation_id);
     out->message = arena_strdup(arena, lease->message);
+    out->request_id = arena_strdup(arena, lease->request_id);
     for (size_t i = 0; i < lease->n_services; i++)
         names[i] = arena_strdup(arena, lease->services[i].name);
     out->services = names;

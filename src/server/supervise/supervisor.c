@@ -221,6 +221,7 @@ static void set_basics(struct supervisor *supervisor, const struct supervisor_se
     (void)snprintf(supervisor->keeper_version, sizeof supervisor->keeper_version, "%s",
         setup->keeper_version != NULL ? setup->keeper_version : "");
     (void)snprintf(supervisor->root, sizeof supervisor->root, "%s", setup->paths->root);
+    (void)snprintf(supervisor->socket, sizeof supervisor->socket, "%s", setup->paths->socket);
     (void)snprintf(supervisor->run, sizeof supervisor->run, "%s", setup->paths->run);
     (void)snprintf(supervisor->logs, sizeof supervisor->logs, "%s", setup->paths->logs);
     supervisor->notify_fd = setup->notify_fd;
@@ -236,6 +237,9 @@ static void set_basics(struct supervisor *supervisor, const struct supervisor_se
     leases_init(&supervisor->leases);
     upgrades_init(&supervisor->upgrades);
     list_init(&supervisor->upgrade_watches);
+    list_init(&supervisor->upgrade_starts);
+    list_init(&supervisor->care.children);
+    supervisor->care.due_at = CLOCK_NEVER;
 }
 
 static int make_fresh(
@@ -284,7 +288,8 @@ static void open_handles(struct supervisor *supervisor)
     supervisor_ports_open(supervisor);
     supervisor_page_begin(supervisor);
     leases_open(supervisor);
-    supervisor->n_handles += 4; /* and the sweeper */
+    upgrades_open(supervisor);
+    supervisor->n_handles += 5; /* and the sweeper */
     supervisor_file_open(supervisor);
 }
 
@@ -427,6 +432,7 @@ void supervisor_close(struct supervisor *supervisor, void (*closed)(void *data),
     supervisor_ports_close(supervisor);
     supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->operations_timer);
     supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->lease_timer);
+    supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->care.timer);
     supervisor_close_handle(supervisor, (uv_handle_t *)&supervisor->prepare);
     sweeper_close(supervisor->sweeper, on_sweeper_closed, supervisor);
 }

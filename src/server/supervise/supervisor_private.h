@@ -89,6 +89,7 @@ struct supervisor {
     uv_loop_t *loop;
     struct keeper_link *link;
     char root[PATH_MAX];
+    char socket[PATH_MAX];
     char run[PATH_MAX];
     char logs[PATH_MAX];
     void (*ended)(void *data);
@@ -135,6 +136,14 @@ struct supervisor {
     struct list upgrade_watches; /* of supervisor_upgrade_watch */
     size_t n_upgrade_watches;
     bool are_upgrades_news; /* what their watchers were told may not be so any more */
+    struct upgrade_care {
+        uv_timer_t timer;
+        struct list children;    /* runs of flocks-update that are ours to reap */
+        struct updater_job *job; /* what is being looked at; NULL: nothing */
+        int64_t due_at;          /* of the next look */
+        int64_t pause_ms;        /* to the next run, if the last one ended nothing; 0: none did */
+    } care;
+    struct list upgrade_starts; /* of StartUpdate: runs that are being made */
     uv_timer_t lease_timer;
     struct lease_job *lease_job; /* what a disk is doing for them; NULL: nothing */
     int64_t record_retry_at;     /* if is_record_failing */
@@ -422,9 +431,11 @@ bool leases_are_busy(const struct supervisor *supervisor);
 /* supervisor_upgrades.c */
 /* What the lease belongs to may have something to tell. */
 void upgrades_lease_changed(struct lease *lease);
+/* Their timer; once the loop is ours. */
+void upgrades_open(struct supervisor *supervisor);
 /* Upgrades of the flocksd before go on; when its leases do. */
 void upgrades_resume(struct supervisor *supervisor);
-/* Nothing of them calls anybody any more. */
+/* Nothing of them calls anybody any more; the timer is the owner's to close. */
 void upgrades_close(struct supervisor *supervisor);
 
 /* upgrade_view.c */

@@ -29,7 +29,7 @@ void upgrade_changed(struct supervisor *supervisor, bool matters)
 
 /* ---- its updater ---- */
 
-static void forget_reporter(struct upgrade *upgrade)
+void upgrade_forget_reporter(struct upgrade *upgrade)
 {
     process_watch_close(upgrade->watch);
     upgrade->watch = NULL;
@@ -39,23 +39,36 @@ static void on_reporter_gone(void *data)
 {
     struct upgrade *upgrade = data;
 
-    forget_reporter(upgrade);
+    upgrade_forget_reporter(upgrade);
     if (upgrade->is_over)
         return;
     upgrade->is_orphan = true;
     log_info("updater is gone", "id=%s pid=%d", upgrade->id, (int)upgrade->reporter_pid);
     upgrade_changed(upgrade->supervisor, true);
+    upgrade_care_soon(upgrade->supervisor, 0);
 }
 
-static void watch_reporter(struct upgrade *upgrade, int32_t pid)
+/* Who reports is not known: it is alive as long as it reports. */
+static void expect_word(struct upgrade *upgrade)
+{
+    upgrade->silent_at = clock_add_ms(clock_monotonic_ms(), UPGRADE_SILENCE_MS);
+    upgrade_care_soon(upgrade->supervisor, UPGRADE_SILENCE_MS);
+}
+
+void upgrade_watch_reporter(struct upgrade *upgrade, int32_t pid)
 {
     const struct supervisor *supervisor = upgrade->supervisor;
     struct process_watch *watch = NULL;
     int result;
 
-    if (pid <= 0 || (upgrade->watch != NULL && pid == upgrade->reporter_pid))
+    if (pid <= 0) {
+        if (upgrade->watch == NULL)
+            expect_word(upgrade);
         return;
-    forget_reporter(upgrade);
+    }
+    if (upgrade->watch != NULL && pid == upgrade->reporter_pid)
+        return;
+    upgrade_forget_reporter(upgrade);
     if (pid != upgrade->reporter_pid)
         upgrade->reporter_start_ticks = 0;
     upgrade->reporter_pid = pid;
@@ -94,6 +107,9 @@ void upgrades_lease_changed(struct lease *lease)
         upgrade = upgrades_find(&supervisor->upgrades, lease->request_id);
     if (upgrade != NULL)
         join_lease(supervisor, upgrade);
+    /* Its updater completes what it began; where it does not, somebody has to. */
+    if (lease->n_undo > 0 && lease_phase_is_final(lease->facts.phase))
+        upgrade_care_soon(supervisor, UPGRADE_CARE_MS);
 }
 
 static int refuse_id(struct error *error)
@@ -131,9 +147,9 @@ int supervisor_report_upgrade(struct supervisor *supervisor,
             flocks_upgrade_step_name(upgrade->step), (int)pid);
     join_lease(supervisor, upgrade);
     if (upgrade->is_over)
-        forget_reporter(upgrade);
+        upgrade_forget_reporter(upgrade);
     else
-        watch_reporter(upgrade, pid);
+        upgrade_watch_reporter(upgrade, pid);
     upgrade_changed(supervisor, matters);
     *out_abort = upgrade->is_abort_asked;
     return 0;
@@ -192,13 +208,15 @@ void upgrades_resume(struct supervisor *supervisor)
         upgrade->supervisor = supervisor;
         join_lease(supervisor, upgrade);
         if (!upgrade->is_over && upgrade->watch == NULL)
-            watch_reporter(upgrade, upgrade->reporter_pid);
+            upgrade_watch_reporter(upgrade, upgrade->reporter_pid);
     }
+    upgrade_care_soon(supervisor, 0);
 }
 
 void upgrades_close(struct supervisor *supervisor)
 {
     LIST_FOR_EACH(link, &supervisor->upgrades.all)
-    forget_reporter(CONTAINER_OF(link, struct upgrade, link));
+    upgrade_forget_reporter(CONTAINER_OF(link, struct upgrade, link));
+    upgrade_care_end(supervisor);
     upgrade_watches_drop(supervisor);
 }

@@ -42,6 +42,37 @@ NODISCARD int supervisor_get_upgrade(struct supervisor *supervisor, const char *
 NODISCARD int supervisor_abort_upgrade(struct supervisor *supervisor, const char *id,
     const char *reason, char out_operation_id[SUPERVISOR_OPERATION_ID_SIZE], struct error *error);
 
+/* ---- running flocks-update ---- */
+
+/* All borrowed for the call. */
+struct supervisor_update {
+    const char *version; /* "": the newest */
+    const char *source;  /* "": the configured ones */
+    const char *region;  /* "": as configured */
+    bool force;
+    bool roll_back;
+    /* "": none. The same as that of one that is remembered: that one is answered. */
+    const char *request_id;
+    int32_t requester_pid;
+};
+
+struct supervisor_update_wait;
+
+/* supervisor_start_update: the request_id is known; no wait was made. */
+#define SUPERVISOR_UPDATE_KNOWN 1
+/* Runs flocks-update outside every process set. `done` is called once, from the loop, when it runs
+ * (NULL) or could not be run (nothing is remembered of it then); *out may be cancelled until then,
+ * the run is not affected by that. Refused at once: INVALID_ARGUMENT; FAILED_PRECONDITION
+ * (SHUTTING_DOWN); ALREADY_EXISTS (UPGRADE_RUNNING): one is under way; RESOURCE_EXHAUSTED. Told by
+ * `done`: ALREADY_EXISTS (UPGRADE_RUNNING): somebody else has the lock of upgrades;
+ * FAILED_PRECONDITION: there is no flocks-update; what the system says (SYSTEM). */
+NODISCARD int supervisor_start_update(struct supervisor *supervisor,
+    const struct supervisor_update *update, char out_id[SUPERVISOR_UPGRADE_ID_SIZE],
+    void (*done)(void *data, const struct error *error), void *data,
+    struct supervisor_update_wait **out, struct error *error);
+/* `done` will not be called. NULL is accepted. */
+void supervisor_update_wait_cancel(struct supervisor_update_wait *wait);
+
 /* ---- watching ---- */
 
 struct supervisor_upgrade_watch;

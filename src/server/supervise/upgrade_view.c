@@ -52,6 +52,21 @@ static struct subject find_latest(const struct supervisor *supervisor)
     return is_over(&told) && ended_at(&leased) > ended_at(&told) ? leased : told;
 }
 
+/* The one that began last, if its holder's own id is `id`; NULL: none is. */
+static const struct lease *find_requested(const struct supervisor *supervisor, const char *id)
+{
+    const struct lease *found = NULL;
+
+    LIST_FOR_EACH(link, &supervisor->leases.all)
+    {
+        const struct lease *lease = CONTAINER_OF(link, struct lease, link);
+
+        if (lease->facts.phase != LEASE_DROPPED && strcmp(lease->request_id, id) == 0)
+            found = lease;
+    }
+    return found;
+}
+
 static int find_subject(
     struct supervisor *supervisor, const char *id, struct subject *out, struct error *error)
 {
@@ -63,6 +78,8 @@ static int find_subject(
         out->upgrade = upgrades_find(&supervisor->upgrades, id);
         out->lease =
             leases_find(&supervisor->leases, out->upgrade != NULL ? out->upgrade->lease_id : id);
+        if (out->upgrade == NULL && out->lease == NULL)
+            out->lease = find_requested(supervisor, id);
     }
     if (out->upgrade != NULL || out->lease != NULL)
         return 0;
@@ -105,7 +122,7 @@ static enum flocks_upgrade_step step_of(const struct lease *lease)
     return FLOCKS_UPGRADE_STEP_UNSPECIFIED;
 }
 
-static flocks_upgrade_progress *unpack_report(const struct upgrade *upgrade, struct arena *arena)
+flocks_upgrade_progress *upgrade_last_report(const struct upgrade *upgrade, struct arena *arena)
 {
     if (upgrade->report.bytes == NULL)
         return (flocks_upgrade_progress *)schema_message_new_raw(
@@ -135,7 +152,7 @@ static void tell_orphan(
 static flocks_upgrade_progress *fill_told(const struct subject *subject, struct arena *arena)
 {
     const struct upgrade *upgrade = subject->upgrade;
-    flocks_upgrade_progress *out = unpack_report(upgrade, arena);
+    flocks_upgrade_progress *out = upgrade_last_report(upgrade, arena);
 
     if (out == NULL)
         return NULL;

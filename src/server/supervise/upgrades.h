@@ -49,8 +49,10 @@ struct upgrade {
     struct packed report;
     /* Not kept; supervisor_upgrades.c's. */
     void *supervisor;
-    void *watch;    /* of the reporter */
-    bool is_orphan; /* the reporter is gone */
+    void *watch;       /* of the reporter */
+    bool is_orphan;    /* the reporter is gone */
+    bool is_starting;  /* flocks-update is being run for it */
+    int64_t silent_at; /* nobody is known who would report: believed dead from then on */
 };
 
 struct upgrades {

@@ -28,6 +28,9 @@ struct supervisor {
      * as many answers as there are `items`, then the end if it is over. */
     char aborted[SUPERVISOR_UPGRADE_ID_SIZE];
     int upgrade_watches;
+    /* StartUpdate waits until the test calls `update_done`. */
+    void (*update_done)(void *data, const struct error *error);
+    void *update_data;
     bool is_upgrade_over;
     /* The one operation there is. */
     enum flocks_operation_state state;

@@ -397,12 +397,12 @@ static void test_too_long_text_is_refused_before_the_handler(void **state)
 /* Methods whose issues come later. */
 static void test_method_of_later_says_so_with_a_typed_detail(void **state)
 {
-    flocks_start_update_request update = FLOCKS_START_UPDATE_REQUEST_INIT;
+    flocks_replace_daemon_request replace = FLOCKS_REPLACE_DAEMON_REQUEST_INIT;
     const struct {
         const struct rpc_method *method;
         const ProtobufCMessage *request;
     } rows[] = {
-        {&flocks_upgrade_methods[FLOCKS_UPGRADE_START_UPDATE], &update.base},
+        {&flocks_upgrade_methods[FLOCKS_UPGRADE_REPLACE_DAEMON], &replace.base},
     };
     struct caller caller;
 
@@ -478,6 +478,61 @@ static void test_begin_upgrade_at_the_end_of_the_daemon_is_unavailable(void **st
     /* api_close finishes the call: the sanitizers watch. */
     caller_close(&caller);
     assert_int_equal(caller.supervisor.lease_waits_cancelled, 1);
+}
+
+static void test_start_update_answers_when_it_runs_or_is_known(void **state)
+{
+    const struct rpc_method *method = upgrade_method(FLOCKS_UPGRADE_START_UPDATE);
+    flocks_start_update_request request = FLOCKS_START_UPDATE_REQUEST_INIT;
+    struct error error = ERROR_INIT;
+    struct caller caller;
+
+    (void)state;
+    caller_open(&caller, 0);
+    (void)error_set(&error, STATUS_ALREADY_EXISTS, "one upgrade at a time");
+    error.reason = FLOCKS_ERROR_REASON_UPGRADE_RUNNING;
+    for (int is_refused = 0; is_refused < 2; is_refused++) {
+        const flocks_start_update_response *response;
+        struct answer answer;
+
+        caller_send(&caller, method, &request.base, 0);
+        assert_false(caller_receive(&caller, method, &answer));
+        caller.supervisor.update_done(
+            caller.supervisor.update_data, is_refused != 0 ? &error : NULL);
+        caller_await(&caller, method, &answer);
+        assert_int_equal(answer.code, is_refused != 0 ? RPC_ALREADY_EXISTS : RPC_OK);
+        response = (const flocks_start_update_response *)(const void *)answer.response;
+        if (is_refused == 0)
+            assert_string_equal(response->upgrade_id, FAKE_LEASE_ID);
+        else
+            assert_int_equal(answer.detail->reason, FLOCKS_ERROR_REASON_UPGRADE_RUNNING);
+        answer_free(&answer);
+    }
+    request.request_id = "known";
+    caller_send(&caller, method, &request.base, 0);
+    caller.supervisor.update_done = NULL;
+    {
+        struct answer answer;
+
+        caller_await(&caller, method, &answer);
+        assert_int_equal(answer.code, RPC_OK);
+        answer_free(&answer);
+    }
+    caller_close(&caller);
+}
+
+static void test_start_update_of_a_caller_that_left_is_forgotten(void **state)
+{
+    const struct rpc_method *method = upgrade_method(FLOCKS_UPGRADE_START_UPDATE);
+    flocks_start_update_request request = FLOCKS_START_UPDATE_REQUEST_INIT;
+    struct caller caller;
+
+    (void)state;
+    caller_open(&caller, 0);
+    caller_send(&caller, method, &request.base, 0);
+    caller_leave(&caller);
+    assert_null(caller.supervisor.update_done);
+    caller_close(&caller);
 }
 
 static void test_times_of_leases_have_bounds(void **state)
@@ -856,6 +911,8 @@ int main(void)
         cmocka_unit_test(test_begin_upgrade_of_a_caller_that_left_is_forgotten),
         cmocka_unit_test(test_begin_upgrade_at_the_end_of_the_daemon_is_unavailable),
         cmocka_unit_test(test_times_of_leases_have_bounds),
+        cmocka_unit_test(test_start_update_answers_when_it_runs_or_is_known),
+        cmocka_unit_test(test_start_update_of_a_caller_that_left_is_forgotten),
         cmocka_unit_test(test_report_is_answered_with_what_somebody_asked_for),
         cmocka_unit_test(test_commit_has_the_defaults_of_the_schema),
         cmocka_unit_test(test_times_of_leases_are_those_of_the_schema),

@@ -488,9 +488,13 @@ static void test_lock_is_for_one_and_ends_with_its_process(void **state)
     assert_int_equal(upgrade_lock_take(path, "me", &fd, &holder, NULL), UPGRADE_LOCK_HELD);
     assert_int_equal(fd, -1);
     assert_int_equal(holder.pid, pid);
+    holder.pid = 0;
+    assert_int_equal(upgrade_lock_look(path, &holder, NULL), UPGRADE_LOCK_HELD);
+    assert_int_equal(holder.pid, pid);
     assert_string_equal(holder.who, "flocks update to 1.2.0");
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(upgrade_lock_look(path, NULL, NULL), 0);
     assert_int_equal(upgrade_lock_take(path, "me", &fd, NULL, NULL), 0);
     int other = -1;
     assert_int_equal(upgrade_lock_take(path, "me, too", &other, &holder, NULL), UPGRADE_LOCK_HELD);
