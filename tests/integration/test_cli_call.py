@@ -93,6 +93,7 @@ class Calls:
         told = {"upgrade_id": "u1", "step": "UPGRADE_STEP_DONE", "message": "told"}
         call("ReportUpgrade", {"progress": told})
         assert call("WatchUpgrade", {"upgrade_id": "u1"})["progress"]["message"] == "told"
+        call("StartUpdate", {"roll_back": True, "force": True}, check=2)
 
     def not_built(self):
         for name in ("ReplaceDaemon",):
