@@ -51,16 +51,19 @@ void update_ending_tell(struct update_reporter *reporter,
 
 /* One that is still going on has no end yet. */
 static void tell_found(struct update_reporter *reporter,
-    const struct upgrade_settlement *settlement, const struct error *problem)
+    const struct upgrade_settlement *settlement, const struct error *replacement,
+    const struct error *problem)
 {
     switch (settlement->what) {
     case UPGRADE_SETTLED_NEEDS_SERVER:
     case UPGRADE_SETTLED_WAITING:
         update_reporter_step(reporter, FLOCKS_UPGRADE_STEP_RECOVERING, "%s", problem->text);
         return;
+    case UPGRADE_SETTLED_COMMITTED:
+        update_ending_tell(reporter, settlement, replacement);
+        return;
     case UPGRADE_SETTLED_NOTHING:
     case UPGRADE_SETTLED_DISCARDED:
-    case UPGRADE_SETTLED_COMMITTED:
     case UPGRADE_SETTLED_ROLLED_BACK:
     case UPGRADE_SETTLED_NEEDS_PERSON:
         break;
@@ -73,6 +76,7 @@ static int recover_told(const struct update_recover_request *request,
 {
     struct update_recover_request inner = *request;
     struct upgrade_settlement settlement;
+    struct error replacement = ERROR_INIT;
     const struct update_reporter_request wanted = {.settings = request->settings,
         .id = journal->id,
         .fd = fd,
@@ -84,11 +88,11 @@ static int recover_told(const struct update_recover_request *request,
     update_reporter_versions(inner.reporter, journal->from, journal->to, NULL);
     update_reporter_step(inner.reporter, FLOCKS_UPGRADE_STEP_RECOVERING,
         "Ending the unfinished upgrade to %s", journal->to);
-    int result = update_recover(&inner, &settlement, error);
+    int result = update_recover(&inner, &settlement, &replacement, error);
     if (result == 0)
         result = update_recover_explain(&settlement, error);
     if (result == 0 || settlement.what != UPGRADE_SETTLED_NOTHING)
-        tell_found(inner.reporter, &settlement, error);
+        tell_found(inner.reporter, &settlement, &replacement, error);
     update_reporter_free(inner.reporter);
     return result;
 }
@@ -102,5 +106,5 @@ int update_recover_found(const struct update_recover_request *request, int fd, s
     if (result == 0)
         return recover_told(request, &journal, fd, error);
     /* One that cannot be read is put aside there; an adoption may be unfinished all the same. */
-    return update_recover(request, &settlement, error);
+    return update_recover(request, &settlement, &problem, error);
 }

@@ -191,15 +191,13 @@ static int settle(struct flow *flow, int result, struct error *error)
     struct error replacement = ERROR_INIT;
     struct upgrade_settlement settlement;
     struct error problem = ERROR_INIT;
-    /* The supervisor that stays is a blemish of what is committed. */
-    int replaced = result == 0 ? flow_replace(flow, &replacement) : 0;
     const struct update_recover_request recover = {.settings = request->settings,
         .server = request->server,
         .reporter = request->reporter,
         .cancel_fd = -1,
         .why = result < 0 ? error : NULL,
         .source = flow->found.source_shown};
-    int settled = update_recover(&recover, &settlement, &problem);
+    int settled = update_recover(&recover, &settlement, &replacement, &problem);
     if (settled == 0)
         settled = update_recover_explain(&settlement, &problem);
     /* What could not be undone matters more than why it had to be. */
@@ -210,7 +208,7 @@ static int settle(struct flow *flow, int result, struct error *error)
     update_ending_tell(request->reporter, &settlement, error);
     if (settled < 0)
         return settled;
-    return settlement.what == UPGRADE_SETTLED_COMMITTED ? replaced : result;
+    return settlement.what == UPGRADE_SETTLED_COMMITTED ? -(int)replacement.code : result;
 }
 
 static int end_early(struct flow *flow, int result, struct error *error)

@@ -38,7 +38,5 @@ NODISCARD int flow_with_server(struct flow *flow, struct error *error);
 /* The same while the lock of instances is held. INSTANCE_LIVES, with nothing changed: somebody has
  * it. */
 NODISCARD int flow_without_server(struct flow *flow, struct error *error);
-/* New programs of the supervisor, after the commit. */
-NODISCARD int flow_replace(struct flow *flow, struct error *error);
 
 #endif

@@ -4,9 +4,16 @@
 
 #include "client/updater/cancel.h"
 #include "client/upgrade/adopt.h"
+#include "client/upgrade/replace.h"
 #include "common/base/clock.h"
 
 enum { MS_PER_S = 1000, NS_PER_MS = 1000000 };
+
+/* One call of update_recover, for its callbacks. */
+struct recovery {
+    const struct update_recover_request *request;
+    struct error *out_replacement;
+};
 
 static enum upgrade_server of_phase(enum flocks_upgrade_phase phase)
 {
@@ -47,7 +54,7 @@ static bool is_refusal(int result)
 static int look(void *data, const struct upgrade_journal *journal, enum upgrade_server *out,
     struct error *out_why, struct error *error)
 {
-    const struct update_recover_request *request = data;
+    const struct update_recover_request *request = ((const struct recovery *)data)->request;
     struct error problem = ERROR_INIT;
     struct update_lease lease;
     int result = find_lease(request->server, journal, &lease, &problem);
@@ -73,7 +80,7 @@ static int look(void *data, const struct upgrade_journal *journal, enum upgrade_
 
 static int abort_lease(void *data, const struct upgrade_journal *journal, struct error *error)
 {
-    const struct update_recover_request *request = data;
+    const struct update_recover_request *request = ((const struct recovery *)data)->request;
     const struct update_server *server = request->server;
     struct update_lease lease;
     struct error problem = ERROR_INIT;
@@ -91,7 +98,7 @@ static int abort_lease(void *data, const struct upgrade_journal *journal, struct
 
 static bool wait_a_little(void *data, int ms)
 {
-    const struct update_recover_request *request = data;
+    const struct update_recover_request *request = ((const struct recovery *)data)->request;
     return !cancel_wait(request->cancel_fd, ms);
 }
 
@@ -100,23 +107,33 @@ static int64_t duration_ms(const Google__Protobuf__Duration *duration)
     return duration == NULL ? 0 : duration->seconds * MS_PER_S + duration->nanos / NS_PER_MS;
 }
 
+static void replace_programs(void *data, const struct upgrade_journal *journal)
+{
+    const struct recovery *recovery = data;
+    const struct update_recover_request *request = recovery->request;
+    (void)!update_replace(request->settings, request->server, request->reporter, journal->to,
+        recovery->out_replacement);
+}
+
 int update_recover(const struct update_recover_request *request, struct upgrade_settlement *out,
-    struct error *error)
+    struct error *out_replacement, struct error *error)
 {
     const struct update_settings *settings = request->settings;
-    /* The calls take no constant. */
-    struct update_recover_request copy = *request;
+    struct recovery recovery = {.request = request, .out_replacement = out_replacement};
     const struct upgrade_settle_server server = {
-        .look = look, .abort = abort_lease, .wait = wait_a_little, .data = &copy};
+        .look = look, .abort = abort_lease, .wait = wait_a_little, .data = &recovery};
     const struct upgrade_settle_request settle = {.places = &settings->places,
         .server = &server,
         .keep = settings->update->keep,
         .deadline_at = clock_add_ms(clock_monotonic_ms(),
             duration_ms(settings->update->start_timeout) + duration_ms(settings->update->observe) +
                 UPDATE_SETTLE_MORE_MS),
+        .on_committed = replace_programs,
+        .data = &recovery,
         .why = request->why,
         .source = request->source};
     *out = (struct upgrade_settlement){.what = UPGRADE_SETTLED_NOTHING};
+    *out_replacement = ERROR_INIT;
     if (request->reporter != NULL && request->why != NULL)
         update_reporter_step(
             request->reporter, FLOCKS_UPGRADE_STEP_ROLLING_BACK, "%s", request->why->text);

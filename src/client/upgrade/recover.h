@@ -29,9 +29,11 @@ struct update_recover_request {
     const char *source;
 };
 
-/* As upgrade_settle. The caller holds the upgrade lock. */
+/* As upgrade_settle; what is committed brings its programs of the supervisor (replace.h), and
+ * *out_replacement says why they did not take over (STATUS_OK: nothing to say). The caller holds
+ * the upgrade lock. */
 NODISCARD int update_recover(const struct update_recover_request *request,
-    struct upgrade_settlement *out, struct error *error);
+    struct upgrade_settlement *out, struct error *out_replacement, struct error *error);
 
 /* What is left to say of an upgrade that is not over: NEEDS_SERVER, WAITING, NEEDS_PERSON. Answers
  * -code. */

@@ -14,9 +14,7 @@ enum {
     /* Renewed every third of it. The server shortens it by itself when this process dies. */
     UPDATE_LEASE_TTL_MS = 30 * 1000,
     /* An instance that ends or comes while we work is looked for again so long. */
-    UPDATE_PATIENCE_MS = 30 * 1000,
-    /* ReplaceDaemon: flocksd and keeper have 10 s each to say that they are ready. */
-    UPDATE_REPLACE_MS = 120 * 1000
+    UPDATE_PATIENCE_MS = 30 * 1000
 };
 
 /* Texts "" where they were not given. Borrowed. */

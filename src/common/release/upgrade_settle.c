@@ -168,6 +168,8 @@ static int complete(struct settling *settling, enum upgrade_settled what, struct
     settling->out->what = what;
     if (what != UPGRADE_SETTLED_COMMITTED)
         explain(settling);
+    else if (settling->request->on_committed != NULL)
+        settling->request->on_committed(settling->request->data, journal_of(settling));
     clean_up(settling, what != UPGRADE_SETTLED_DISCARDED);
     write_result(settling);
     return upgrade_journal_remove(settling->request->places->journal, error);

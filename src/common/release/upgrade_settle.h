@@ -42,6 +42,10 @@ struct upgrade_settle_request {
     size_t keep;
     /* How long a server that works is waited for (monotonic). */
     int64_t deadline_at;
+    /* What remains to be done once it is committed, before the journal goes: called again where
+     * somebody dies before that. NULL: nothing. */
+    void (*on_committed)(void *data, const struct upgrade_journal *journal);
+    void *data;
     /* Why the upgrade ends, for the result; NULL: what the server says, or that the updater ended
      * before it was done. */
     const struct error *why;

@@ -92,6 +92,17 @@ static void write_journal(enum upgrade_step step, bool has_lease)
     assert_int_equal(upgrade_journal_write(places.journal, &journal, NULL), 0);
 }
 
+/* What remains after a commit is done while the journal is there. */
+static void on_committed(void *data, const struct upgrade_journal *journal)
+{
+    size_t *n = data;
+    assert_int_equal(upgrade_journal_step(journal), UPGRADE_STEP_COMMITTED);
+    assert_true(place_has("run/upgrade.journal"));
+    (*n)++;
+}
+
+static size_t n_committed;
+
 static struct upgrade_settlement settle(struct script *script, size_t keep)
 {
     const struct upgrade_settle_server server = {
@@ -99,9 +110,13 @@ static struct upgrade_settlement settle(struct script *script, size_t keep)
     const struct upgrade_settle_request request = {.places = &places,
         .server = script != NULL ? &server : NULL,
         .keep = keep,
+        .on_committed = on_committed,
+        .data = &n_committed,
         .deadline_at = clock_add_ms(clock_monotonic_ms(), 60 * 1000)};
     struct upgrade_settlement settlement;
+    n_committed = 0;
     assert_int_equal(upgrade_settle(&request, &settlement, NULL), 0);
+    assert_int_equal(n_committed, settlement.what == UPGRADE_SETTLED_COMMITTED);
     return settlement;
 }
 

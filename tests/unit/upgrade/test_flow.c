@@ -181,8 +181,9 @@ static void test_flow_nobody_stops_no_lease(void **state)
 {
     struct stand stand;
     (void)state;
-    set_up(&stand, "keep_running: ['*']\n");
+    set_up(&stand, "keep_running: ['*']\nprograms: {keeper: bin/keeper}\n");
     assert_int_equal(apply(&stand), 0);
+    assert_has(stand.model->replaced, "/releases/1.1.0/bin/keeper|");
     assert_over("1.1.0", "\"phase\":\"UPGRADE_PHASE_COMMITTED\"");
     assert_int_equal(stand.model->calls[MODEL_BEGIN], 0);
     stand_close(&stand);
@@ -411,13 +412,14 @@ static void assert_settled(const struct stand *stand, const struct death *death)
     if (!death->no_server && model->lease.id[0] != '\0') {
         assert_int_equal(is_new, model->lease.phase == FLOCKS_UPGRADE_PHASE_COMMITTED);
         assert_string_equal(model->serves, current());
+        assert_int_equal(is_new, model->replaced[0] != '\0');
     }
 }
 
 static bool dies_and_is_mended(const struct death *death, int moment, int second, bool is_late)
 {
     struct stand stand;
-    set_up(&stand, "");
+    set_up(&stand, "programs: {flocksd: bin/flocksd}\n");
     stand.model->gate_fails = death->gate_fails;
     stand.model->is_gone = death->no_server;
     bool died = die_in_child(&stand, moment, apply);
