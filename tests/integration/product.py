@@ -70,6 +70,11 @@ def parents():
     return found
 
 
+def version_of(release):
+    """What its services tell: a release that was installed again has a name of its own."""
+    return release.partition("+reinstall")[0]
+
+
 class Outcome:
     """What one run of flocks-update said: `code`, `events` (UpgradeProgress as JSON), `text` of the last one's
     message and error, `said` all of stdout and stderr."""
@@ -190,7 +195,7 @@ class Product:
             if name not in states:
                 continue
             told = ask(port) or {}
-            if (told.get("version"), told.get("pid"), told.get("name")) != (self.current(), pids[name], name):
+            if (told.get("version"), told.get("pid"), told.get("name")) != (version_of(self.current()), pids[name], name):
                 found.append(f"{name} tells {told}, not {self.current()} and pid {pids[name]}")
         return found
 
@@ -198,7 +203,7 @@ class Product:
         found = []
         for entry in (self.root / "releases").iterdir():
             version = (entry / "version").read_text().strip() if (entry / "version").exists() else None
-            if entry.name.partition("+reinstall")[0] != version:
+            if version_of(entry.name) != version:
                 found.append(f"{entry.name} has the version {version}")
             found += [f"no {name} in {entry.name}" for name in SERVICES if not (entry / name / "service.py").exists()]
         allowed = {"downloads", "logs", "run", "run/lease.pb", "run/upgrade.lock", "run/upgrade-result.json"}

@@ -148,24 +148,33 @@ static void tell_phase(struct flow *flow)
             flow->journal.to, lease->message[0] != '\0' ? ": " : "", lease->message);
 }
 
-/* Why the server went back: of the commit's operation, which knows the service and a remedy; else
- * the lease's own words. */
+/* Which service it was, as the commit's operation knows it. */
+static void add_culprit(struct flow *flow, const char *commit_id, struct error *error)
+{
+    struct update_operation operation = {.failure = ERROR_INIT};
+    if (commit_id[0] == '\0' || server_of(flow)->calls->operation(server_of(flow)->self, commit_id,
+                                    UINT32_MAX, &operation, NULL) != 0)
+        return;
+    error->reason = operation.failure.reason;
+    (void)snprintf(error->subject, sizeof error->subject, "%s", operation.failure.subject);
+    if (error->subject[0] != '\0')
+        error_set_hint(error, "logs/%s.log tells what %s said; what ran before runs again",
+            error->subject, flow->journal.to);
+}
+
+/* Why the server went back: the lease's own words. */
 static int refuse_rolled_back(
     struct flow *flow, const char *commit_id, bool was_aborted, struct error *error)
 {
-    struct update_operation operation = {.failure = ERROR_INIT};
     const char *words = flow->lease.message;
     if (was_aborted)
         return error_set(error, STATUS_CANCELLED, "the upgrade was aborted");
-    if (commit_id[0] != '\0' &&
-        server_of(flow)->calls->operation(
-            server_of(flow)->self, commit_id, UINT32_MAX, &operation, NULL) == 0 &&
-        operation.failure.code != STATUS_OK && error != NULL)
-        *error = operation.failure;
-    else
-        (void)error_set(error, STATUS_FAILED_PRECONDITION, "%s",
-            words[0] != '\0' ? words : "the new version did not become healthy");
-    return -STATUS_FAILED_PRECONDITION;
+    int result = error_set(error, STATUS_FAILED_PRECONDITION, "%s was rolled back: %s",
+        flow->journal.to, words[0] != '\0' ? words : "it did not become healthy");
+    error_set_hint(error, "logs/daemon.log tells more; what ran before runs again");
+    if (error != NULL)
+        add_culprit(flow, commit_id, error);
+    return result;
 }
 
 struct committing {

@@ -272,7 +272,7 @@ static void test_flow_gate_fails_goes_back_and_says_why(void **state)
     stand.model->gate_fails = true;
     assert_int_equal(apply(&stand), -STATUS_FAILED_PRECONDITION);
     assert_over("1.0.0", "\"phase\":\"UPGRADE_PHASE_ROLLED_BACK\"");
-    assert_string_equal(stand.error.text, "backend: told 6.6.6");
+    assert_string_equal(stand.error.text, "1.1.0 was rolled back: backend: told 6.6.6");
     assert_has(place_read("run/upgrade-result.json"), "told 6.6.6");
     assert_string_equal(stand.model->serves, "releases/1.0.0");
     stand_close(&stand);
