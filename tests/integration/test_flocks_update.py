@@ -104,7 +104,7 @@ def test_usage_is_refused(product):
         ("check", "--force"),
     ):
         outcome = product.update(*arguments, check=2)
-        assert outcome.events == [] and "hint:" in outcome.said, arguments
+        assert outcome.last["error"]["code"] == 3 and "hint:" in outcome.said, arguments
     product.instance.write("services: {backend: {comand: [x]}}\n")
     assert "flocks.yaml" in product.update("check", check=2).said
 
