@@ -1,5 +1,6 @@
 #include "client/upgrade/find_pick.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -131,6 +132,7 @@ int find_pick(const struct find_pick *pick, struct update_found *found, struct e
     int result = choose_release(pick, found, error);
     if (result < 0)
         return result;
+    assert(found->release != NULL);
     if (is_nothing_new(pick, found))
         return UPDATE_FIND_NOTHING;
     const char *version = found->release->version.text;
