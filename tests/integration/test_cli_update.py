@@ -179,6 +179,17 @@ def test_a_silent_check_ends_with_its_deadline(updates):
     assert "no answer within the deadline" in told.stderr
 
 
+def test_ctrl_c_ends_a_check_and_its_updater(updates):
+    started = updates.instance.root / "started"
+    updates.say({"touch": str(started)}, {"wait": str(updates.gate)})
+    terminal = updates.terminal("--check")
+    wait_until(started.exists, what="it looks")
+    (updater,) = [pid for pid in updates.instance.processes() if pid != terminal.process.pid]
+    terminal.interrupt()
+    assert terminal.wait() == 130
+    wait_until(lambda: not is_alive(updater), what="nobody looks any more")
+
+
 # ---- asking ----
 
 

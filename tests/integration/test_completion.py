@@ -42,6 +42,9 @@ LINES = [
     ("flocks --root={root}/direc", "flocks --root={root}/directory/"),
     ("flocks start --log-level d", "flocks start --log-level debug "),
     ("flocks start --log-level=d", "flocks start --log-level=debug "),
+    ("flocks update --rol", "flocks update --rollback "),
+    ("flocks update --from {root}/direc", "flocks update --from {root}/directory/"),
+    ("flocks update --to 1.", "flocks update --to 1.2.0 "),
     ("flocks completion f", "flocks completion fish "),
     ("flocks nothing x", "flocks nothing x"),
     ("flocks status 'we", None),
@@ -91,6 +94,8 @@ def place(make_instance):
     instance = make_instance()
     instance.write(SERVICES)
     (instance.root / "directory").mkdir()
+    (instance.root / "releases" / "1.2.0").mkdir(parents=True)
+    (instance.root / "releases" / "1.3.0.partial").mkdir()
     (instance.root / "request.json").write_text('{"services": ["web"]}')
     (instance.root / "with blank.json").write_text("{}")
     instance.environment["PATH"] = f"{instance.bin}:{instance.environment['PATH']}"

@@ -10,6 +10,7 @@
 #include "client/cli/wording.h"
 #include "common/base/arena.h"
 #include "common/config/config.h"
+#include "common/release/release_dir.h"
 
 enum {
     /* Somebody waits with a finger on the key; a daemon that is slower is not asked. */
@@ -33,7 +34,7 @@ enum candidates_value candidates_value_of(enum option_id id)
         [OPTION_LINES] = CANDIDATES_FREE,
         [OPTION_AFTER] = CANDIDATES_FREE,
         [OPTION_PLAN] = CANDIDATES_FREE,
-        [OPTION_TO] = CANDIDATES_FREE,
+        [OPTION_TO] = CANDIDATES_RELEASE,
         [OPTION_REGION] = CANDIDATES_FREE,
     };
     return id < OPTION_COUNT ? values[id] : CANDIDATES_UNKNOWN;
@@ -76,7 +77,36 @@ static void offer_words(const struct offer *offer, const char *const *words)
         offer_word(offer, *words, NULL);
 }
 
-static void offer_value(const struct offer *offer, enum option_id id)
+/* The instance that the command line means. False: it cannot be said. */
+static bool find_there(const struct cli *cli, const struct complete *complete, struct cli *out)
+{
+    *out = *cli;
+    out->command = complete->command;
+    out->options = complete->options;
+    /* Its text was not read, and it is not about this. */
+    out->options.values[OPTION_TIMEOUT] = (struct option_value){0};
+    return context_resolve(out, NULL) == 0;
+}
+
+static void offer_releases(
+    const struct cli *cli, const struct offer *offer, const struct complete *complete)
+{
+    struct cli there;
+    struct release_dir directory;
+    struct release_list list;
+    if (!find_there(cli, complete, &there) ||
+        release_dir_open(there.paths.root, false, &directory, NULL) != 0)
+        return;
+    if (release_dir_list(&directory, &list, NULL) == 0)
+        for (size_t i = 0; i < list.n_entries; i++)
+            if (!list.entries[i].is_partial)
+                offer_word(offer, list.entries[i].version.text,
+                    list.entries[i].is_current ? "current" : "on the disk");
+    release_dir_close(&directory);
+}
+
+static void offer_value(const struct cli *cli, const struct offer *offer,
+    const struct complete *complete, enum option_id id)
 {
     static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
     switch (candidates_value_of(id)) {
@@ -88,6 +118,9 @@ static void offer_value(const struct offer *offer, enum option_id id)
         return;
     case CANDIDATES_LEVEL:
         offer_words(offer, levels);
+        return;
+    case CANDIDATES_RELEASE:
+        offer_releases(cli, offer, complete);
         return;
     case CANDIDATES_FREE:
     case CANDIDATES_UNKNOWN:
@@ -155,12 +188,8 @@ static void offer_configured(
 static void offer_services(
     const struct cli *cli, const struct offer *offer, const struct complete *complete)
 {
-    struct cli there = *cli;
-    there.command = complete->command;
-    there.options = complete->options;
-    /* Its text was not read, and it is not about this. */
-    there.options.values[OPTION_TIMEOUT] = (struct option_value){0};
-    if (context_resolve(&there, NULL) < 0)
+    struct cli there;
+    if (!find_there(cli, complete, &there))
         return;
     if (!offer_running(&there, offer, complete))
         offer_configured(&there, offer, complete);
@@ -234,7 +263,7 @@ void candidates_print(const struct cli *cli, const struct complete *complete,
         offer_options(&offer, complete);
         return;
     case COMPLETE_VALUE:
-        offer_value(&offer, complete->option);
+        offer_value(cli, &offer, complete, complete->option);
         return;
     case COMPLETE_OPERAND:
         offer_operand(cli, &offer, complete, catalog);

@@ -18,7 +18,8 @@ enum candidates_value {
     CANDIDATES_FREE,    /* a number, a time, a name that only its writer knows */
     CANDIDATES_FILE,
     CANDIDATES_DIRECTORY,
-    CANDIDATES_LEVEL
+    CANDIDATES_LEVEL,
+    CANDIDATES_RELEASE /* a version; those on the disk are known */
 };
 enum candidates_value candidates_value_of(enum option_id id);
 

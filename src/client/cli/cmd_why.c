@@ -62,7 +62,7 @@ static enum outcome tell_one(struct daemon *daemon, const char *name)
     if (result != 0)
         return tell_failure(daemon, result, &error);
     CLEANUP(daemon_free_upgrade) const flocks_get_upgrade_response *upgrade = NULL;
-    if (!cli->json && ((const flocks_explain_service_response *)response)->lease)
+    if (!cli->json && response && ((const flocks_explain_service_response *)response)->lease)
         upgrade = daemon_get_present_upgrade(daemon);
     const struct why_view view = make_view(cli, response, upgrade);
     if (cli->json)

@@ -149,7 +149,8 @@ const flocks_get_upgrade_response *daemon_get_present_upgrade(struct daemon *dae
     flocks_error_free(daemon->failure);
     daemon->failure = failure;
     const flocks_get_upgrade_response *response = (const flocks_get_upgrade_response *)message;
-    bool is_present = result == 0 && response->progress && response->progress->upgrade_id[0] &&
+    bool is_present = result == 0 && response && response->progress &&
+                      response->progress->upgrade_id[0] &&
                       response->progress->step != FLOCKS_UPGRADE_STEP_DONE;
     if (!is_present)
         daemon_free_upgrade(&response);
