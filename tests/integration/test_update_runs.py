@@ -184,6 +184,27 @@ def test_what_only_a_server_can_tell_is_recovered_by_it(instance, stubs):
     wait_until(lambda: not runs.journal.exists(), what="the end of the journal")
 
 
+def test_start_puts_back_what_was_switched_before_it_runs_anything(instance, stubs):
+    """And does not start beside one that still switches: exit 5, with who it is."""
+    link = instance.root / "current"
+    for version in ("1.0.0", "2.0.0"):
+        (instance.root / "releases" / version).mkdir(parents=True)
+    instance.write(f'services: {{one: {{command: [/bin/sh, -c, "readlink {link}; exec sleep 1000"]}}}}\n')
+    runs = Runs(instance, stubs)
+    runs.journal.parent.mkdir(mode=0o700)
+    link.symlink_to("releases/2.0.0")
+    steps = ("preparing", "prepared", "leasing", "leased", "stopping", "switching", "switched")
+    runs.journal.write_text(journal_text(instance.root, "u1", *steps))
+    lock = runs.hold_lock()
+    refused_start = instance.start(check=5)
+    assert f"a person (pid {os.getpid()})" in refused_start.stderr and "flocks update --abort" in refused_start.stderr
+    assert os.readlink(link) == "releases/2.0.0" and instance.log("one") == ""
+    os.close(lock)
+    assert "took back an unfinished update to 2.0.0" in instance.start().stderr
+    assert os.readlink(link) == "releases/1.0.0" and not runs.journal.exists()
+    assert "releases/1.0.0" in instance.log("one")
+
+
 def test_a_journal_is_recovered_after_a_take_over_and_again_if_need_be(runs):
     stuck = runs.instance.root / "stuck"
     stuck.write_text("")

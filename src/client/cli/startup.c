@@ -8,6 +8,7 @@
 #include "client/cli/instance.h"
 #include "client/cli/launch.h"
 #include "client/cli/legacy.h"
+#include "client/cli/settle.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/config/config.h"
@@ -201,6 +202,8 @@ int startup_launch(struct startup *startup, struct error *error)
     if (was_repaired && cli->notes)
         fprintf(cli->notes, "flocks: %s was open to other users; its mode is 0700 now\n",
             cli->paths.root);
-    result = legacy_clean_up(&cli->paths, cli->notes, error);
+    result = settle_before_start(&cli->paths, SETTLE_PATIENCE_MS, cli->notes, error);
+    if (result == 0)
+        result = legacy_clean_up(&cli->paths, cli->notes, error);
     return result < 0 ? result : launch_or_join(startup, error);
 }

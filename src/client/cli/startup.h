@@ -48,7 +48,8 @@ NODISCARD int startup_inherit(
 #define STARTUP_MISTAKEN 1
 /* Looks at the whole configuration as flocksd will. 0, STARTUP_MISTAKEN or negative. */
 NODISCARD int startup_check(struct startup *startup, struct error *error);
-/* Prepares the root, ends what a Python supervisor left there, and runs a keeper. Answers 0 when a
+/* Prepares the root, ends an upgrade that was left unfinished (settle.h) and what a Python
+ * supervisor left there, and runs a keeper. Answers 0 when a
  * daemon is ready, ours or one that somebody else started at the same time. */
 NODISCARD int startup_launch(struct startup *startup, struct error *error);
 
