@@ -53,18 +53,6 @@ static int take_lock(
     }
 }
 
-/* Names that were being exchanged lead to what they did all the while; going on makes it whole. */
-static int continue_adoption(const struct upgrade_paths *places, struct error *error)
-{
-    struct release_dir dir;
-    int result = release_dir_open(places->root, false, &dir, error);
-    if (result != 0)
-        return result == RELEASE_DIR_NONE ? 0 : result;
-    result = adoption_continue(&dir, error);
-    release_dir_close(&dir);
-    return result == ADOPTION_NOTHING ? 0 : result;
-}
-
 static void tell(FILE *notes, const char *what, const struct upgrade_settlement *settlement)
 {
     char why[ERROR_TEXT_MAX];
@@ -108,15 +96,29 @@ static void tell_settlement(FILE *notes, const struct upgrade_settlement *settle
     tell_blemish(notes, &settlement->blemish);
 }
 
+/* Names that were being exchanged lead to what they did all the while: where it cannot go on, that
+ * is for the next update to say. */
+static void continue_adoption(const struct upgrade_paths *places, FILE *notes)
+{
+    struct release_dir dir;
+    struct error error = ERROR_INIT;
+    int result = release_dir_open(places->root, false, &dir, &error);
+    if (result == 0) {
+        result = adoption_continue(&dir, &error);
+        release_dir_close(&dir);
+    }
+    if (result < 0)
+        tell_blemish(notes, &error);
+}
+
 static int settle(const struct upgrade_paths *places, FILE *notes, struct error *error)
 {
     struct upgrade_settlement settlement = {.what = UPGRADE_SETTLED_NOTHING};
     const struct upgrade_settle_request request = {.places = places,
         .deadline_at = clock_add_ms(clock_monotonic_ms(), SETTLE_PATIENCE_MS),
         .source = ""};
-    int result = continue_adoption(places, error);
-    if (result == 0)
-        result = upgrade_settle(&request, &settlement, error);
+    continue_adoption(places, notes);
+    int result = upgrade_settle(&request, &settlement, error);
     if (result < 0) {
         error_set_hint(error, "`flocks-update recover` tries it again");
         return error_add_context(error, result, "an unfinished update cannot be ended");
