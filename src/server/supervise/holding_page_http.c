@@ -11,8 +11,6 @@
 #include "server/supervise/holding_page_text.h"
 
 enum {
-    /* "/api" and one more. */
-    PATH_KEPT = 5,
     /* Longer than every name that is looked for. */
     NAME_KEPT = 24,
     STATUS_OUT_OF_SERVICE = 503,
@@ -29,8 +27,8 @@ struct value {
 struct holding_reader {
     http_parser parser;
     size_t n_bytes;
-    char path[PATH_KEPT];
-    size_t path_len;
+    char path[HOLDING_PATH_MAX];
+    size_t path_len; /* sizeof path: it is longer */
     char name[NAME_KEPT];
     size_t name_len;
     bool is_in_value;
@@ -104,7 +102,7 @@ static int on_url(http_parser *parser, const char *bytes, size_t len)
 {
     struct holding_reader *reader = parser->data;
 
-    for (size_t i = 0; i < len && reader->path_len < PATH_KEPT; i++)
+    for (size_t i = 0; i < len && reader->path_len < sizeof reader->path; i++)
         reader->path[reader->path_len++] = bytes[i];
     return 0;
 }
@@ -219,16 +217,35 @@ static bool is_api(const struct holding_reader *reader)
     return reader->path_len == sizeof prefix || strchr("/?#", reader->path[sizeof prefix]) != NULL;
 }
 
+/* Not "//host", which is another server; nothing that would have to be escaped but "&". */
+static bool is_plain_path(const char *path, size_t len)
+{
+    if (len == 0 || len >= HOLDING_PATH_MAX || path[0] != '/' || (len > 1 && path[1] == '/'))
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        bool is_word = (path[i] >= 'a' && path[i] <= 'z') || (path[i] >= 'A' && path[i] <= 'Z') ||
+                       (path[i] >= '0' && path[i] <= '9');
+
+        if (!is_word && (path[i] == '\0' || strchr("/-._~%?=&+:@!$*()", path[i]) == NULL))
+            return false;
+    }
+    return true;
+}
+
 struct holding_request holding_reader_request(const struct holding_reader *reader)
 {
+    struct holding_request request;
     bool accepts_json = strcasestr(reader->accept.text, "application/json") != NULL;
     bool accepts_html = strcasestr(reader->accept.text, "text/html") != NULL;
 
-    return (struct holding_request){.status = reader->status,
+    request = (struct holding_request){.status = reader->status,
         .is_head = reader->is_known && reader->status == STATUS_OUT_OF_SERVICE &&
                    reader->parser.method == HTTP_HEAD,
         .wants_json = is_api(reader) || (accepts_json && !accepts_html),
         .language = holding_language_of(reader->language.text)};
+    if (is_plain_path(reader->path, reader->path_len))
+        memcpy(request.path, reader->path, reader->path_len);
+    return request;
 }
 
 /* ---- answering ---- */
@@ -271,7 +288,7 @@ int holding_answer(
         return append_refusal(request->status, out);
     buffer_init(&body, HOLDING_ANSWER_MAX);
     result = request->wants_json ? holding_text_json(notice, request->language, &body)
-                                 : holding_text_page(notice, request->language, &body);
+                                 : holding_text_page(notice, request, &body);
     if (result == 0)
         result = append_headers(request, buffer_length(&body), out);
     if (result == 0 && !request->is_head)

@@ -15,6 +15,8 @@ enum {
     /* Bytes of a request's line and headers; more is answered 431. Protects against a request
      * without end. What follows the headers is not read here. */
     HOLDING_REQUEST_MAX = 16 * 1024,
+    /* Bytes of a path and query with their NUL that are looked at. */
+    HOLDING_PATH_MAX = 512,
     /* Bytes of Accept and of Accept-Language that are looked at; the rest is ignored. */
     HOLDING_VALUE_MAX = 512,
     /* Bytes of an answer; all there are fit (asserted by a test). */
@@ -46,6 +48,10 @@ struct holding_request {
     /* A program asks: the path is below /api, or JSON is accepted and HTML is not. */
     bool wants_json;
     enum holding_language language;
+    /* Path and query for a page without JavaScript to come back to, which cannot reload an address
+     * with a fragment; "" where it is too long or has a character that is not plain in HTML, in
+     * `refresh` or at the beginning of a path. */
+    char path[HOLDING_PATH_MAX];
 };
 
 struct holding_reader;

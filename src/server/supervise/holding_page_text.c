@@ -73,20 +73,47 @@ const char *holding_text_language(enum holding_language language)
     return wording_of(HOLDING_UPDATING, language)->language;
 }
 
-int holding_text_page(
-    enum holding_notice notice, enum holding_language language, struct buffer *out)
+/* An attribute's value; of all that a path may have here only "&" means something in HTML. */
+static int append_path(const char *path, struct buffer *out)
 {
-    const struct wording *wording = wording_of(notice, language);
+    int result = path[0] != '\0' ? buffer_append_text(out, ";url=") : 0;
 
-    return buffer_printf(out,
+    for (; *path != '\0' && result == 0; path++)
+        result = *path == '&' ? buffer_append_text(out, "&amp;") : buffer_append(out, path, 1);
+    return result;
+}
+
+static int append_head(
+    const struct wording *wording, const struct holding_request *request, struct buffer *out)
+{
+    int result = buffer_printf(out,
         "<!doctype html>\n<html lang=\"%s\">\n<head>\n<meta charset=\"utf-8\">\n"
         "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
         "<meta name=\"robots\" content=\"noindex\">\n<link rel=\"icon\" href=\"data:,\">\n"
-        "<noscript><meta http-equiv=\"refresh\" content=\"%d\"></noscript>\n"
-        "<title>%s</title>\n<style>%s</style>\n</head>\n<body>\n<main role=\"status\">\n"
+        "<noscript><meta http-equiv=\"refresh\" content=\"%d",
+        wording->language, (int)HOLDING_RETRY_AFTER_S);
+
+    if (result == 0)
+        result = append_path(request->path, out);
+    if (result == 0)
+        result =
+            buffer_printf(out, "\"></noscript>\n<title>%s</title>\n<style>%s</style>\n</head>\n",
+                wording->title, style);
+    return result;
+}
+
+int holding_text_page(
+    enum holding_notice notice, const struct holding_request *request, struct buffer *out)
+{
+    const struct wording *wording = wording_of(notice, request->language);
+    int result = append_head(wording, request, out);
+
+    if (result != 0)
+        return result;
+    return buffer_printf(out,
+        "<body>\n<main role=\"status\">\n"
         "<div class=\"ring%s\" aria-hidden=\"true\"></div>\n<h1>%s</h1>\n<p>%s</p>\n</main>\n"
         "<script>%s</script>\n</body>\n</html>\n",
-        wording->language, (int)HOLDING_RETRY_AFTER_S, wording->title, style,
         notice == HOLDING_STUCK ? " stuck" : "", wording->heading, wording->text, script);
 }
 

@@ -16,9 +16,10 @@
 /* BCP 47. */
 const char *holding_text_language(enum holding_language language);
 /* Appends a whole HTML document, which asks for its own address until something else answers, then
- * loads it again, fragment and all; without JavaScript it reloads every HOLDING_RETRY_AFTER_S. */
+ * loads it again, fragment and all; without JavaScript it loads `request->path` every
+ * HOLDING_RETRY_AFTER_S. */
 NODISCARD int holding_text_page(
-    enum holding_notice notice, enum holding_language language, struct buffer *out);
+    enum holding_notice notice, const struct holding_request *request, struct buffer *out);
 /* Appends {"status":503,"error":"UPDATING","message":...,"retry_after":...} and a new line. */
 NODISCARD int holding_text_json(
     enum holding_notice notice, enum holding_language language, struct buffer *out);

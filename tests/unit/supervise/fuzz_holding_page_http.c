@@ -58,7 +58,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     cut = read_in_steps((const char *)bytes + 1, len - 1, (size_t)bytes[0] + 1);
     assert(whole.status == 503 || whole.status == 400 || whole.status == 431);
     assert(whole.status == cut.status && whole.is_head == cut.is_head &&
-           whole.wants_json == cut.wants_json && whole.language == cut.language);
+           whole.wants_json == cut.wants_json && whole.language == cut.language &&
+           strcmp(whole.path, cut.path) == 0);
+    assert(strpbrk(whole.path, "<>\"'\\;") == NULL && strncmp(whole.path, "//", 2) != 0);
     check_answer(&whole);
     return 0;
 }

@@ -64,9 +64,16 @@ static bool read_in_steps(const char *text, size_t step, struct holding_request 
 
 #define CRLF "\r\n"
 
+struct shape {
+    unsigned status;
+    bool is_head;
+    bool wants_json;
+    enum holding_language language;
+};
+
 static const struct {
     const char *text;
-    struct holding_request expected;
+    struct shape expected;
 } requests[] = {
     {"GET / HTTP/1.1" CRLF CRLF, {503, false, false, HOLDING_ENGLISH}},
     {"HEAD /deep/link?a=b HTTP/1.1" CRLF "Host: x" CRLF CRLF, {503, true, false, HOLDING_ENGLISH}},
@@ -112,7 +119,7 @@ static void test_request_is_read_however_it_is_cut(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(requests); i++) {
-        const struct holding_request *expected = &requests[i].expected;
+        const struct shape *expected = &requests[i].expected;
 
         for (size_t step = 1; step < 64; step++) {
             struct holding_request seen;
@@ -266,6 +273,63 @@ static void test_page_speaks_the_language_and_works_without_javascript(void **st
     assert_non_null(strstr(answer.body, "更新未能完成"));
 }
 
+/* An address with a fragment is not loaded again by `refresh` alone; and nothing of a request that
+ * is more than a path of this server comes back. */
+static void test_page_without_javascript_comes_back_to_the_path(void **state)
+{
+    static const struct {
+        const char *path;
+        const char *expected; /* after the seconds */
+    } cases[] = {
+        {"/", ";url=/\">"},
+        {"/deep/link?a=b&copy=%20c", ";url=/deep/link?a=b&amp;copy=%20c\">"},
+        {"//other.example/", "\">"},
+        {"/\\other.example/", "\">"},
+        {"/x'y", "\">"},
+        {"/x\"y", "\">"},
+        {"/<script>", "\">"},
+        {"/;url=x", "\">"},
+        {"http://x/", "\">"},
+        {"*", "\">"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct holding_request request;
+        struct answer answer;
+        char text[128];
+        const char *seen;
+
+        (void)snprintf(text, sizeof text, "GET %s HTTP/1.1" CRLF CRLF, cases[i].path);
+        assert_true(read_in_steps(text, 5, &request));
+        make_answer(&request, HOLDING_UPDATING, &answer);
+        seen = strstr(answer.body, "<noscript><meta http-equiv=\"refresh\" content=\"2");
+        assert_non_null(seen);
+        seen = strchr(seen, '2') + 1;
+        assert_memory_equal(seen, cases[i].expected, strlen(cases[i].expected));
+    }
+}
+
+static void test_longest_path_fits_the_answer(void **state)
+{
+    char text[HOLDING_PATH_MAX + 64];
+    struct holding_request request;
+    struct answer answer;
+
+    (void)state;
+    for (size_t len = HOLDING_PATH_MAX - 1; len <= HOLDING_PATH_MAX; len++) {
+        char path[HOLDING_PATH_MAX + 1];
+
+        memset(path, '&', len);
+        path[0] = '/';
+        path[len] = '\0';
+        (void)snprintf(text, sizeof text, "GET %s HTTP/1.1" CRLF CRLF, path);
+        assert_true(read_in_steps(text, 100, &request));
+        assert_int_equal(strlen(request.path), len < HOLDING_PATH_MAX ? len : 0);
+        make_answer(&request, HOLDING_UPDATING, &answer);
+    }
+}
+
 /* Nothing but itself: no address of anybody's. */
 static void test_page_is_self_contained(void **state)
 {
@@ -319,6 +383,8 @@ int main(void)
         cmocka_unit_test(test_values_are_bounded),
         cmocka_unit_test(test_answers_are_whole_in_every_form),
         cmocka_unit_test(test_page_speaks_the_language_and_works_without_javascript),
+        cmocka_unit_test(test_page_without_javascript_comes_back_to_the_path),
+        cmocka_unit_test(test_longest_path_fits_the_answer),
         cmocka_unit_test(test_page_is_self_contained),
         cmocka_unit_test(test_programs_are_answered_with_json),
         cmocka_unit_test(test_what_is_no_request_is_refused),
