@@ -92,7 +92,7 @@ static int list(struct checking *checking, bool wants_all, struct error *error)
     add_installed(checking);
     if (wants_all)
         add_available(checking);
-    qsort((void *)check->releases, check->n_releases, sizeof check->releases[0], compare);
+    qsort((void *)check->releases, check->n_releases, sizeof(void *), compare);
     return 0;
 }
 

@@ -338,31 +338,13 @@ static int get_operation(void *self, const char *id, uint32_t revision,
     return 0;
 }
 
-static int send_commit(struct update_client *self, const struct update_commit *commit,
-    flocks_commit_upgrade_request *request, struct update_lease *out, struct error *error)
-{
-    Google__Protobuf__Duration start_timeout = duration(commit->start_timeout_ms);
-    Google__Protobuf__Duration observe = duration(commit->observe_ms);
-    CLEANUP(free_message) const ProtobufCMessage *answer = NULL;
-    request->lease_id = commit->lease_id;
-    request->start_timeout = &start_timeout;
-    request->observe = &observe;
-    int result = call_upgrade(self, FLOCKS_UPGRADE_COMMIT_UPGRADE, &request->base, &answer, error);
-    return result != 0
-               ? result
-               : copy_lease(((const flocks_commit_upgrade_response *)answer)->lease, out, error);
-}
-
 typedef Flocks__V1__CommitUpgradeRequest__ExpectedVersionsEntry version_entry;
 
-static int commit(
-    void *self, const struct update_commit *commit, struct update_lease *out, struct error *error)
+static int fill_versions(const struct update_commit *commit, struct arena *arena,
+    flocks_commit_upgrade_request *request, struct error *error)
 {
-    flocks_commit_upgrade_request request = FLOCKS_COMMIT_UPGRADE_REQUEST_INIT;
-    CLEANUP(arena_deinit) struct arena arena;
-    arena_init(&arena, (commit->n_versions + 1) * 2 * (sizeof(version_entry) + sizeof(void *)));
-    version_entry **entries = arena_calloc(&arena, commit->n_versions + 1, sizeof(void *));
-    version_entry *values = arena_calloc(&arena, commit->n_versions + 1, sizeof(*values));
+    version_entry **entries = arena_calloc(arena, commit->n_versions + 1, sizeof(void *));
+    version_entry *values = arena_calloc(arena, commit->n_versions + 1, sizeof(*values));
     if (entries == NULL || values == NULL)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the versions");
     for (size_t i = 0; i < commit->n_versions; i++) {
@@ -371,9 +353,29 @@ static int commit(
         values[i].value = commit->versions[i].version;
         entries[i] = &values[i];
     }
-    request.n_expected_versions = commit->n_versions;
-    request.expected_versions = entries;
-    return send_commit(self, commit, &request, out, error);
+    request->n_expected_versions = commit->n_versions;
+    request->expected_versions = entries;
+    return 0;
+}
+
+static int commit(
+    void *self, const struct update_commit *commit, struct update_lease *out, struct error *error)
+{
+    flocks_commit_upgrade_request request = FLOCKS_COMMIT_UPGRADE_REQUEST_INIT;
+    Google__Protobuf__Duration start_timeout = duration(commit->start_timeout_ms);
+    Google__Protobuf__Duration observe = duration(commit->observe_ms);
+    CLEANUP(free_message) const ProtobufCMessage *answer = NULL;
+    CLEANUP(arena_deinit) struct arena arena;
+    arena_init(&arena, (commit->n_versions + 1) * 2 * (sizeof(version_entry) + sizeof(void *)));
+    request.lease_id = commit->lease_id;
+    request.start_timeout = &start_timeout;
+    request.observe = &observe;
+    int result = fill_versions(commit, &arena, &request, error);
+    if (result == 0)
+        result = call_upgrade(self, FLOCKS_UPGRADE_COMMIT_UPGRADE, &request.base, &answer, error);
+    return result != 0
+               ? result
+               : copy_lease(((const flocks_commit_upgrade_response *)answer)->lease, out, error);
 }
 
 static int replace(void *self, const struct update_programs *programs,

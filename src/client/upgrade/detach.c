@@ -90,7 +90,7 @@ int update_detach(int *out_fd, struct error *error)
     /* What the caller had blocked is not blocked for us. */
     sigset_t none;
     (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
     int result = lead_session(error);
     if (result < 0)
         return result;

@@ -12,18 +12,18 @@
 /* One row an option; `flag` or `text` is where it goes, offset from the struct. */
 struct row {
     const char *name;
-    bool takes_text;
     size_t offset;
     unsigned commands;
+    bool takes_text;
 };
 
 #define FLAG(name, member, commands)                                                               \
     {                                                                                              \
-        name, false, offsetof(struct update_options, member), commands                             \
+        name, offsetof(struct update_options, member), commands, false                             \
     }
 #define TEXT(name, member, commands)                                                               \
     {                                                                                              \
-        name, true, offsetof(struct update_options, member), commands                              \
+        name, offsetof(struct update_options, member), commands, true                              \
     }
 
 static const struct row rows[] = {

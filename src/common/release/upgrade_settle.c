@@ -84,7 +84,7 @@ static void retain(struct settling *settling, const struct release_dir *dir)
 {
     struct error problem = ERROR_INIT;
     char current[VERSION_TEXT_MAX + 1];
-    struct release_use use;
+    struct release_use use = {.n_named = 0};
     int result = release_dir_current(dir, current, &problem);
     /* A first installation that was rolled back: then nothing may go. */
     if (settling->request->keep == 0 || result == RELEASE_DIR_NONE)

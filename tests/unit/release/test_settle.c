@@ -15,6 +15,8 @@
 #include "common/release/upgrade_settle.h"
 #include "unit.h"
 
+enum { PATIENCE_MS = 60000, TEXT_SIZE = 65536 };
+
 /* What the server says, one look after the other; the last again and again. */
 struct script {
     const enum upgrade_server *says;
@@ -112,7 +114,7 @@ static struct upgrade_settlement settle(struct script *script, size_t keep)
         .keep = keep,
         .on_committed = on_committed,
         .data = &n_committed,
-        .deadline_at = clock_add_ms(clock_monotonic_ms(), 60 * 1000)};
+        .deadline_at = clock_add_ms(clock_monotonic_ms(), PATIENCE_MS)};
     struct upgrade_settlement settlement;
     n_committed = 0;
     assert_int_equal(upgrade_settle(&request, &settlement, NULL), 0);
@@ -292,7 +294,7 @@ static void test_result_escapes_and_cuts(void **state)
         .began_wall_ms = 1764000000123,
         .ended_wall_ms = 1764000001000};
     (void)state;
-    buffer_init(&text, 64 * 1024);
+    buffer_init(&text, TEXT_SIZE);
     (void)error_set(&result.failure, STATUS_DATA_LOSS, "%0300d", 1);
     assert_int_equal(upgrade_result_text(&result, &text), 0);
     assert_int_equal(buffer_append(&text, "", 1), 0);
