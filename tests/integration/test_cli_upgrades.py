@@ -16,6 +16,12 @@ from terminal import Terminal
 pytestmark = pytest.mark.no_chaos(reason="holds downloads of one updater, and waits for what it tells")
 
 VERSIONS = ("1.1.0", "1.2.0", "1.3.0")
+# A service that upgrades what it belongs to, once, when it is told so.
+INSIDE = """  inside:
+    command: [/bin/sh, -c, "while ! rm {root}/go 2>/dev/null; do sleep 0.05; done; {flocks} update --yes >{root}/said 2>&1; sleep 1000"]
+    stop: {{grace: 2s}}
+    start: false
+"""
 
 
 class Shop:
@@ -23,7 +29,8 @@ class Shop:
 
     def __init__(self, instance, publisher, server):
         self.instance, self.server = instance, server
-        self.product = Product(instance, publisher, [server.url], free_ports(2))
+        self.product = Product(instance, publisher, [server.url], free_ports(2), extra=INSIDE.format(
+            flocks=instance.bin / "flocks", root=instance.root))
         self.open = []
 
     def hold(self, version):
@@ -199,6 +206,20 @@ def test_abort_ends_what_a_killed_updater_left(shop):
     shop.run("--abort")
     assert shop.product.journal() is None and shop.product.current() == "1.0.0"
     assert not list((shop.product.root / "releases").glob("*.partial"))
+
+
+def test_from_inside_a_service_the_daemon_upgrades_it(shop):
+    shop.product.start()
+    shop.instance.flocks("start", "--no-browser", "inside", check=0)
+    gate = shop.hold("1.1.0")
+    said = shop.product.root / "said"
+    (shop.product.root / "go").touch()
+    wait_until(lambda: said.exists() and "Downloading product-1.1.0" in said.read_text(), 60, what="it is being watched")
+    generation = shop.instance.service("inside")["generation"]
+    gate.set()
+    wait_until(lambda: shop.instance.service("inside")["generation"] > generation, 90, what="it is started again")
+    said.unlink()
+    shop.product.assert_whole("1.1.0")
 
 
 def test_installed_programs_find_each_other(shop, tmp_path):

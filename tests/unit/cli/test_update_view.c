@@ -5,7 +5,9 @@
 #include "temporary.h"
 #include "unit.h"
 
-enum { NOW = 1700000000, MIB = 1024 * 1024 };
+enum { NOW = 1700000000 };
+
+#define MIB (UINT64_C(1024) * 1024)
 
 static void print_step(FILE *stream, const void *data)
 {
