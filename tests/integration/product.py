@@ -361,15 +361,16 @@ class Stopped:
         send(self.updater_pid, signal.SIGKILL)
         self._tracer.wait(timeout=60)
 
-    def finish(self, check=None, timeout=120):
-        """Lets it live, or lets its death be seen."""
-
+    def finish(self, check=None, timeout=120, meanwhile=None):
+        """Lets it live, or lets its death be seen; `meanwhile` is called while it lives."""
         self.step, self.at_end = "none", False
         send(self.updater_pid, signal.SIGCONT)
         over = threading.Event()
         follower = threading.Thread(target=self._follow, args=(over,), daemon=True)
         follower.start()
         try:
+            if meanwhile:
+                meanwhile()
             return self.product.finish(self._tracer, check, timeout)
         finally:
             over.set()

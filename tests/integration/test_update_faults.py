@@ -1,17 +1,25 @@
 """Faults that the updater before this one had (docs/faults.md), each in a name of its own. Those that are about bad
 releases are in test_update_refusals.py, about deaths in test_update_kills.py, about ways to call it in test_update.py."""
 
+import json
 import os
 import signal
 import socket
 
 import pytest
-from instance import wait_until
+from instance import processes_with, wait_until
+from product import Traffic, ask, command_of
 
 pytestmark = pytest.mark.no_chaos(reason="says what an upgrade does while nobody else is killed")
 
 WAIT = '#!/bin/sh\ntouch "$FLOCKS_ROOT/waits"\nwhile [ ! -e "$FLOCKS_ROOT/go" ]; do sleep 0.05; done\n'
 WAITING = {"release": {"install": [{"command": ["./wait.sh"], "timeout": "2m"}]}, "files": {"wait.sh": WAIT}}
+
+
+def updaters(product):
+    """Processes that apply something: one, and the one that passes signals on to it."""
+    pids = processes_with("FLOCKS_ROOT", str(product.root))
+    return [pid for pid in pids if "flocks-update" in (words := command_of(pid).split(" "))[0] and "apply" in words]
 
 
 def steps_of(outcome):
@@ -157,6 +165,62 @@ def test_half_a_backup_that_counts_cannot_be(product, publisher):
     assert sorted(entry.name for entry in (product.root / "releases").iterdir()) == ["1.0.0", "1.1.0"]
     product.apply("--rollback")
     product.assert_whole("1.0.0")
+
+
+# ---- from inside ----
+
+
+@pytest.fixture
+def self_updating(make_product, publisher):
+    """Whose backend upgrades itself when it is asked to: /api/update."""
+    publisher.publish("1.1.0", **WAITING)
+    product = make_product(start=False, options="\n    environment: {PRODUCT_UPDATE: '@'}")
+    line = f"exec {product.instance.bin}/flocks --root {product.root} update --yes > {product.root}/said 2>&1"
+    product.instance.write(product.instance.config.read_text().replace("'@'", json.dumps(line)))
+    product.start()
+    return product
+
+
+def begin_from_inside(product):
+    assert ask(product.ports["backend"], "/api/update")["version"] == "1.0.0"
+    wait_until((product.root / "waits").exists, 60, "the install step")
+
+
+def end_from_inside(product):
+    (product.root / "go").touch()
+    wait_until(lambda: product.current() == "1.1.0" and not updaters(product), 90, "the end of the upgrade")
+    forget(product)
+    (product.root / "said").unlink()
+    product.assert_whole("1.1.0")
+
+
+def test_updater_stops_the_process_it_runs_in_cannot_be(self_updating):
+    """The backend starts its own upgrade, and is stopped by it; the upgrade is not."""
+    with Traffic(self_updating.ports) as traffic:
+        begin_from_inside(self_updating)
+        end_from_inside(self_updating)
+    assert traffic.versions("backend") == ["1.0.0", "1.1.0"]
+
+
+def test_helper_killed_with_the_service_cannot_be(self_updating):
+    """Everything of the backend dies while it upgrades itself: not the updater, and no second one runs beside it."""
+    begin_from_inside(self_updating)
+    before = updaters(self_updating)
+    service = self_updating.instance.service("backend")
+    os.kill(service["pid"], signal.SIGKILL)
+    self_updating.instance.wait_for_generation("backend", service["generation"], 60)
+    assert before and updaters(self_updating) == before
+    end_from_inside(self_updating)
+
+
+def test_helper_below_the_backend_dies_with_the_daemons_tree_cannot_be(self_updating):
+    """flocksd and keeper are killed: the updater that flocksd started goes on with those who come after them."""
+    begin_from_inside(self_updating)
+    before = updaters(self_updating)
+    self_updating.kill("flocksd", "keeper")
+    self_updating.instance.start()
+    assert before and updaters(self_updating) == before
+    end_from_inside(self_updating)
 
 
 # ---- afterwards ----

@@ -42,14 +42,26 @@ def kill(product, victims, updater):
     wait_until(lambda: not any(is_alive(pids[v]) for v in victims if pids[v]), what=f"{victims} dead")
 
 
+def start(product):
+    """Refused while an updater lives that has begun to change something: it knows better, and ends soon."""
+    codes = []
+
+    def is_done():
+        codes.append(product.instance.flocks("start", "--no-browser").returncode)
+        return codes[-1] != 5
+
+    wait_until(is_done, 90, f"a start that is not refused: {codes}")
+
+
 def bring_back(product, victims, recovery):
     """What a person does then: nothing, where somebody is left who acts by himself."""
     if {"flocksd", "keeper"} <= set(victims):
-        product.instance.start(check=None)
+        start(product)
     elif recovery == "recover":
         product.update("recover")
     elif recovery == "start":
-        product.instance.start(check=None)
+        product.instance.stop()
+        start(product)
     else:
         product.kill("flocksd")
 
@@ -67,9 +79,8 @@ def kill_at(product, publisher, version, step, at_end, victims, recovery="recove
                 bring_back(product, victims, recovery)
             wanted = (version,) if is_committed else (old, version) if step == FIRST_STEP_OF_NEW else (old,)
         else:
-            if {"flocksd", "keeper"} <= set(victims):
-                product.instance.start(check=None)
-            outcome = stopped.finish()
+            daemons = {"flocksd", "keeper"} <= set(victims)
+            outcome = stopped.finish(meanwhile=(lambda: start(product)) if daemons else None)
             wanted = (old, version)
             # One death of the two is noticed by nobody.
             if len(victims) == 1:
@@ -100,6 +111,9 @@ def kill_somewhere(product, publisher, version, dice, seconds):
         bring_back(product, victims, recovery)
     outcome = product.finish(updater)
     assert "updater" in victims or outcome.is_over, outcome.said
+    if {"flocksd", "keeper"} <= set(victims) and product.journal():
+        # It may have left to the server what only the server knows, after that had been started.
+        start(product)
     product.assert_whole(old, version)
     publisher.withdraw(version)
     return victims, step, product.current()
