@@ -122,6 +122,10 @@ static int switch_links(struct flow *flow, struct error *error)
     update_reporter_step(flow->request->reporter, FLOCKS_UPGRADE_STEP_SWITCHING, "Switching to %s",
         flow->journal.to);
     int result = flow_record(flow, UPGRADE_STEP_SWITCHING, error);
+    /* The record may have waited for a disk longer than the lease lasts; what comes now does not.
+     */
+    if (result == 0 && flow->lease.id[0] != '\0')
+        result = renew(flow, error);
     if (result == 0)
         result = link_set_switch(&flow->journal.links, error);
     if (result == 0)
@@ -297,9 +301,6 @@ int flow_with_server(struct flow *flow, struct error *error)
         result = flow_check(flow, error);
     if (result == 0)
         result = stop(flow, error);
-    /* What was held up longer than its lease learns it before anything changes. */
-    if (result == 0)
-        result = renew(flow, error);
     if (result == 0)
         result = switch_links(flow, error);
     return result < 0 ? result : commit(flow, error);
