@@ -476,10 +476,11 @@ def test_abort_of_an_upgrade_that_reports_waits_for_its_end(updates, stubs):
 
 
 @pytest.mark.no_chaos(reason="reports over one connection")
-def test_status_and_why_show_an_upgrade(updates, stubs):
+def test_status_and_why_show_an_upgrade(updates, stubs, holder):
     updates.instance.write(CONFIG)
     updates.instance.start()
     upgrades = Upgrades(updates.instance, stubs)
+    updater = holder("flocks-update")
     assert "upgrade" not in updates.instance.flocks("status", check=0).stdout
     upgrades.report("u1", "DOWNLOADING", "demo\x1b[2J", step_number=2, steps=8, from_version="1.0.0",
                     to_version="1.2.0", bytes_done=5 << 20, bytes_total=10 << 20)
@@ -494,6 +495,7 @@ def test_status_and_why_show_an_upgrade(updates, stubs):
     upgrades.call("AbortUpgrade", lease_id=lease)
     upgrades.report("u1", "DONE", "aborted", code=1)
     wait_until(lambda: "upgrade" not in updates.instance.flocks("status").stdout, what="it is over")
+    assert updater.poll() is None
 
 
 # ---- from inside ----

@@ -10,6 +10,8 @@
 #include "common/base/api_revision.h"
 #include "common/base/clock.h"
 #include "common/base/utf8.h"
+#include "common/release/upgrade_lock.h"
+#include "common/release/upgrade_paths.h"
 
 static bool is_running(void *data)
 {
@@ -137,8 +139,19 @@ int daemon_get_config(
     return result;
 }
 
+/* Whoever makes an upgrade holds the lock of this root: looking there is much cheaper than a call.
+ * True also where it cannot be said. */
+static bool may_be_upgrading(const struct cli *cli)
+{
+    struct upgrade_paths places;
+    return cli->paths.tcp[0] || upgrade_paths_resolve(cli->paths.root, &places, NULL) < 0 ||
+           upgrade_lock_look(places.lock, NULL, NULL) != 0;
+}
+
 const flocks_get_upgrade_response *daemon_get_present_upgrade(struct daemon *daemon)
 {
+    if (!may_be_upgrading(daemon->cli))
+        return NULL;
     flocks_get_upgrade_request request = FLOCKS_GET_UPGRADE_REQUEST_INIT;
     const ProtobufCMessage *message = NULL;
     struct flocks_error *failure = daemon->failure;
