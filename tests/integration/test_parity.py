@@ -132,6 +132,7 @@ def case(service, method, code, reason, make, options):
 
 NOBODY = {"services": ["nosuch"]}
 CASES = [
+    sup("Shutdown", "ABORTED", "OTHER_INSTANCE", keeper_pid=1),
     sup("GetStatus", "OK"),
     sup("GetStatus", "NOT_FOUND", "UNKNOWN_SERVICE", **NOBODY),
     sup("WatchEvents", "OK", items=1),

@@ -12,8 +12,12 @@
 #include "client/cli/process.h"
 #include "common/base/clock.h"
 
-/* How often it is looked for one that was started meanwhile. */
-enum { SUCCESSOR_POLL_MS = 100 };
+enum {
+    /* How often it is looked for one that was started meanwhile. */
+    SUCCESSOR_POLL_MS = 100,
+    /* Keepers that are killed while one stop goes on, each time flocksd becomes the next one. */
+    OTHER_INSTANCES_MAX = 8
+};
 
 void shutdown_outcome_free(struct shutdown_outcome *outcome)
 {
@@ -37,14 +41,49 @@ static bool has_successor(const struct cli *cli)
            keeper.start_ticks > self.start_ticks;
 }
 
+/* Positive condition: what was to be ended has ended, and another one was started. */
+#define SHUTDOWN_SUCCEEDED 2
+
+/* One call of the instance that is there now, by its keeper: the library repeats it, and a
+ * repetition must not end one that was started meanwhile. A daemon of before knows no such field.
+ */
+static int call(struct daemon *daemon, int64_t limit_ms, flocks_shutdown_request *request,
+    const ProtobufCMessage **out, struct error *error)
+{
+    struct instance instance;
+    int result = instance_look(&daemon->cli->paths, &instance, error);
+    if (result < 0)
+        return result;
+    request->keeper_pid = instance.lives ? (int32_t)instance.keeper_pid : 0;
+    result = daemon_call(daemon, FLOCKS_SUPERVISOR_SHUTDOWN, limit_ms, &request->base, out, error);
+    if (result != -STATUS_UNIMPLEMENTED || error->reason != FLOCKS_ERROR_REASON_UNKNOWN_FIELD)
+        return result;
+    request->keeper_pid = 0;
+    return daemon_call(daemon, FLOCKS_SUPERVISOR_SHUTDOWN, limit_ms, &request->base, out, error);
+}
+
+/* The keeper of an instance changes when it was killed and flocksd became it: then it is looked for
+ * again. */
+static int call_the_same(struct daemon *daemon, int64_t limit_ms, bool wait,
+    const ProtobufCMessage **out, struct error *error)
+{
+    flocks_shutdown_request request = FLOCKS_SHUTDOWN_REQUEST_INIT;
+    request.wait = wait;
+    for (int i = 0;; i++) {
+        int result = has_successor(daemon->cli) ? SHUTDOWN_SUCCEEDED
+                                                : call(daemon, limit_ms, &request, out, error);
+        bool is_other =
+            result == -STATUS_ABORTED && error->reason == FLOCKS_ERROR_REASON_OTHER_INSTANCE;
+        if (!is_other || i == OTHER_INSTANCES_MAX)
+            return result;
+    }
+}
+
 /* Waits a moment with the call itself, because a daemon that has ended tells nothing any more. 0:
  * out->operation is the ended one. */
 static int ask_and_wait(struct daemon *daemon, struct shutdown_outcome *out, struct error *error)
 {
-    flocks_shutdown_request request = FLOCKS_SHUTDOWN_REQUEST_INIT;
-    request.wait = true;
-    int result = daemon_call(
-        daemon, FLOCKS_SUPERVISOR_SHUTDOWN, SHUTDOWN_QUICK_MS, &request.base, &out->answer, error);
+    int result = call_the_same(daemon, SHUTDOWN_QUICK_MS, true, &out->answer, error);
     if (result == 0)
         out->operation = ((const flocks_shutdown_response *)out->answer)->operation;
     return result;
@@ -53,9 +92,7 @@ static int ask_and_wait(struct daemon *daemon, struct shutdown_outcome *out, str
 /* The same request again joins the operation that it began, and tells its id. */
 static int ask_and_follow(struct daemon *daemon, struct shutdown_outcome *out, struct error *error)
 {
-    flocks_shutdown_request request = FLOCKS_SHUTDOWN_REQUEST_INIT;
-    int result = daemon_call(
-        daemon, FLOCKS_SUPERVISOR_SHUTDOWN, SHUTDOWN_ANSWER_MS, &request.base, &out->answer, error);
+    int result = call_the_same(daemon, SHUTDOWN_ANSWER_MS, false, &out->answer, error);
     if (result != 0)
         return result;
     const flocks_shutdown_response *response = (const flocks_shutdown_response *)out->answer;
@@ -68,13 +105,11 @@ static int ask_and_follow(struct daemon *daemon, struct shutdown_outcome *out, s
     return result == -STATUS_UNAVAILABLE || result == -STATUS_NOT_FOUND ? 0 : result;
 }
 
-/* 0: begun and over, as far as the daemon could tell. DAEMON_NOT_RUNNING: it is gone already. */
+/* 0: begun and over, as far as the daemon could tell. Positive: it is gone already. */
 static int ask(struct daemon *daemon, struct shutdown_outcome *out, struct error *error)
 {
     int result = ask_and_wait(daemon, out, error);
-    if (result != -STATUS_DEADLINE_EXCEEDED)
-        return result;
-    return has_successor(daemon->cli) ? 0 : ask_and_follow(daemon, out, error);
+    return result != -STATUS_DEADLINE_EXCEEDED ? result : ask_and_follow(daemon, out, error);
 }
 
 /* A refusal is told; silence is answered with signals. */

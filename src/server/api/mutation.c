@@ -62,6 +62,7 @@ static int begin(struct supervisor *supervisor, struct rpc_call *call,
         .request_id = mutation->request_id,
         .lease_id = mutation->lease_id,
         .skip_prepare = mutation->skip_prepare,
+        .keeper_pid = mutation->keeper_pid,
         .requester_pid = peer->pid,
         .requester_uid = peer->uid,
     };

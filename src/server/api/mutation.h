@@ -26,6 +26,7 @@ struct mutation {
     const char *request_id;
     const char *lease_id;
     bool skip_prepare;
+    int32_t keeper_pid; /* of Shutdown; 0: whichever there is */
 };
 
 /* Answers the call now or later. The work goes on whatever becomes of the call: near its deadline

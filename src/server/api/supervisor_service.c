@@ -284,8 +284,11 @@ static void shutdown_daemon(
     const struct supervisor_service *service = self;
 
     mutation_run(service->room, flocks_shutdown_base(call), &shutdown_kind,
-        &(struct mutation){
-            .wait = request->wait, .timeout = request->timeout, .request_id = "", .lease_id = ""});
+        &(struct mutation){.wait = request->wait,
+            .timeout = request->timeout,
+            .request_id = "",
+            .lease_id = "",
+            .keeper_pid = request->keeper_pid});
 }
 
 static void plan_config(

@@ -126,6 +126,8 @@ struct supervisor_request {
     /* START by the daemon itself as it begins: with what a lease of before owes, and not a person's
      * decision about a roll-back that failed. */
     bool is_first;
+    /* SHUTDOWN of the instance that this keeper's is; 0: of whichever there is. */
+    int32_t keeper_pid;
     int32_t requester_pid;
     uint32_t requester_uid;
 };
@@ -135,8 +137,8 @@ struct supervisor_request {
  * (their outcome is CANCELLED). NOT_FOUND (reason UNKNOWN_SERVICE, subject): nothing is done.
  * FAILED_PRECONDITION (SHUTTING_DOWN): START and RESTART after SHUTDOWN. ABORTED (LEASE_HELD,
  * subject, lease_id): START and RESTART of what is under a lease; a STOP or SHUTDOWN ends the lease
- * instead. ABORTED (LEASE_ENDED): lease_id is over. RESOURCE_EXHAUSTED
- * (LIMIT_REACHED). ALREADY_EXISTS: request_id of another kind. */
+ * instead. ABORTED (LEASE_ENDED): lease_id is over. ABORTED (OTHER_INSTANCE): another keeper.
+ * RESOURCE_EXHAUSTED (LIMIT_REACHED). ALREADY_EXISTS: request_id of another kind. */
 NODISCARD int supervisor_begin(struct supervisor *supervisor,
     const struct supervisor_request *request, char out_id[SUPERVISOR_OPERATION_ID_SIZE],
     struct error *error);

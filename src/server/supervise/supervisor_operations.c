@@ -458,8 +458,12 @@ static int check_request(const struct supervisor *supervisor,
 {
     switch (request->kind) {
     case FLOCKS_OPERATION_KIND_STOP:
-    case FLOCKS_OPERATION_KIND_SHUTDOWN:
         return 0;
+    case FLOCKS_OPERATION_KIND_SHUTDOWN:
+        if (request->keeper_pid == 0 || request->keeper_pid == supervisor->keeper_pid)
+            return 0;
+        return refuse(error, STATUS_ABORTED, FLOCKS_ERROR_REASON_OTHER_INSTANCE, "",
+            "another instance runs than the one that was to be shut down");
     case FLOCKS_OPERATION_KIND_START:
     case FLOCKS_OPERATION_KIND_RESTART:
         if (!supervisor->is_leaving)
