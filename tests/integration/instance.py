@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -71,6 +72,24 @@ def descriptors_of(pid):
 
 def pidfds_of(pid):
     return sum("pidfd" in link for link in _descriptors(pid))
+
+
+def numbers(instance, name="numbers"):
+    """In `services` of a configuration: writes numbered lines of many lengths, until check_numbers."""
+    return (
+        f'  {name}: {{command: [{PYTHON}, {SERVICES}/numbers.py, "100", "0.001", {instance.root}/enough],'
+        " logs: {max_size: 1GiB}}\n"
+    )
+
+
+def check_numbers(instance, name="numbers"):
+    """Lets it end; every line from 0 to the end once, in order, whole."""
+    (instance.root / "enough").touch()
+    wait_until(lambda: re.search(r"^end \d+$", instance.log(name), re.M), what="the last line")
+    lines = [line for line in instance.log(name).splitlines() if line]
+    for expected, line in enumerate(lines[:-1]):
+        assert line.rstrip() == f"line {expected:09d} {'x' * (expected % 60)}".rstrip(), (expected, line)
+    assert len(lines) - 1 == int(lines[-1].split()[1])
 
 
 def processes_with(variable, value):

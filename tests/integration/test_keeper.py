@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import random
-import re
 import signal
 import struct
 import subprocess
@@ -13,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from instance import BUILD, PYTHON, SERVICES, is_alive, processes_with, start_ticks, wait_until
+from instance import BUILD, PYTHON, SERVICES, check_numbers, is_alive, numbers, processes_with, start_ticks, wait_until
 
 pytestmark = pytest.mark.no_chaos(reason="kills keepers and both itself; of two that die together nobody is left to go on")
 
@@ -23,23 +22,6 @@ HERE = Path(__file__).parent
 
 def sleepers(count):
     return "services:\n" + "".join(f'  s{i:02d}: {{command: [/bin/sleep, "{1000 + i}"]}}\n' for i in range(count))
-
-
-def numbers(instance, name="numbers"):
-    return (
-        f'  {name}: {{command: [{PYTHON}, {SERVICES}/numbers.py, "100", "0.001", {instance.root}/enough],'
-        " logs: {max_size: 1GiB}}\n"
-    )
-
-
-def check_numbers(instance, name="numbers"):
-    """Lets it end; every line from 0 to the end once, in order, whole."""
-    (instance.root / "enough").touch()
-    wait_until(lambda: re.search(r"^end \d+$", instance.log(name), re.M), what="the last line")
-    lines = [line for line in instance.log(name).splitlines() if line]
-    for expected, line in enumerate(lines[:-1]):
-        assert line.rstrip() == f"line {expected:09d} {'x' * (expected % 60)}".rstrip(), (expected, line)
-    assert len(lines) - 1 == int(lines[-1].split()[1])
 
 
 def daemon(instance):

@@ -51,11 +51,11 @@ def test_pipelined_calls_are_each_answered(running, stubs):
     assert sorted(answered) == [stream for stream, _ in frames]
 
 
-def test_later_method_is_unimplemented_with_a_typed_reason(running, stubs):
+def test_unknown_method_is_unimplemented_with_a_typed_reason(running, stubs):
     _, _, types = stubs
     with Wire(socket_of(running), stubs) as wire:
         with pytest.raises(Failure) as failure:
-            wire.call("ReplaceDaemon", b"", service="flocks.v1.UpgradeService")
+            wire.call("NoMethod", b"", service="flocks.v1.UpgradeService")
     assert failure.value.code == 12
     assert failure.value.detail.reason == types.ERROR_REASON_NOT_IMPLEMENTED
     assert failure.value.detail.hint

@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "server/api/api.h"
 #include "server/api/failure.h"
+#include "server/api/replacing.h"
 #include "server/api/upgrade_progress.h"
 #include "server/api/upgrade_start.h"
 #include "server/api/waiting.h"
@@ -293,6 +294,7 @@ static const struct flocks_upgrade_handlers handlers = {
     .report_upgrade = upgrade_progress_report,
     .get_upgrade = upgrade_progress_get,
     .watch_upgrade = upgrade_progress_watch,
+    .replace_daemon = replacing_serve,
 };
 
 struct rpc_service upgrade_service_open(

@@ -17,8 +17,7 @@ struct upgrade_service {
     struct list starts;     /* calls whose flocks-update is being run */
 };
 
-/* The service to serve; both pointers are borrowed. ReplaceDaemon has no handler yet:
- * UNIMPLEMENTED, with a detail. */
+/* The service to serve; both pointers are borrowed. */
 struct rpc_service upgrade_service_open(
     struct upgrade_service *self, struct supervisor *supervisor, struct waiting_room *room);
 /* Answers every waiting call and stream with UNAVAILABLE (reason SHUTTING_DOWN). */

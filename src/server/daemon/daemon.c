@@ -44,6 +44,8 @@ struct daemon {
     struct tcp_door tcp_door;
     /* Connections are being ended: for the next flocksd, or for good. */
     bool is_departing;
+    /* The operation that another image takes our place for; "": the same one does. */
+    char replacement[SUPERVISOR_OPERATION_ID_SIZE];
 };
 
 /* ---- the end ---- */
@@ -136,6 +138,20 @@ static void on_succession_failed(void *data)
         supervisor_abandon(daemon->supervisor);
 }
 
+static int ask_to_be_run_again(struct daemon *daemon);
+
+/* The keeper has something else prepared, or nothing: we cannot go on all the same. */
+static void on_run_again(void *data, int result, const struct error *error)
+{
+    struct daemon *daemon = data;
+
+    if (result >= 0 || !daemon->link || !daemon->replacement[0])
+        return;
+    log_error("keeper does not replace flocksd", "error=%s", error->text);
+    daemon->replacement[0] = '\0';
+    (void)ask_to_be_run_again(daemon);
+}
+
 /* The keeper ends us and runs the next one. We stay until it does: if it is killed at this very
  * moment we are its heir. */
 static int ask_to_be_run_again(struct daemon *daemon)
@@ -144,7 +160,7 @@ static int ask_to_be_run_again(struct daemon *daemon)
     int result;
 
     log_info("flocksd asks to be run again", "pid=%d", (int)getpid());
-    result = keeper_link_replace(daemon->link, "", "", NULL, NULL, &error);
+    result = keeper_link_replace(daemon->link, daemon->replacement, on_run_again, daemon, &error);
     if (result < 0)
         log_error("keeper not asked to run flocksd again", "error=%s", error.text);
     return result;
@@ -193,6 +209,15 @@ static void hand_over(struct daemon *daemon)
     api_hand_over(daemon->api);
     transport_shut(daemon->transport, TRANSPORT_HAND_OVER_MS,
         "this flocksd makes room for the next one: ask again", on_room_made, daemon);
+}
+
+static void on_replace(void *data, const char *operation_id)
+{
+    struct daemon *daemon = data;
+
+    if (!daemon->is_departing)
+        (void)snprintf(daemon->replacement, sizeof daemon->replacement, "%s", operation_id);
+    hand_over(daemon);
 }
 
 static void on_signal(uv_signal_t *handle, int signal_number)
@@ -307,6 +332,8 @@ static int open_supervisor(
         .ended = on_ended,
         .lost = on_keeper_lost,
         .configured = on_configured,
+        .replacement = daemon->welcome.replacement,
+        .replace = on_replace,
         .data = daemon,
     };
 

@@ -2,6 +2,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "common/base/fd.h"
@@ -53,6 +54,8 @@ int main(int argc, char **argv)
     if (fd_set_nonblocking(STDERR_FILENO, true, &error) < 0)
         (void)fprintf(stderr, "flocksd: %s\n", error.text);
     log_open(STDERR_FILENO, "flocksd", options.log_level);
+    /* Executed by its descriptor it would be called by a number. */
+    (void)prctl(PR_SET_NAME, "flocksd");
     give_memory_back();
     options.heirloom = heirloom;
     if (options.ends_leftovers)

@@ -1,14 +1,16 @@
 #include "server/daemon/succession.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/fd.h"
 #include "common/base/log.h"
 
 /* ---- becoming the keeper ---- */
 
-/* Where our own image is, or was: the keeper runs what is there then. */
+/* Where our own image is, or was. */
 static void find_own_program(char out[PATH_MAX])
 {
     static const char deleted[] = " (deleted)";
@@ -32,10 +34,12 @@ static void become(struct succession *succession)
 {
     char program[PATH_MAX];
     struct error error = ERROR_INIT;
+    CLEANUP(fd_close) int program_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
     const struct keeper_heir heir = {
         .root = succession->paths->root,
         .config = succession->paths->config,
         .flocksd = program,
+        .flocksd_fd = program_fd,
         .server_options = succession->server_options,
     };
     int64_t now = clock_monotonic_ms();

@@ -11,7 +11,7 @@
 #include "server/keeper/state.h"
 
 /* The running image, also when the file has been replaced. */
-#define OWN_IMAGE "/proc/self/exe"
+static const struct image own_image = {.fd = -1, .path = "/proc/self/exe"};
 
 static pid_t run(const struct keeper *keeper, int control_fd)
 {
@@ -19,7 +19,7 @@ static pid_t run(const struct keeper *keeper, int control_fd)
     static char role[] = "--capture";
     static char *const arguments[] = {program, role, NULL};
     struct helper_plan plan = {
-        .path = OWN_IMAGE,
+        .image = &own_image,
         .arguments = arguments,
         .output_fd = keeper->log_fd,
         .descriptors = {control_fd, keeper->outputs.shared_fd},

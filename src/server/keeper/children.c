@@ -110,6 +110,38 @@ void children_adopt(struct children *children, size_t place, const struct child 
         children->last_generation[child->slot] = child->generation;
 }
 
+bool children_restore(
+    struct children *children, size_t place, const struct child *child, bool is_newest)
+{
+    bool has_process = child->state == CHILD_RUNNING || child->state == CHILD_FAILED;
+    bool is_sane =
+        has_process ? child->pid > 0 : child->state == CHILD_EXITED || child->state == CHILD_ENDED;
+    if (!is_sane || place >= KEEPER_CHILDREN || child->slot >= KEEPER_SLOTS ||
+        children->table[place].state != CHILD_FREE)
+        return false;
+    children->table[place] = *child;
+    if (has_process) {
+        children->pids[place] = child->pid;
+        children->n_processes++;
+    }
+    if (is_newest)
+        children->newest[child->slot] = (uint16_t)(place + 1);
+    return true;
+}
+
+bool children_restore_exit(struct children *children, size_t place, const struct keeper_exit *exit)
+{
+    bool is_of_child = place < KEEPER_CHILDREN && children->table[place].state == CHILD_EXITED;
+    if (children->n_exits == CHILDREN_EXITS || (!exit->stray && !is_of_child))
+        return false;
+    size_t at = (children->first_exit + children->n_exits) % CHILDREN_EXITS;
+    children->exits[at] = *exit;
+    children->exit_places[at] = exit->stray ? 0 : (uint16_t)place;
+    children->n_exits++;
+    children->n_queued_strays += exit->stray;
+    return true;
+}
+
 void children_adopted(struct children *children, uint64_t last_sequence)
 {
     children->last_sequence = last_sequence;

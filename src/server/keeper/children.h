@@ -15,6 +15,7 @@
 #include "server/keeper/keeper.h"
 #include "server/keeper/link.h"
 
+/* Its numbers are told to other images of the keeper (renewal.h). */
 enum child_state {
     CHILD_FREE,
     /* Forked; its exec has neither succeeded nor failed. */
@@ -103,6 +104,12 @@ size_t children_exits_after(
  * yet; children_adopted when all are in. Of one slot only the newest ENDED one is kept. */
 void children_adopt(struct children *children, size_t place, const struct child *child);
 void children_adopted(struct children *children, uint64_t last_sequence);
+/* As another image of this keeper had it, in any order; exits in theirs; children_adopted when all
+ * are in. False: it cannot be so. */
+NODISCARD bool children_restore(
+    struct children *children, size_t place, const struct child *child, bool is_newest);
+NODISCARD bool children_restore_exit(
+    struct children *children, size_t place, const struct keeper_exit *exit);
 /* The slot, in which no child lives, may begin with any generation again. */
 void children_forget_slot(struct children *children, uint32_t slot);
 

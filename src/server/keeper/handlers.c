@@ -15,14 +15,32 @@ static enum rpc_code refuse(struct keeper *keeper, enum rpc_code code, const cha
     return code;
 }
 
+/* Older ones and newer ones alike show people the message. */
+static enum rpc_code refuse_number(struct keeper *keeper, const keeper_hello_request *request)
+{
+    static char text[192];
+    (void)snprintf(text, sizeof text,
+        "flocks-keeper %s speaks numbers %d to %d of the link's protocol, flocksd %s %u to %u: "
+        "`flocks stop`, then `flocks start` runs both of one version",
+        FLOCKS_VERSION, KEEPER_PROTOCOL_LOWEST, KEEPER_PROTOCOL, request->version,
+        (unsigned)request->lowest_protocol, (unsigned)request->protocol);
+    return refuse(keeper, RPC_FAILED_PRECONDITION, text);
+}
+
 static enum rpc_code hello(
     void *self, const keeper_hello_request *request, keeper_hello_response *response)
 {
     struct keeper *keeper = self;
-    if (request->protocol < KEEPER_PROTOCOL_LOWEST || request->lowest_protocol > KEEPER_PROTOCOL)
-        return refuse(keeper, RPC_FAILED_PRECONDITION, "no common number of the link's protocol");
+    memcpy(keeper->server.version, request->version, sizeof keeper->server.version);
+    if (request->protocol < KEEPER_PROTOCOL_LOWEST || request->lowest_protocol > KEEPER_PROTOCOL) {
+        replacement_greeted(keeper, NULL);
+        return refuse_number(keeper, request);
+    }
+    replacement_greeted(keeper, request->version);
     response->protocol =
         request->protocol < KEEPER_PROTOCOL ? request->protocol : (uint32_t)KEEPER_PROTOCOL;
+    keeper->link.protocol = response->protocol;
+    memcpy(response->replacement, keeper->replacement.operation_id, sizeof response->replacement);
     (void)snprintf(response->version, sizeof response->version, "%s", FLOCKS_VERSION);
     response->pid = (int32_t)getpid();
     response->earlier_starts = keeper->server.starts - 1;
@@ -52,9 +70,12 @@ static enum rpc_code report_startup(void *self, const keeper_report_startup_requ
         keeper->server.was_ready = true;
         keeper->server.rerun_delay_ms = 0;
         instance_tell(&keeper->ready_fd, "ready", "");
+        replacement_ready(keeper);
         return RPC_OK;
     }
     keeper->server.has_failed = true;
+    (void)snprintf(
+        keeper->server.complaint, sizeof keeper->server.complaint, "%.255s", request->error);
     instance_tell(&keeper->ready_fd, "error", request->error);
     return RPC_OK;
 }
@@ -205,11 +226,17 @@ static enum rpc_code replace(
 {
     struct keeper *keeper = self;
     (void)response;
-    if (request->flocksd_path[0] != '\0' || request->keeper_path[0] != '\0')
-        return refuse(keeper, RPC_UNIMPLEMENTED, "this keeper does not replace its image");
-    if (keeper->server.pid > 0)
+    enum rpc_code code = replacement_begin(keeper, request->operation_id);
+    if (code == RPC_OK && keeper->server.pid > 0)
         (void)kill(keeper->server.pid, SIGKILL);
-    return RPC_OK;
+    return code;
+}
+
+static enum rpc_code prepare_replace(void *self, const keeper_prepare_replace_request *request,
+    keeper_prepare_replace_response *response)
+{
+    (void)response;
+    return replacement_prepare(self, request);
 }
 
 static enum rpc_code leave(
@@ -235,4 +262,5 @@ const struct keeper_handlers keeper_link_handlers = {
     .forget = forget,
     .replace = replace,
     .leave = leave,
+    .prepare_replace = prepare_replace,
 };

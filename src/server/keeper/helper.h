@@ -1,5 +1,5 @@
-/* Running the keeper's two helpers, flocksd and capture: in sessions of their own, so that a
- * terminal's Ctrl-C reaches the keeper alone. */
+/* Running the keeper's helpers, flocksd, capture and images that are tried out: in sessions of
+ * their own, so that a terminal's Ctrl-C reaches the keeper alone. */
 #ifndef FLOCKS_KEEPER_HELPER_H
 #define FLOCKS_KEEPER_HELPER_H
 
@@ -7,12 +7,13 @@
 #include <sys/types.h>
 
 #include "common/base/attributes.h"
+#include "server/keeper/image.h"
 
 enum { HELPER_DESCRIPTORS_MAX = 4 };
 
 /* Borrowed. The environment is the keeper's. */
 struct helper_plan {
-    const char *path;
+    const struct image *image;
     char *const *arguments;
     /* Standard output and error. */
     int output_fd;
@@ -21,7 +22,10 @@ struct helper_plan {
     size_t n_descriptors;
 };
 
-/* The pid, or -1 with errno. A program that cannot be executed exits with 127. */
+/* The exit code of a program that cannot be executed, which says why on its output. */
+enum { HELPER_EXIT_FAILED = 127 };
+
+/* The pid, or -1 with errno. */
 NODISCARD pid_t helper_start(const struct helper_plan *plan);
 
 #endif

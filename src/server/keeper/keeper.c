@@ -91,6 +91,7 @@ static void ask_to_end(struct keeper *keeper, int signal_number)
     keeper->shutdown_signal = signal_number;
     keeper->answer_by = clock_monotonic_ms() + KEEPER_ANSWER_MS;
     keeper_enter(keeper, KEEPER_ENDING);
+    replacement_shut(keeper);
     link_tell_events(keeper);
 }
 
@@ -138,6 +139,9 @@ static bool dispatch(struct keeper *keeper, const struct epoll_event *event)
     case EVENT_ADOPTED:
         adopted_turn(keeper, place);
         return false;
+    case EVENT_CHECK:
+        replacement_heard(keeper, place);
+        return false;
     }
     return false;
 }
@@ -156,6 +160,7 @@ static int wait_ms(const struct keeper *keeper, bool has_more)
     int64_t at = earliest(keeper->server.rerun_at, keeper->captor.rerun_at);
     at = earliest(at, keeper->answer_by);
     at = earliest(at, keeper->dying_at);
+    at = earliest(at, keeper->replacement.ends_at);
     if (keeper->phase != KEEPER_SERVING)
         at = earliest(at, keeper->phase_ends_at);
     if (at == 0)
@@ -181,10 +186,15 @@ static void run_timers(struct keeper *keeper)
         replace_silent_server(keeper);
     if (keeper->dying_at != 0 && now >= keeper->dying_at)
         adopted_give_up(keeper, now);
+    if (keeper->replacement.ends_at != 0 && now >= keeper->replacement.ends_at)
+        replacement_expired(keeper);
     if (keeper->server.rerun_at != 0 && now >= keeper->server.rerun_at)
         server_start(keeper);
     if (keeper->captor.rerun_at != 0 && now >= keeper->captor.rerun_at)
         captor_start(keeper);
+    if (keeper->phase == KEEPER_LEAVING && keeper->server.pid == 0 &&
+        keeper->children.n_processes == 0)
+        keeper_enter(keeper, KEEPER_DRAINING);
     bool is_late = keeper->phase_ends_at != 0 && now >= keeper->phase_ends_at;
     if (!is_late || keeper->phase == KEEPER_SERVING || keeper->phase == KEEPER_DRAINING)
         return;
@@ -203,9 +213,15 @@ static void clean_up(struct keeper *keeper)
 
 int keeper_run(struct keeper *keeper)
 {
-    bool has_more = false;
-    captor_start(keeper);
-    server_start(keeper);
+    /* After another image: what ended meanwhile. */
+    bool has_more = keeper->server.pid > 0;
+    if (keeper->captor.pid > 0)
+        /* Its image is the earlier one, too. A kill costs no byte, because we hold the pipes. */
+        (void)kill(keeper->captor.pid, SIGKILL);
+    else
+        captor_start(keeper);
+    if (keeper->server.pid == 0)
+        server_start(keeper);
     while (!has_ended(keeper)) {
         struct epoll_event events[EVENTS_PER_WAIT];
         int n_events =
@@ -215,6 +231,7 @@ int keeper_run(struct keeper *keeper)
         for (int i = 0; i < n_events; i++)
             has_more = dispatch(keeper, &events[i]) || has_more;
         run_timers(keeper);
+        replacement_turn(keeper);
     }
     clean_up(keeper);
     return keeper->exit_code;

@@ -4,9 +4,15 @@
 #define FLOCKS_KEEPER_KEEPER_H
 
 enum {
-    /* Number of the link's protocol, and the lowest still spoken. */
-    KEEPER_PROTOCOL = 1,
+    /* Number of the link's protocol, and the lowest still spoken. 2: replacements (PrepareReplace,
+     * Replace with an operation, how it ended in Hello and WaitEvents). */
+    KEEPER_PROTOCOL = 2,
     KEEPER_PROTOCOL_LOWEST = 1,
+    KEEPER_PROTOCOL_REPLACES = 2,
+    /* Number of the format in which a keeper leaves everything to another image of it, and the
+     * lowest that is still read. */
+    KEEPER_RENEWAL = 1,
+    KEEPER_RENEWAL_LOWEST = 1,
 
     /* Children alive, or ended and not acknowledged; beyond: a spawn is refused with
      * RESOURCE_EXHAUSTED. Twice the slots, so that every slot can be filled again before flocksd
@@ -55,7 +61,24 @@ enum {
     KEEPER_RERUN_MAX_MS = 5 * 1000,
     /* The first ones may be killed by a signal, before any was ready, this often; then, or when one
      * exits by itself, whoever started the keeper is told and it ends. */
-    KEEPER_FIRST_STARTS_MAX = 4
+    KEEPER_FIRST_STARTS_MAX = 4,
+
+    /* An image that is tried out has not said what it is: it is killed, and refused. */
+    KEEPER_CHECK_MS = 10 * 1000,
+    /* ... and so long it has to end of that. */
+    KEEPER_CHECK_END_MS = 1000,
+    /* What it says beyond this is not read. */
+    KEEPER_CHECK_BYTES = 512,
+    /* A new flocksd is not ready: the old image is run again. */
+    KEEPER_TRIAL_MS = 10 * 1000,
+    /* So often it may die before it is ready; then the old image is run again. */
+    KEEPER_TRIAL_DEATHS = 3,
+    /* The keeper's own image is changed while no child is being set up: so long requests wait for
+     * that, then it stays. Below what flocksd takes for silence. */
+    KEEPER_QUIET_MS = 2 * 1000,
+    /* Asked to end, with a flocksd that dies before it is ready: so often it is run again. Then
+     * the children get SIGTERM, and after KEEPER_LEAVE_MS SIGKILL. */
+    KEEPER_ENDING_DEATHS = 3
 };
 
 #endif

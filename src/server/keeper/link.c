@@ -323,9 +323,16 @@ static int check_welcome(
 /* To end one that hangs, and to be its successor; without them both are done without. */
 static void find_keeper(struct keeper_link *link, int32_t pid)
 {
-    char path[32];
-    (void)snprintf(path, sizeof path, "/proc/%d/exe", pid);
+    link->keeper_pid = pid;
     link->keeper_pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    link_renewed(link);
+}
+
+void link_renewed(struct keeper_link *link)
+{
+    char path[32];
+    (void)snprintf(path, sizeof path, "/proc/%d/exe", link->keeper_pid);
+    fd_close(&link->image_fd);
     link->image_fd = open(path, O_PATH | O_CLOEXEC);
 }
 
@@ -356,6 +363,7 @@ static int take_welcome(struct keeper_link *link, const struct rpc_response_enve
     link->daemon_pipes =
         (struct link_pipes){.pipe_fd = fd_take(&fds[6]), .private_fd = fd_take(&fds[7])};
     find_keeper(link, hello.pid);
+    link->protocol = hello.protocol;
     *out = (struct keeper_welcome){
         .keeper_pid = hello.pid,
         .earlier_starts = hello.earlier_starts,
@@ -368,6 +376,7 @@ static int take_welcome(struct keeper_link *link, const struct rpc_response_enve
     };
     memcpy(out->invocation, hello.invocation, sizeof out->invocation);
     memcpy(out->keeper_version, hello.version, sizeof out->keeper_version);
+    memcpy(out->replacement, hello.replacement, sizeof out->replacement);
     return 0;
 }
 

@@ -81,6 +81,15 @@ struct keeper_exit {
     bool unknown;
 };
 
+/* How a replacement that this flocksd, or the one before it, has begun ended. */
+struct keeper_replaced {
+    const char *operation_id;
+    /* "": flocksd and keeper are the new images; else which are not, and why. */
+    const char *failure;
+    /* Of the keeper that runs now. */
+    const char *keeper_version;
+};
+
 struct keeper_link_events {
     /* Told in order of sequence, each at least once; after a takeover again from the first one that
      * was not acknowledged. */
@@ -89,6 +98,8 @@ struct keeper_link_events {
      * keeper_link_leave. Told once to each flocksd. The keeper waits KEEPER_SHUTDOWN_MS (keeper.h)
      * and then kills. */
     void (*shutdown_requested)(void *data, int signal_number);
+    /* Told once to each flocksd; may be NULL. */
+    void (*replaced)(void *data, const struct keeper_replaced *replaced);
     /* The keeper is gone or broke the protocol. The last event; keeper_link_close is still due. */
     void (*lost)(void *data, const struct error *error);
 };
@@ -119,6 +130,9 @@ struct keeper_welcome {
      * again. It tries anew whenever it runs flocksd. */
     bool is_unreachable;
     char keeper_version[32];
+    /* The operation whose replacement is under way (its end will be told) or was the last one; "":
+     * none in this keeper's life. */
+    char replacement[33];
 };
 
 /* Takes `fd` (consumed, also on failure) and says Hello: blocks until the keeper answers, 10 s at
@@ -140,7 +154,8 @@ NODISCARD int keeper_link_watch(struct keeper_link *link, const struct keeper_li
 struct keeper_heir {
     const char *root;
     const char *config;
-    const char *flocksd;         /* the program to run then */
+    const char *flocksd;         /* the program to run then, */
+    int flocksd_fd;              /* and it opened, in case nothing lies there any more; -1: not */
     char *const *server_options; /* its options, as the keeper was given them; ends in NULL */
 };
 NODISCARD int keeper_link_become(struct keeper_link *link, const struct keeper_welcome *welcome,
@@ -311,11 +326,28 @@ NODISCARD int keeper_link_forget(
  * them. Nothing to wait for; cheap (one packet, and only when the number grew). */
 void keeper_link_acknowledge(struct keeper_link *link, uint64_t sequence);
 
-/* Changes the images of flocksd and keeper without touching a child. Both "": the same images, and
- * flocksd is ended at once and run again, after the keeper has made again what files of the
- * instance are missing. Others: this keeper answers UNIMPLEMENTED. */
-NODISCARD int keeper_link_replace(struct keeper_link *link, const char *flocksd_path,
-    const char *keeper_path, keeper_done_fn done, void *data, struct error *error);
+/* Other images of flocksd and keeper: both opened (borrowed), and where. */
+struct keeper_images {
+    const char *operation_id;
+    const char *flocksd_path;
+    const char *keeper_path;
+    int flocksd_fd;
+    int keeper_fd;
+    /* What both must be; "": anything. */
+    const char *expected_version;
+};
+/* Tries both out beside the running ones, for KEEPER_CHECK_MS (keeper.h) at most. Done with
+ * FAILED_PRECONDITION: one is no good, or cannot go on where the present one leaves, and nothing
+ * has changed. -STATUS_FAILED_PRECONDITION here: this keeper is an older one that cannot. */
+NODISCARD int keeper_link_prepare(struct keeper_link *link, const struct keeper_images *images,
+    keeper_done_fn done, void *data, struct error *error);
+/* flocksd is ended at once and run again, after the keeper has made again what files of the
+ * instance are missing. `operation_id` "": by the same image; else by what was prepared for it,
+ * with a return to the present image when that is no good, and then the keeper's own image is
+ * changed without touching a child. How it ended is told as `replaced`. Done with
+ * FAILED_PRECONDITION: nothing is prepared for it, and flocksd goes on. */
+NODISCARD int keeper_link_replace(struct keeper_link *link, const char *operation_id,
+    keeper_done_fn done, void *data, struct error *error);
 
 /* ---- facts, without a call ---- */
 

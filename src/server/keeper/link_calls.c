@@ -145,13 +145,43 @@ int keeper_link_forget(
     return begin_of_slot(link, "Forget", &request, slot, finish_forget, done, data, error);
 }
 
-int keeper_link_replace(struct keeper_link *link, const char *flocksd_path, const char *keeper_path,
+int keeper_link_prepare(struct keeper_link *link, const struct keeper_images *images,
     keeper_done_fn done, void *data, struct error *error)
 {
+    static keeper_prepare_replace_request request;
+    struct error local = ERROR_INIT;
+    if (error == NULL)
+        error = &local;
+    request = (keeper_prepare_replace_request)KEEPER_PREPARE_REPLACE_REQUEST_INIT;
+    if (link->protocol < KEEPER_PROTOCOL_REPLACES) {
+        int result = error_set(error, STATUS_FAILED_PRECONDITION,
+            "the keeper that runs is older (number %u of the link's protocol) and cannot replace "
+            "programs",
+            (unsigned)link->protocol);
+        error_set_hint(error, "`flocks stop`, then `flocks start` runs the new ones");
+        return result;
+    }
+    if (!put_text(request.operation_id, sizeof request.operation_id, images->operation_id) ||
+        !put_text(request.flocksd_path, sizeof request.flocksd_path, images->flocksd_path) ||
+        !put_text(request.keeper_path, sizeof request.keeper_path, images->keeper_path) ||
+        !put_text(
+            request.expected_version, sizeof request.expected_version, images->expected_version))
+        return error_set(
+            error, STATUS_INVALID_ARGUMENT, "path or version of a program is too long");
+    struct link_call *call = link_call_new(link, finish_plain, data, error);
+    if (call == NULL)
+        return -(int)error->code;
+    call->done.plain = done;
+    const int fds[] = {images->flocksd_fd, images->keeper_fd};
+    return begin(link, "PrepareReplace", &request, fds, ARRAY_LENGTH(fds), call, error);
+}
+
+int keeper_link_replace(struct keeper_link *link, const char *operation_id, keeper_done_fn done,
+    void *data, struct error *error)
+{
     keeper_replace_request request = KEEPER_REPLACE_REQUEST_INIT;
-    if (!put_text(request.flocksd_path, sizeof request.flocksd_path, flocksd_path) ||
-        !put_text(request.keeper_path, sizeof request.keeper_path, keeper_path))
-        return error_set(error, STATUS_INVALID_ARGUMENT, "path of a program is too long");
+    if (!put_text(request.operation_id, sizeof request.operation_id, operation_id))
+        return error_set(error, STATUS_INVALID_ARGUMENT, "id of an operation is too long");
     return begin_plain(link, "Replace", &request, done, data, error);
 }
 
@@ -399,6 +429,18 @@ static void tell_exit(struct keeper_link *link, const flocks_keeper_v1_Exit *fro
     link->events->exited(link->events_data, &exit);
 }
 
+static void tell_replaced(struct keeper_link *link, const flocks_keeper_v1_ReplacementEnd *from)
+{
+    const struct keeper_replaced replaced = {
+        .operation_id = from->operation_id,
+        .failure = from->failure,
+        .keeper_version = from->keeper_version,
+    };
+    link_renewed(link);
+    if (link->events->replaced != NULL)
+        link->events->replaced(link->events_data, &replaced);
+}
+
 static int finish_wait(struct keeper_link *link, struct link_call *call, int result,
     struct rpc_bytes payload, const struct error *error)
 {
@@ -417,6 +459,8 @@ static int finish_wait(struct keeper_link *link, struct link_call *call, int res
         tell_exit(link, &response.exits[i]);
     if (response.shutdown_signal != 0 && !link->is_closing)
         link->events->shutdown_requested(link->events_data, response.shutdown_signal);
+    if (response.has_replacement && !link->is_closing)
+        tell_replaced(link, &response.replacement);
     if (!link->is_closing && link_wait(link, NULL) != 0)
         link_lose(link, "the keeper cannot be asked for events");
     return 0;

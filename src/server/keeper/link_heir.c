@@ -102,21 +102,34 @@ static int write_legacy(const struct keeper_legacy *legacy, int *out_fd, struct 
 }
 
 enum {
-    HEIR_ARGUMENTS = 10,
+    HEIR_ARGUMENTS = 12,
     /* Options of flocksd that are passed on; its own bound is lower (OPTIONS_SETTINGS_MAX). */
     HEIR_OPTIONS_MAX = 512
 };
 
-/* In the caller's array, which has room for them, the options and the end. */
-static void plan_arguments(
-    const struct keeper_heir *heir, const char *legacy_fd, size_t n_options, const char **out)
+/* An older keeper's image does not know the option. */
+static bool passes_image(const struct keeper_link *link, const struct keeper_heir *heir)
 {
-    const char *const fixed[HEIR_ARGUMENTS] = {"flocks-keeper", "--root", heir->root, "--config",
-        heir->config, "--flocksd", heir->flocksd, "--take-over", legacy_fd, "--"};
+    return heir->flocksd_fd >= 0 && link->protocol >= KEEPER_PROTOCOL_REPLACES;
+}
+
+/* In the caller's array, which has room for them, the options and the end. `image_fd` NULL: left
+ * out. */
+static void plan_arguments(const struct keeper_heir *heir, const char *legacy_fd,
+    const char *image_fd, size_t n_options, const char **out)
+{
+    const char *const fixed[] = {"flocks-keeper", "--root", heir->root, "--config", heir->config,
+        "--flocksd", heir->flocksd, "--take-over", legacy_fd};
+    size_t n = ARRAY_LENGTH(fixed);
     memcpy(out, fixed, sizeof fixed);
+    if (image_fd != NULL) {
+        out[n++] = "--flocksd-fd";
+        out[n++] = image_fd;
+    }
+    out[n++] = "--";
     for (size_t i = 0; i < n_options; i++)
-        out[HEIR_ARGUMENTS + i] = heir->server_options[i];
-    out[HEIR_ARGUMENTS + n_options] = NULL;
+        out[n++] = heir->server_options[i];
+    out[n] = NULL;
 }
 
 static size_t count_options(const struct keeper_heir *heir)
@@ -167,21 +180,27 @@ int keeper_link_become(struct keeper_link *link, const struct keeper_welcome *we
         const char *read_only[HEIR_ARGUMENTS + HEIR_OPTIONS_MAX + 1];
     } argv;
     char number[16];
+    char image_number[16];
+    bool has_image = passes_image(link, heir);
     CLEANUP(fd_close) int fd = -1;
     describe(link, welcome, &legacy);
     int result = write_legacy(&legacy, &fd, error);
     if (result != 0)
         return result;
     (void)snprintf(number, sizeof number, "%d", fd);
+    (void)snprintf(image_number, sizeof image_number, "%d", heir->flocksd_fd);
     size_t n_options = count_options(heir);
     if (n_options > HEIR_OPTIONS_MAX)
         return error_set(
             error, STATUS_RESOURCE_EXHAUSTED, "more than %d options", HEIR_OPTIONS_MAX);
-    plan_arguments(heir, number, n_options, argv.read_only);
-    if (let_through(&legacy, true) == 0 && fcntl(fd, F_SETFD, 0) == 0)
+    plan_arguments(heir, number, has_image ? image_number : NULL, n_options, argv.read_only);
+    if (let_through(&legacy, true) == 0 && fcntl(fd, F_SETFD, 0) == 0 &&
+        (!has_image || fcntl(heir->flocksd_fd, F_SETFD, 0) == 0))
         result = error_set_errno(error, execute_undisturbed(link, argv.writable), "run the keeper");
     else
         result = error_set_errno(error, errno, "pass on what the keeper takes over");
     (void)let_through(&legacy, false);
+    if (has_image)
+        (void)fcntl(heir->flocksd_fd, F_SETFD, FD_CLOEXEC);
     return result;
 }

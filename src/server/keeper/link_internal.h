@@ -53,6 +53,9 @@ struct keeper_link {
     /* The oldest call that waited when the timer last ran out; 0: none. */
     uint32_t silent_stream_id;
     int keeper_pidfd;
+    int32_t keeper_pid;
+    /* The number that both speak. */
+    uint32_t protocol;
     /* The keeper's own image, also when its file has been replaced; -1: not known. */
     int image_fd;
     /* For keeper_link_become. */
@@ -105,6 +108,9 @@ void link_silence_began(struct keeper_link *link);
 void link_silence_ended(struct keeper_link *link);
 /* Asks something that is answered at once. */
 void link_ping(struct keeper_link *link);
+
+/* The keeper is another image of itself now, which its successor is to be, too. */
+void link_renewed(struct keeper_link *link);
 
 /* Sends the long poll; its answers become events. */
 NODISCARD int link_wait(struct keeper_link *link, struct error *error);

@@ -18,6 +18,7 @@
 #include "server/keeper/keeper.h"
 #include "server/keeper/legacy.h"
 #include "server/keeper/options.h"
+#include "server/keeper/renewal.h"
 #include "server/keeper/state.h"
 #include "server/output/capture.h"
 
@@ -118,6 +119,17 @@ static int choose_identity(struct error *error)
     return 0;
 }
 
+static int open_log_pipe(struct error *error)
+{
+    char pipe_path[32];
+    (void)snprintf(pipe_path, sizeof pipe_path, "/proc/self/fd/%d",
+        outputs_pipe(&keeper.outputs, KEEPER_SLOT_DAEMON));
+    keeper.log_fd = open(pipe_path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (keeper.log_fd < 0)
+        return error_set_errno(error, errno, "open the daemon's log");
+    return 0;
+}
+
 /* From here on what we and flocksd say goes where every service's output goes. */
 static int open_daemon_log(struct error *error)
 {
@@ -129,13 +141,7 @@ static int open_daemon_log(struct error *error)
         &keeper.outputs, KEEPER_SLOT_DAEMON, path, DAEMON_LOG_BYTES, DAEMON_LOG_KEEP);
     if (failure != 0)
         return error_set_errno(error, failure, "make the daemon's log");
-    char pipe_path[32];
-    (void)snprintf(pipe_path, sizeof pipe_path, "/proc/self/fd/%d",
-        outputs_pipe(&keeper.outputs, KEEPER_SLOT_DAEMON));
-    keeper.log_fd = open(pipe_path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-    if (keeper.log_fd < 0)
-        return error_set_errno(error, errno, "open the daemon's log");
-    return 0;
+    return open_log_pipe(error);
 }
 
 static int use_daemon_log(struct error *error)
@@ -152,17 +158,36 @@ static int use_daemon_log(struct error *error)
 
 /* ---- flocksd's command line ---- */
 
+/* The program, and held open what it is now: run again, it is the same one. */
+static int find_server(const struct keeper_options *options, struct image *out, struct error *error)
+{
+    char path[PATH_MAX];
+    bool is_open = options->flocksd_fd >= 0 || options->renew_fd >= 0;
+    if (options->flocksd == NULL) {
+        int result = paths_find_program("flocksd", path, error);
+        if (result != 0)
+            return result;
+    } else if (is_open) {
+        (void)snprintf(out->path, sizeof out->path, "%s", options->flocksd);
+        if (options->flocksd_fd < 0)
+            return 0;
+        int result = fd_set_cloexec(options->flocksd_fd, true, error);
+        if (result == 0)
+            out->fd = options->flocksd_fd;
+        return result;
+    } else if (realpath(options->flocksd, path) == NULL) {
+        return error_set_errno(error, errno, "find %s", options->flocksd);
+    }
+    int failure = image_open(out, path);
+    return failure == 0 ? 0 : error_set_errno(error, failure, "open %s", path);
+}
+
 static int plan_server(const struct keeper_options *options, struct error *error)
 {
     struct server *server = &keeper.server;
-    if (options->flocksd != NULL) {
-        if (realpath(options->flocksd, server->path) == NULL)
-            return error_set_errno(error, errno, "find %s", options->flocksd);
-    } else {
-        int result = paths_find_program("flocksd", server->path, error);
-        if (result != 0)
-            return result;
-    }
+    int result = find_server(options, &server->image, error);
+    if (result != 0)
+        return result;
     size_t n_options = 0;
     while (options->server_options[n_options] != NULL)
         n_options++;
@@ -228,11 +253,67 @@ static int succeed(int legacy_fd, struct error *error)
     return result == 0 ? raise_descriptor_limit(error) : result;
 }
 
+/* Another image of us, in this process, knew the rest; and the daemon's log is registered. */
+static int set_up_again(const struct keeper_options *options, struct error *error)
+{
+    int result = renewal_read(&keeper, options->renew_fd, error);
+    if (result == 0)
+        result = resolve(options, error);
+    if (result == 0)
+        result = renewal_plan(&keeper, options, error);
+    if (result == 0)
+        result = plan_server(options, error);
+    if (result == 0)
+        result = renewal_take(&keeper, error);
+    if (result == 0)
+        result = raise_descriptor_limit(error);
+    if (result == 0)
+        result = open_log_pipe(error);
+    if (result == 0)
+        result = watch_signals(error);
+    if (result == 0)
+        result = use_daemon_log(error);
+    if (result == 0)
+        renewal_watch(&keeper);
+    return result;
+}
+
+static int fail(const struct error *error, int exit_code)
+{
+    (void)fprintf(stderr, "flocks-keeper: %s\n", error->text);
+    instance_tell(&keeper.ready_fd, "error", error->text);
+    return exit_code;
+}
+
+static int serve_again(const struct keeper_options *options)
+{
+    struct error error = ERROR_INIT;
+    char text[ERROR_TEXT_MAX + 128];
+    (void)umask(077);
+    log_open(STDERR_FILENO, "flocks-keeper", LOG_LEVEL_INFO);
+    if (set_up_again(options, &error) != 0) {
+        renewal_return(&keeper, options, error.text);
+        return fail(&error, EXIT_FAILED);
+    }
+    log_info("keeper goes on", "version=%s pid=%d", FLOCKS_VERSION, (int)getpid());
+    int renew_fd = options->renew_fd;
+    fd_close(&renew_fd);
+    image_close(&keeper.earlier_image);
+    (void)snprintf(text, sizeof text,
+        "flocksd is replaced; the keeper is version %s again, because the new one could not go on: "
+        "%s",
+        FLOCKS_VERSION, options->returned != NULL ? options->returned : "");
+    replacement_end(&keeper, options->returned != NULL ? text : "");
+    return keeper_run(&keeper);
+}
+
 /* Positive: INSTANCE_BUSY. */
 static int set_up(const struct keeper_options *options, struct error *error)
 {
     bool is_heir = options->take_over_fd >= 0;
     int result = plan_server(options, error);
+    if (result == 0)
+        result = renewal_plan(&keeper, options, error);
     if (result == 0)
         result = is_heir ? succeed(options->take_over_fd, error) : found(error);
     if (result == 0)
@@ -252,18 +333,18 @@ static int set_up(const struct keeper_options *options, struct error *error)
     return result;
 }
 
-static int fail(const struct error *error, int exit_code)
+static void init(void)
 {
-    (void)fprintf(stderr, "flocks-keeper: %s\n", error->text);
-    instance_tell(&keeper.ready_fd, "error", error->text);
-    return exit_code;
+    keeper.files = (struct instance_files){.lock_fd = -1, .listener_fd = -1, .notify_fd = -1};
+    keeper.state_fd = keeper.inventory_fd = keeper.link.fd = keeper.outputs.shared_fd = -1;
+    keeper.outputs.control_fd = keeper.ready_fd = -1;
+    keeper.server.image.fd = keeper.own_image.fd = keeper.earlier_image.fd = -1;
+    replacement_init(&keeper.replacement);
 }
 
 static int serve(const struct keeper_options *options)
 {
     struct error error = ERROR_INIT;
-    keeper.files = (struct instance_files){.lock_fd = -1, .listener_fd = -1, .notify_fd = -1};
-    keeper.state_fd = keeper.inventory_fd = keeper.link.fd = -1;
     children_init(&keeper.children);
     keeper.ready_fd = options->ready_fd;
     keeper.is_foreground = options->foreground;
@@ -297,7 +378,7 @@ int main(int argc, char **argv)
         (void)prctl(PR_SET_NAME, "flocks-capture");
         return capture_run(CAPTURE_CONTROL_FD, CAPTURE_COUNTERS_FD);
     }
-    keeper.ready_fd = -1;
+    init();
     struct keeper_options options;
     struct error error = ERROR_INIT;
     if (keeper_options_parse(argv, &options, &error) != 0)
@@ -307,5 +388,9 @@ int main(int argc, char **argv)
             "%s", options.help ? keeper_options_help : "flocks-keeper " FLOCKS_VERSION "\n");
         return 0;
     }
-    return serve(&options);
+    if (options.check)
+        return renewal_check(&keeper);
+    /* Executed by its descriptor it would be called by a number. */
+    (void)prctl(PR_SET_NAME, "flocks-keeper");
+    return options.renew_fd >= 0 ? serve_again(&options) : serve(&options);
 }

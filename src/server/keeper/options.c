@@ -16,6 +16,9 @@ const char keeper_options_help[] =
     "  --flocksd PROGRAM  the server to run (default: flocksd beside this program)\n"
     "  --ready-fd N       write `ready`, `busy` or `error TEXT` to this descriptor\n"
     "  --take-over N      go on for a keeper that was killed (only flocksd runs us so)\n"
+    "  --flocksd-fd N     the same program, opened; --renew N, --returned TEXT: go on for another\n"
+    "                     image of this program in this process (only the keeper runs us so)\n"
+    "  --check            say whether the state in descriptor 3 could be gone on with\n"
     "  --foreground       stay in the terminal's session\n"
     "  --version, --help\n";
 
@@ -39,6 +42,8 @@ static const char **text_option(struct keeper_options *options, const char *name
         return &options->socket;
     if (strcmp(name, "--flocksd") == 0)
         return &options->flocksd;
+    if (strcmp(name, "--returned") == 0)
+        return &options->returned;
     return NULL;
 }
 
@@ -46,18 +51,25 @@ static int *descriptor_option(struct keeper_options *options, const char *name)
 {
     if (strcmp(name, "--ready-fd") == 0)
         return &options->ready_fd;
+    if (strcmp(name, "--flocksd-fd") == 0)
+        return &options->flocksd_fd;
+    if (strcmp(name, "--renew") == 0)
+        return &options->renew_fd;
     return strcmp(name, "--take-over") == 0 ? &options->take_over_fd : NULL;
 }
 
 int keeper_options_parse(char **argv, struct keeper_options *out, struct error *error)
 {
-    *out = (struct keeper_options){.ready_fd = -1, .take_over_fd = -1};
+    *out = (struct keeper_options){
+        .ready_fd = -1, .take_over_fd = -1, .flocksd_fd = -1, .renew_fd = -1};
     char **at = argv + 1;
     for (; *at != NULL && strcmp(*at, "--") != 0; at++) {
         const char **text = text_option(out, *at);
         int *descriptor = descriptor_option(out, *at);
         if (strcmp(*at, "--foreground") == 0) {
             out->foreground = true;
+        } else if (strcmp(*at, "--check") == 0) {
+            out->check = true;
         } else if (strcmp(*at, "--version") == 0) {
             out->version = true;
         } else if (strcmp(*at, "--help") == 0) {

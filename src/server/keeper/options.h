@@ -17,6 +17,11 @@ struct keeper_options {
     /* Where `ready`, `busy` or `error ...` is written; -1: nowhere. */
     int ready_fd;
     int take_over_fd; /* -1: not given */
+    int flocksd_fd;   /* what lies at `flocksd`, opened; -1: not given */
+    int renew_fd;     /* -1: not given */
+    /* Why the image after us went back to us; NULL: it did not. */
+    const char *returned;
+    bool check;
     bool foreground;
     bool version;
     bool help;

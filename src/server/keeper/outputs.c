@@ -18,7 +18,7 @@ _Static_assert((int)CAPTURE_SLOTS >= (int)KEEPER_SLOTS, "counters for every slot
 static int make_shared(void)
 {
     CLEANUP(fd_close) int fd = memfd_create("flocks-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || ftruncate(fd, (off_t)sizeof(struct keeper_shared)) != 0 ||
+    if (fd < 0 || ftruncate(fd, KEEPER_SHARED_BYTES) != 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
         return -1;
     return fd_take(&fd);
@@ -31,7 +31,7 @@ int outputs_init(struct outputs *outputs, int shared_fd)
     outputs->shared_fd = shared_fd >= 0 ? shared_fd : make_shared();
     if (outputs->shared_fd < 0 || fstat(outputs->shared_fd, &status) != 0)
         return errno;
-    if (status.st_size != (off_t)sizeof(struct keeper_shared))
+    if (status.st_size < (off_t)sizeof(struct keeper_shared))
         return EINVAL;
     void *shared = mmap(NULL, sizeof(struct keeper_shared), PROT_READ | PROT_WRITE, MAP_SHARED,
         outputs->shared_fd, 0);
@@ -129,6 +129,22 @@ int outputs_adopt(struct outputs *outputs, uint32_t slot, int pipe_fd, int priva
         return ENOSPC;
     occupy(outputs, place, slot, pipe_fd, private_fd);
     outputs->table[place].awaits_path = true;
+    return 0;
+}
+
+int outputs_restore(struct outputs *outputs, const struct output *output, const char *path)
+{
+    size_t place = find_unused(outputs);
+    if (output->slot >= KEEPER_SLOTS ||
+        (!output->is_closing && outputs->of_slot[output->slot] != 0))
+        return EINVAL;
+    if (place == CAPTURE_ENTRIES || !text_pool_set(&outputs->paths, place, path))
+        return ENOSPC;
+    outputs->table[place] = *output;
+    outputs->table[place].is_used = true;
+    if (!output->is_closing)
+        outputs->of_slot[output->slot] = (uint16_t)(place + 1);
+    outputs->n_used++;
     return 0;
 }
 

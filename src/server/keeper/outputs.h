@@ -58,6 +58,10 @@ NODISCARD int outputs_register(
 /* Takes over the pipes that a dead keeper made for the slot. ENOSPC: no place (the descriptors stay
  * the caller's). */
 NODISCARD int outputs_adopt(struct outputs *outputs, uint32_t slot, int pipe_fd, int private_fd);
+/* As another image of the keeper had it; nothing else must use the shared memory yet. ENOSPC, or
+ * EINVAL: no such slot. */
+NODISCARD int outputs_restore(
+    struct outputs *outputs, const struct output *output, const char *path);
 /* A private pipe for an output whose own is lost, or -1 with errno. */
 int outputs_make_private(const struct outputs *outputs);
 /* The slot's pipe (borrowed), or -1. */

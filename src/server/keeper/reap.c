@@ -27,6 +27,8 @@ static void reap_child(struct keeper *keeper, size_t place, int wait_status)
 static bool is_known(const struct keeper *keeper, pid_t pid)
 {
     return pid == keeper->server.pid || pid == keeper->captor.pid ||
+           pid == keeper->replacement.checks[REPLACEMENT_FLOCKSD].pid ||
+           pid == keeper->replacement.checks[REPLACEMENT_KEEPER].pid ||
            children_find_pid(&keeper->children, pid) < KEEPER_CHILDREN;
 }
 
@@ -67,6 +69,8 @@ static void reap_one(struct keeper *keeper, pid_t pid, int wait_status)
         captor_exited(keeper, wait_status);
         return;
     }
+    if (replacement_reaped(keeper, pid, wait_status))
+        return;
     size_t place = children_find_pid(&keeper->children, pid);
     if (place < KEEPER_CHILDREN) {
         reap_child(keeper, place, wait_status);

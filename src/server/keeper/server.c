@@ -43,7 +43,7 @@ static void restore_names(struct keeper *keeper)
 static pid_t run(const struct keeper *keeper, int link_fd)
 {
     struct helper_plan plan = {
-        .path = keeper->server.path,
+        .image = &keeper->server.image,
         .arguments = keeper->server.arguments,
         .output_fd = keeper->log_fd,
         .descriptors = {link_fd},
@@ -97,6 +97,24 @@ static void give_up(struct keeper *keeper, const char *how)
     keeper_enter(keeper, KEEPER_DRAINING);
 }
 
+/* Nobody is left who could end the services in order. */
+static void end_without(struct keeper *keeper)
+{
+    log_error(
+        "no flocksd can be run, the children are asked to end", "starts=%u", keeper->server.starts);
+    keeper->exit_code = 1;
+    for (size_t place = 0; place < KEEPER_CHILDREN; place++) {
+        const struct child *child = &keeper->children.table[place];
+        if (keeper->children.pids[place] <= 0)
+            continue;
+        if (child->adopted_fd > 0)
+            (void)!adopted_signal(child, SIGTERM, true);
+        else
+            (void)kill(-child->pid, SIGTERM);
+    }
+    keeper_enter(keeper, KEEPER_LEAVING);
+}
+
 /* One that exits has its reasons; one that was killed from outside has none, and deserves another
  * try. */
 static bool is_hopeless(const struct server *server, int wait_status)
@@ -122,8 +140,13 @@ void server_exited(struct keeper *keeper, int wait_status)
         WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0, server->is_ready);
     if (keeper->phase == KEEPER_LEAVING)
         keeper_enter(keeper, KEEPER_DRAINING);
+    else if (replacement_server_ended(keeper, how))
+        server_start(keeper);
     else if (is_hopeless(server, wait_status))
         give_up(keeper, how);
+    else if (keeper->phase == KEEPER_ENDING && !server->is_ready &&
+             ++server->n_deaths >= KEEPER_ENDING_DEATHS)
+        end_without(keeper);
     else if (!server->is_ready)
         rerun_later(server);
     else

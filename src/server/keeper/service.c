@@ -2,6 +2,7 @@
  * protocol is killed and run again: both are ours, so it is a bug, and a fresh one knows more. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -26,7 +27,15 @@ void link_open(struct keeper *keeper, int fd)
     link->wait_stream_id = 0;
     link->shutdown_told = false;
     link->is_blocked = false;
+    link->is_paused = false;
+    link->protocol = 0;
     keeper_watch(keeper, EPOLL_CTL_ADD, fd, EPOLLIN, EVENT_LINK, 0);
+}
+
+void link_take(struct keeper *keeper)
+{
+    if (keeper->link.fd >= 0)
+        keeper_watch(keeper, EPOLL_CTL_ADD, keeper->link.fd, EPOLLIN, EVENT_LINK, 0);
 }
 
 void link_close(struct keeper *keeper)
@@ -96,6 +105,51 @@ bool link_reply(
     return true;
 }
 
+bool link_refuse(struct keeper *keeper, uint32_t stream_id, enum rpc_code code, const char *message)
+{
+    if (keeper->link.fd < 0 || keeper->link.is_blocked)
+        return false;
+    send_response(keeper, stream_id, code, message, 0);
+    return true;
+}
+
+void link_pause(struct keeper *keeper)
+{
+    keeper->link.is_paused = true;
+    if (keeper->link.fd >= 0 && !keeper->link.is_blocked)
+        keeper_watch(keeper, EPOLL_CTL_MOD, keeper->link.fd, 0, EVENT_LINK, 0);
+}
+
+void link_resume(struct keeper *keeper)
+{
+    bool was_paused = keeper->link.is_paused;
+    keeper->link.is_paused = false;
+    if (was_paused && keeper->link.fd >= 0 && !keeper->link.is_blocked)
+        keeper_watch(keeper, EPOLL_CTL_MOD, keeper->link.fd, EPOLLIN, EVENT_LINK, 0);
+}
+
+/* Of a flocksd that knows what it means. */
+static bool tells_replacement(const struct keeper *keeper)
+{
+    const struct replacement *replacement = &keeper->replacement;
+    return replacement->phase == REPLACEMENT_ENDED && !replacement->is_told &&
+           keeper->link.protocol >= KEEPER_PROTOCOL_REPLACES;
+}
+
+static void add_replacement(struct keeper *keeper, keeper_wait_events_response *out)
+{
+    struct replacement *replacement = &keeper->replacement;
+    if (!tells_replacement(keeper))
+        return;
+    out->has_replacement = true;
+    memcpy(out->replacement.operation_id, replacement->operation_id,
+        sizeof out->replacement.operation_id);
+    memcpy(out->replacement.failure, replacement->failure, sizeof out->replacement.failure);
+    (void)snprintf(out->replacement.keeper_version, sizeof out->replacement.keeper_version, "%s",
+        FLOCKS_VERSION);
+    replacement->is_told = true;
+}
+
 void link_tell_events(struct keeper *keeper)
 {
     struct link *link = &keeper->link;
@@ -106,7 +160,7 @@ void link_tell_events(struct keeper *keeper)
     size_t n_exits =
         children_exits_after(&keeper->children, link->wait_after, exits, ARRAY_LENGTH(exits));
     bool tells_shutdown = keeper->shutdown_signal != 0 && !link->shutdown_told;
-    if (n_exits == 0 && !tells_shutdown)
+    if (n_exits == 0 && !tells_shutdown && !tells_replacement(keeper))
         return;
     response = (keeper_wait_events_response){
         .exits_count = (pb_size_t)n_exits,
@@ -123,6 +177,7 @@ void link_tell_events(struct keeper *keeper)
             .stray = exits[i].stray,
             .unknown = exits[i].unknown,
         };
+    add_replacement(keeper, &response);
     /* A keeper that takes over from us goes on from there. */
     atomic_store(&keeper->outputs.shared->memory.last_sequence, keeper->children.last_sequence);
     uint32_t stream_id = link->wait_stream_id;
@@ -190,7 +245,7 @@ static void part(struct keeper *keeper)
 static void receive(struct keeper *keeper)
 {
     struct link *link = &keeper->link;
-    while (link->fd >= 0 && !link->is_blocked) {
+    while (link->fd >= 0 && !link->is_blocked && !link->is_paused) {
         size_t len = 0;
         int result =
             packet_receive(link->fd, link->in, sizeof link->in, &len, link->fds, &link->n_fds);
@@ -224,7 +279,7 @@ static void send_blocked(struct keeper *keeper)
         return;
     }
     link->is_blocked = false;
-    keeper_watch(keeper, EPOLL_CTL_MOD, link->fd, EPOLLIN, EVENT_LINK, 0);
+    keeper_watch(keeper, EPOLL_CTL_MOD, link->fd, link->is_paused ? 0 : EPOLLIN, EVENT_LINK, 0);
     if (spawning_flush(keeper))
         link_tell_events(keeper);
 }
@@ -238,6 +293,7 @@ void link_turn(struct keeper *keeper, uint32_t events)
         send_blocked(keeper);
     if (link->fd >= 0 && !link->is_blocked)
         receive(keeper);
-    else if (link->is_blocked && (events & (EPOLLHUP | EPOLLERR)) != 0)
+    if (link->fd >= 0 && (link->is_blocked || link->is_paused) &&
+        (events & (EPOLLHUP | EPOLLERR)) != 0)
         part(keeper);
 }

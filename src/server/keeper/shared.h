@@ -13,7 +13,9 @@
 enum {
     /* Strays are counted by their marks, modulo this: two generations that share a place only look
        once more than they had to. */
-    KEEPER_STRAY_PLACES = 1024
+    KEEPER_STRAY_PLACES = 1024,
+    /* Of the memory, which a later keeper's struct must fit, too. Untouched pages cost nothing. */
+    KEEPER_SHARED_BYTES = 256 * 1024
 };
 
 /* What the next keeper goes on with (legacy.h). Written by the keeper. */
@@ -38,6 +40,7 @@ struct keeper_pipes {
     uint64_t private_inode;
 };
 
+/* Grows at its end only: keeper, capture and flocksd may be of different versions. */
 struct keeper_shared {
     /* Written by capture, which maps only these. */
     struct capture_counters outputs[CAPTURE_SLOTS];
@@ -50,6 +53,8 @@ struct keeper_shared {
     _Atomic uint64_t strays_marked[KEEPER_STRAY_PLACES];
     _Atomic uint64_t strays_unmarked;
 };
+
+_Static_assert(sizeof(struct keeper_shared) <= KEEPER_SHARED_BYTES, "room to grow");
 
 static inline uint64_t keeper_stray_place(uint64_t mark)
 {

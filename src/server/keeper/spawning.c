@@ -127,6 +127,7 @@ enum rpc_code spawning_begin(struct keeper *keeper, const keeper_spawn_request *
     if (!inventory_start_ticks(pid, &start_ticks))
         start_ticks = 0;
     children_set_pid(&keeper->children, place, pid, start_ticks);
+    keeper->n_spawning++;
     keeper_watch(keeper, EPOLL_CTL_ADD, call->report_fd, EPOLLIN, EVENT_SPAWN_REPORT, place);
     return RPC_OK;
 }
@@ -159,6 +160,7 @@ void spawning_settle(struct keeper *keeper, size_t place)
         if (length != (ssize_t)sizeof call->failure)
             call->failure = (struct spawn_failure){0};
         fd_close(&call->report_fd);
+        keeper->n_spawning--;
     }
     /* With nobody to be answered (flocksd died meanwhile), a failure is told as the exit it is. */
     bool is_told_as_exit = call->failure.step == KEEPER_STEP_NONE || call->stream_id == 0;

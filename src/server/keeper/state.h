@@ -18,13 +18,22 @@
 #include "common/base/paths.h"
 #include "common/inventory/inventory.h"
 #include "server/keeper/children.h"
+#include "server/keeper/image.h"
 #include "server/keeper/instance.h"
 #include "server/keeper/outputs.h"
 #include "server/keeper/packet.h"
+#include "server/keeper/replacement.h"
 #include "server/keeper/spawn.h"
 
 /* What an epoll event is about: the kind above, a place in a table below. */
-enum event_kind { EVENT_SIGNAL = 1, EVENT_LINK, EVENT_CAPTURE, EVENT_SPAWN_REPORT, EVENT_ADOPTED };
+enum event_kind {
+    EVENT_SIGNAL = 1,
+    EVENT_LINK,
+    EVENT_CAPTURE,
+    EVENT_SPAWN_REPORT,
+    EVENT_ADOPTED,
+    EVENT_CHECK
+};
 
 enum keeper_phase {
     KEEPER_SERVING,
@@ -38,14 +47,22 @@ enum keeper_phase {
 
 /* flocksd: server.c. */
 struct server {
-    char path[PATH_MAX];
+    /* Run by descriptor or path: what was found at the start, or replaced it. */
+    struct image image;
     char **arguments;
     pid_t pid; /* 0: does not run */
+    /* As it said Hello. */
+    char version[32];
     uint32_t starts;
     bool is_ready;
     bool was_ready;
     /* It said why it cannot serve. */
     bool has_failed;
+    char complaint[256];
+    /* Another image is to be run as soon as it has ended. */
+    bool is_turned_back;
+    /* Deaths before it was ready, since the keeper was asked to end. */
+    uint32_t n_deaths;
     int rerun_delay_ms;
     int64_t rerun_at;
 };
@@ -84,6 +101,10 @@ struct link {
     uint32_t wait_stream_id;
     uint64_t wait_after;
     bool shutdown_told;
+    /* The number that both speak. */
+    uint32_t protocol;
+    /* Requests wait in the socket. */
+    bool is_paused;
 
     /* An answer that the socket did not take; while there is one, no request is read. */
     bool is_blocked;
@@ -123,8 +144,16 @@ struct keeper {
     struct server server;
     struct captor captor;
     struct link link;
+    struct replacement replacement;
+    /* What we are, and who we were until a moment ago. */
+    struct image own_image;
+    struct image earlier_image;
+    /* The command line of the next image of ourselves; the number of its state is in it. */
+    char **renewal_arguments;
+    char renewal_number[16];
     struct spawn_call calls[KEEPER_CHILDREN];
     size_t n_due_calls;
+    size_t n_spawning; /* whose exec has neither succeeded nor failed */
     struct children children;
     /* Adopted ones that have ended and whose status is awaited, until when for the first. */
     size_t n_dying;
@@ -179,6 +208,14 @@ void link_turn(struct keeper *keeper, uint32_t events);
 /* Answers a deferred call. False: the link is blocked, nothing was sent or kept. */
 bool link_reply(
     struct keeper *keeper, uint32_t stream_id, const pb_msgdesc_t *type, const void *response);
+/* Answers a deferred call with a refusal. False: the link is gone or blocked, nothing was sent. */
+bool link_refuse(
+    struct keeper *keeper, uint32_t stream_id, enum rpc_code code, const char *message);
+/* Requests are left in the socket; and no longer. */
+void link_pause(struct keeper *keeper);
+void link_resume(struct keeper *keeper);
+/* Goes on with a link that another image of the keeper has opened. */
+void link_take(struct keeper *keeper);
 /* Answers the long poll if there is something to tell. */
 void link_tell_events(struct keeper *keeper);
 

@@ -85,6 +85,8 @@ void operations_deinit(struct operations *operations)
 
 bool operation_has_ended(const struct operation *operation)
 {
+    if (operation->kind == FLOCKS_OPERATION_KIND_REPLACE_DAEMON)
+        return operation->state != FLOCKS_OPERATION_STATE_RUNNING;
     return operation->n_ended == operation->n_steps;
 }
 
@@ -148,8 +150,9 @@ struct operation *operations_find(const struct operations *operations, const cha
 static bool may_be_joined(
     const struct operation *operation, const struct operation_request *request)
 {
-    /* Two configurations are two, even if they touch the same services. */
-    if (request->kind == FLOCKS_OPERATION_KIND_APPLY_CONFIG)
+    /* Two configurations are two, even if they touch the same services; two images as well. */
+    if (request->kind == FLOCKS_OPERATION_KIND_APPLY_CONFIG ||
+        request->kind == FLOCKS_OPERATION_KIND_REPLACE_DAEMON)
         return false;
     if (operation->kind != request->kind || operation->skip_prepare != request->skip_prepare ||
         operation->pauses != request->pauses || operation->n_steps != request->n_slots ||
@@ -323,7 +326,7 @@ static void fill(struct operations *operations, struct operation *operation,
         preempt(queue_of(operations, step->slot), operation, request->now);
         list_append(queue_of(operations, step->slot), &step->queue_link);
     }
-    if (request->n_slots == 0) {
+    if (request->n_slots == 0 && request->kind != FLOCKS_OPERATION_KIND_REPLACE_DAEMON) {
         operation->state = FLOCKS_OPERATION_STATE_SUCCEEDED;
         operation->ended_at = request->now;
         operation->ended_wall_ns = request->wall_ns;
@@ -481,6 +484,34 @@ void operation_end_step(
     if (operation_has_ended(operation))
         end_operation(operation, now, wall_ns);
     operation_touch(operation);
+}
+
+void operation_say(struct operation *operation, const char *message)
+{
+    (void)snprintf(operation->message, sizeof operation->message, "%s", message);
+    operation_touch(operation);
+}
+
+void operation_end(struct operation *operation, enum flocks_operation_state state,
+    const char *message, int64_t now, int64_t wall_ns)
+{
+    operation->state = state;
+    operation->ended_at = now;
+    operation->ended_wall_ns = wall_ns;
+    operation_say(operation, message);
+}
+
+struct operation *operations_find_running(
+    const struct operations *operations, enum flocks_operation_kind kind)
+{
+    LIST_FOR_EACH(link, &operations->all)
+    {
+        struct operation *operation = CONTAINER_OF(link, struct operation, link);
+
+        if (operation->kind == kind && !operation_has_ended(operation))
+            return operation;
+    }
+    return NULL;
 }
 
 /* When its change may be told of. */

@@ -91,6 +91,8 @@ struct operation {
     int32_t requester_pid;
     uint32_t requester_uid;
     uint32_t joined;
+    /* Of one without steps (REPLACE_DAEMON): what it is at, and in the end why it failed. */
+    char message[OPERATION_MESSAGE_SIZE];
     uint32_t revision;      /* grows with each change */
     bool is_changed;        /* since operations_take_changed */
     uint32_t told_revision; /* that watchers and waiters have been told */
@@ -175,6 +177,13 @@ struct step_outcome {
  * did. */
 void operation_end_step(
     struct operation_step *step, const struct step_outcome *outcome, int64_t now, int64_t wall_ns);
+/* Of one without steps: what it is at; and its end, SUCCEEDED, FAILED, CANCELLED or INTERRUPTED. */
+void operation_say(struct operation *operation, const char *message);
+void operation_end(struct operation *operation, enum flocks_operation_state state,
+    const char *message, int64_t now, int64_t wall_ns);
+/* The oldest of this kind that has not ended; NULL: none. */
+struct operation *operations_find_running(
+    const struct operations *operations, enum flocks_operation_kind kind);
 /* Progress that people may see. */
 void operation_touch(struct operation *operation);
 

@@ -274,6 +274,7 @@ static int load_operation(
     load_request_ids(operation, message);
     operation->skip_prepare = message->skip_prepare;
     operation->pauses = message->pauses;
+    (void)snprintf(operation->message, sizeof operation->message, "%s", message->message);
     for (size_t i = 0; i < message->n_steps; i++) {
         load_step(&operation->steps[i], message->steps[i]);
         operation_restore_step(&supervisor->operations, &operation->steps[i]);

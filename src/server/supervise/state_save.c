@@ -205,6 +205,7 @@ static state_operation *save_operation(const struct operation *operation, struct
         save_request_ids(operation, &message->n_joined_request_ids, arena);
     message->skip_prepare = operation->skip_prepare;
     message->pauses = operation->pauses;
+    message->message = operation->message;
     message->steps = arena_calloc(arena, operation->n_steps + 1, sizeof(state_step *));
     for (size_t i = 0; message->steps != NULL && i < operation->n_steps; i++) {
         message->steps[i] = save_step(&operation->steps[i], arena);

@@ -91,6 +91,8 @@ static flocks_service_outcome *fill_outcome(const struct operation_step *step, s
 static const char *describe_step(
     const struct supervisor *supervisor, const struct operation *operation, struct arena *arena)
 {
+    if (operation->message[0] != '\0' && !operation_has_ended(operation))
+        return arena_printf(arena, "%.127s", operation->message);
     for (size_t i = 0; i < operation->n_steps; i++) {
         const struct operation_step *step = &operation->steps[i];
         const struct service *service = supervisor_at(supervisor, step->slot);
@@ -154,21 +156,27 @@ static flocks_error_detail *error_of_operation(
     const struct operation *operation, struct arena *arena)
 {
     const struct operation_step *step = deciding_step(operation);
+    bool is_replacement = operation->kind == FLOCKS_OPERATION_KIND_REPLACE_DAEMON;
     flocks_error_detail *detail;
 
     if (!operation_has_ended(operation) || operation->state == FLOCKS_OPERATION_STATE_SUCCEEDED ||
-        step == NULL)
+        (step == NULL && !is_replacement))
         return NULL;
     detail = arena_alloc(arena, sizeof *detail);
     if (detail == NULL)
         return NULL;
     *detail = (flocks_error_detail)FLOCKS_ERROR_DETAIL_INIT;
+    detail->operation_id = arena_strdup(arena, operation->id);
+    if (step == NULL) {
+        detail->attempted = arena_strdup(arena, operation->message);
+        detail->hint = "the services run on; logs/daemon.log says more";
+        return detail;
+    }
     detail->reason = error_reason(step);
     detail->service = arena_strdup(arena, step->service);
     detail->attempted =
         arena_printf(arena, "%s of %s", operation_kind_text(operation->kind), step->service);
     detail->hint = error_hint(operation, step, arena);
-    detail->operation_id = arena_strdup(arena, operation->id);
     return detail;
 }
 

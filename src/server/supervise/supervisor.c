@@ -210,6 +210,10 @@ static void set_basics(struct supervisor *supervisor, const struct supervisor_se
     supervisor->ended = setup->ended;
     supervisor->lost = setup->lost;
     supervisor->configured = setup->configured;
+    supervisor->replace = setup->replace;
+    if (setup->replacement != NULL)
+        (void)snprintf(
+            supervisor->replacement, sizeof supervisor->replacement, "%s", setup->replacement);
     supervisor->data = setup->data;
     supervisor->keeper_pid = setup->keeper_pid;
     supervisor->earlier_keepers = setup->earlier_keepers;
@@ -423,6 +427,7 @@ void supervisor_close(struct supervisor *supervisor, void (*closed)(void *data),
     leases_close(supervisor);
     upgrades_close(supervisor);
     supervisor_drop_jobs(supervisor);
+    supervisor_drop_replacement(supervisor);
     supervisor_file_close(supervisor);
     for (uint32_t i = 0; i < supervisor->n_services; i++) {
         service_watch_end(supervisor->services[i]);

@@ -65,6 +65,8 @@ struct supervisor_setup {
     const char *keeper_version;
     uint32_t earlier_keepers;
     uint32_t earlier_starts;
+    /* The operation whose replacement is under way, or was the last; NULL or "": none. */
+    const char *replacement;
     /* Effective configuration with origins and digest. NULL: take over what the state holds, which
      * is legal only if supervisor_has_state(). */
     const flocks_get_config_response *config;
@@ -82,6 +84,9 @@ struct supervisor_setup {
     /* Another configuration has been applied: what main takes from it may be different. From the
      * loop. */
     void (*configured)(void *data);
+    /* The keeper has prepared other images for this operation: main gives its place to the next
+     * flocksd, by keeper_link_replace. From the loop. NULL: images are not replaced. */
+    void (*replace)(void *data, const char *operation_id);
     void *data;
 };
 
@@ -169,6 +174,25 @@ void supervisor_wait_cancel(struct supervisor_wait *wait);
  * cancelled. */
 NODISCARD int supervisor_cancel_operation(
     struct supervisor *supervisor, const char *id, struct error *error);
+
+/* ---- our own programs ---- */
+
+struct supervisor_replacement {
+    /* Absolute; "": where the one that runs was started from. */
+    const char *flocksd_path;
+    const char *keeper_path;
+    /* What both must say of themselves; "": anything. */
+    const char *expected_version;
+    int32_t requester_pid;
+    uint32_t requester_uid;
+};
+/* Begins the operation REPLACE_DAEMON: both images are tried out, then flocksd gives its place to
+ * the new one, then the keeper executes its own. It ends in the new flocksd, or in the one of
+ * before with the reason why it is there again; the services notice nothing. ABORTED (REPLACING):
+ * one is under way. FAILED_PRECONDITION (SHUTTING_DOWN). UNIMPLEMENTED. RESOURCE_EXHAUSTED. */
+NODISCARD int supervisor_replace(struct supervisor *supervisor,
+    const struct supervisor_replacement *replacement, char out_id[SUPERVISOR_OPERATION_ID_SIZE],
+    struct error *error);
 
 /* ---- watching ---- */
 

@@ -25,13 +25,16 @@ static int check(const struct operation *operation, struct error *error)
     case FLOCKS_OPERATION_KIND_ROLL_BACK:
         return refuse(error, FLOCKS_ERROR_REASON_LEASE_HELD, "a roll-back cannot be cancelled",
             "stop the service: a stop ends every operation on it");
+    case FLOCKS_OPERATION_KIND_REPLACE_DAEMON:
+        return refuse(error, FLOCKS_ERROR_REASON_REPLACING,
+            "a replacement of the daemon cannot be cancelled",
+            "it ends within half a minute, with the new programs or with those of before");
     case FLOCKS_OPERATION_KIND_UNSPECIFIED:
     case FLOCKS_OPERATION_KIND_START:
     case FLOCKS_OPERATION_KIND_STOP:
     case FLOCKS_OPERATION_KIND_RESTART:
     case FLOCKS_OPERATION_KIND_APPLY_CONFIG:
     case FLOCKS_OPERATION_KIND_UPDATE:
-    case FLOCKS_OPERATION_KIND_REPLACE_DAEMON:
         break;
     }
     return 0;

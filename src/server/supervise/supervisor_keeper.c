@@ -69,8 +69,10 @@ void supervisor_abandon(struct supervisor *supervisor)
     supervisor_end(supervisor);
 }
 
-static const struct keeper_link_events link_events = {
-    .exited = on_exited, .shutdown_requested = on_shutdown_requested, .lost = on_lost};
+static const struct keeper_link_events link_events = {.exited = on_exited,
+    .shutdown_requested = on_shutdown_requested,
+    .replaced = supervisor_replaced,
+    .lost = on_lost};
 
 /* ---- what the keeper has ---- */
 
@@ -147,6 +149,7 @@ static void reconcile(
         service_arm(supervisor->services[i]);
         supervisor_advance(supervisor->services[i]);
     }
+    supervisor_resume_replacement(supervisor);
     supervisor_hear_begin(supervisor);
     leases_resume(supervisor);
 }

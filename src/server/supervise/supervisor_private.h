@@ -95,6 +95,7 @@ struct supervisor {
     void (*ended)(void *data);
     void (*lost)(void *data, const struct error *error);
     void (*configured)(void *data);
+    void (*replace)(void *data, const char *operation_id);
     void *data;
     void (*closed)(void *data);
     void *closed_data;
@@ -177,6 +178,8 @@ struct supervisor {
     int notify_fd;            /* borrowed; -1: none */
     uint32_t earlier_keepers; /* that were killed; their children are not this one's */
     char keeper_version[32];
+    char replacement[SUPERVISOR_OPERATION_ID_SIZE]; /* as the keeper said Hello */
+    struct replacement_job *replacement_job;        /* images are being opened; NULL: none */
     bool is_fresh;      /* began from a configuration, not from the state */
     bool is_reconciled; /* the keeper's children are known; before that nothing is asked of a
                            service */
@@ -316,6 +319,13 @@ void supervisor_file_identify(const char *path, struct file_identity *out);
 void supervisor_file_read(struct supervisor *supervisor, const char *digest);
 /* What runs has changed. */
 void supervisor_file_compare(struct supervisor *supervisor);
+
+/* supervisor_replace.c */
+/* The keeper says how it ended. */
+void supervisor_replaced(void *data, const struct keeper_replaced *replaced);
+/* One that was under way when this flocksd took over, and that the keeper knows nothing of. */
+void supervisor_resume_replacement(struct supervisor *supervisor);
+void supervisor_drop_replacement(struct supervisor *supervisor);
 
 /* One handle of ours fewer (supervisor.n_handles); with the last one the memory goes. */
 void supervisor_handle_closed(struct supervisor *supervisor);

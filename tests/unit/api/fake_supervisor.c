@@ -377,6 +377,17 @@ void supervisor_upgrade_watch_close(struct supervisor_upgrade_watch *watch)
         ((struct supervisor *)(void *)watch)->upgrade_watches--;
 }
 
+int supervisor_replace(struct supervisor *supervisor,
+    const struct supervisor_replacement *replacement, char out_id[SUPERVISOR_OPERATION_ID_SIZE],
+    struct error *error)
+{
+    (void)error;
+    (void)snprintf(supervisor->replaced, sizeof(supervisor->replaced), "%s|%s|%s",
+        replacement->flocksd_path, replacement->keeper_path, replacement->expected_version);
+    memcpy(out_id, FAKE_OPERATION_ID, sizeof(FAKE_OPERATION_ID));
+    return 0;
+}
+
 int supervisor_get_lease(struct supervisor *supervisor, const char *id, struct arena *arena,
     flocks_lease **out, struct error *error)
 {

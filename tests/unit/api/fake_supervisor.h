@@ -22,6 +22,7 @@ struct supervisor {
     void *lease_data;
     struct supervisor_lease_request lease_request;
     int64_t renewed_ttl_ms;
+    char replaced[128];
     struct supervisor_commit commit;
     int lease_waits_cancelled;
     /* AbortUpgrade's id: reports are answered with `abort` from then on. Streams of WatchUpgrade:

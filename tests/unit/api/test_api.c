@@ -394,31 +394,30 @@ static void test_too_long_text_is_refused_before_the_handler(void **state)
     caller_close(&caller);
 }
 
-/* Methods whose issues come later. */
-static void test_method_of_later_says_so_with_a_typed_detail(void **state)
+static void test_replace_daemon_takes_absolute_paths_only(void **state)
 {
-    flocks_replace_daemon_request replace = FLOCKS_REPLACE_DAEMON_REQUEST_INIT;
-    const struct {
-        const struct rpc_method *method;
-        const ProtobufCMessage *request;
-    } rows[] = {
-        {&flocks_upgrade_methods[FLOCKS_UPGRADE_REPLACE_DAEMON], &replace.base},
-    };
+    const struct rpc_method *method = &flocks_upgrade_methods[FLOCKS_UPGRADE_REPLACE_DAEMON];
+    flocks_replace_daemon_request request = FLOCKS_REPLACE_DAEMON_REQUEST_INIT;
+    const flocks_replace_daemon_response *response;
+    char relative[] = "bin/flocks-keeper";
+    char absolute[] = "/opt/flocks-keeper";
     struct caller caller;
+    struct answer answer;
 
     (void)state;
     caller_open(&caller, 0);
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct answer answer;
-
-        caller_call(&caller, rows[i].method, rows[i].request, &answer);
-        assert_int_equal(answer.code, RPC_UNIMPLEMENTED);
-        assert_non_null(answer.detail);
-        assert_int_equal(answer.detail->reason, FLOCKS_ERROR_REASON_NOT_IMPLEMENTED);
-        assert_true(answer.detail->attempted[0] != '\0');
-        assert_true(answer.detail->hint[0] != '\0');
-        answer_free(&answer);
-    }
+    request.keeper_path = relative;
+    caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(answer.code, RPC_INVALID_ARGUMENT);
+    assert_string_equal(caller.supervisor.replaced, "");
+    answer_free(&answer);
+    request.keeper_path = absolute;
+    caller_call(&caller, method, &request.base, &answer);
+    assert_int_equal(answer.code, RPC_OK);
+    response = (const flocks_replace_daemon_response *)(const void *)answer.response;
+    assert_string_equal(response->operation->id, FAKE_OPERATION_ID);
+    assert_string_equal(caller.supervisor.replaced, "|/opt/flocks-keeper|");
+    answer_free(&answer);
     caller_close(&caller);
 }
 
@@ -920,7 +919,7 @@ int main(void)
         cmocka_unit_test(test_refusal_for_a_lease_carries_the_lease),
         cmocka_unit_test(test_too_many_names_are_refused_before_the_handler),
         cmocka_unit_test(test_too_long_text_is_refused_before_the_handler),
-        cmocka_unit_test(test_method_of_later_says_so_with_a_typed_detail),
+        cmocka_unit_test(test_replace_daemon_takes_absolute_paths_only),
         cmocka_unit_test(test_cancel_operation_answers_how_it_ended),
         cmocka_unit_test(test_explain_service_has_the_last_lines_of_its_log),
         cmocka_unit_test(test_explain_service_waits_500_ms_for_a_disk_and_no_longer),

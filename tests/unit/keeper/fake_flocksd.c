@@ -5,6 +5,7 @@
  * "failed". In the environment, FAKE_FLOCKSD=silent never says ready, fail says why it cannot
  * serve, die exits at once, deaf does not watch events. */
 #include <assert.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,7 @@ struct fake {
     size_t n_exits;
     int shutdown_signal;
     bool acknowledges;
+    char replaced[1024];
 };
 
 static struct fake fake;
@@ -157,14 +159,24 @@ static void on_lost(void *data, const struct error *lost)
     const struct keeper_heir heir = {.root = fake.argv[2],
         .config = fake.argv[4],
         .flocksd = program,
+        .flocksd_fd = -1,
         .server_options = no_options};
     assert(keeper_link_become(fake.link, &fake.welcome, &heir, &error) != 0);
     (void)fprintf(stderr, "fake flocksd: %s\n", error.text);
     leave_with(3);
 }
 
-static const struct keeper_link_events events = {
-    .exited = on_exited, .shutdown_requested = on_shutdown, .lost = on_lost};
+static void on_replaced(void *data, const struct keeper_replaced *replaced)
+{
+    (void)data;
+    (void)snprintf(fake.replaced, sizeof fake.replaced, "%s %s %s", replaced->operation_id,
+        replaced->keeper_version, replaced->failure);
+}
+
+static const struct keeper_link_events events = {.exited = on_exited,
+    .shutdown_requested = on_shutdown,
+    .replaced = on_replaced,
+    .lost = on_lost};
 
 /* ---- commands ---- */
 
@@ -300,6 +312,23 @@ static void do_loss(struct client *client, uint32_t slot)
     say(client, text);
 }
 
+/* prepare ID FLOCKSD KEEPER VERSION */
+static int do_prepare(struct client *client, char **words, struct error *error)
+{
+    const struct keeper_images images = {
+        .operation_id = word(words, 1),
+        .flocksd_path = word(words, 2),
+        .keeper_path = word(words, 3),
+        .flocksd_fd = open(word(words, 2), O_PATH | O_CLOEXEC),
+        .keeper_fd = open(word(words, 3), O_PATH | O_CLOEXEC),
+        .expected_version = word(words, 4),
+    };
+    int result = keeper_link_prepare(fake.link, &images, on_done, client, error);
+    (void)close(images.flocksd_fd);
+    (void)close(images.keeper_fd);
+    return result;
+}
+
 /* False: no such call. */
 static bool run_call(struct client *client, char **words, int *out, struct error *error)
 {
@@ -320,7 +349,9 @@ static bool run_call(struct client *client, char **words, int *out, struct error
     } else if (is(name, "list")) {
         *out = keeper_link_list(fake.link, on_listed, client, error);
     } else if (is(name, "replace")) {
-        *out = keeper_link_replace(fake.link, "/a", "/b", on_done, client, error);
+        *out = keeper_link_replace(fake.link, word(words, 1), on_done, client, error);
+    } else if (is(name, "prepare")) {
+        *out = do_prepare(client, words, error);
     } else if (is(name, "leave")) {
         *out = keeper_link_leave(fake.link, on_done, client, error);
     } else {
@@ -355,6 +386,12 @@ static void run(struct client *client, char **words)
         do_strays(client, word(words, 1));
     } else if (is(name, "loss")) {
         do_loss(client, number(words, 1));
+    } else if (is(name, "replaced")) {
+        say(client, "ok ");
+        say(client, fake.welcome.replacement);
+        say(client, "|");
+        say(client, fake.replaced);
+        say(client, "\n");
     } else if (is(name, "put")) {
         (void)snprintf(fake.state, STATE_TEXT_BYTES, "%s", word(words, 1));
         say(client, "ok\n");
@@ -443,6 +480,10 @@ static void on_failure_told(void *data, int result, const struct error *error)
 
 int main(int argc, char **argv)
 {
+    if (argc == 2 && is(argv[1], "--version")) {
+        (void)printf("flocksd %s\n", FLOCKS_VERSION);
+        return 0;
+    }
     assert(argc >= 5);
     fake.argv = argv;
     /* One thread. NOLINTNEXTLINE(concurrency-mt-unsafe) */

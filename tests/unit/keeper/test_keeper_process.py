@@ -269,6 +269,8 @@ def test_keeper_killed_flocksd_becomes_it_and_nothing_is_lost(keeper):
             sequence = told[0]
             keeper.register(0)
         keeper.ok("acknowledge-all")
+        # Answered behind it: the keeper has heard.
+        keeper.children()
         heir = kill_keeper(keeper)
         assert keeper.exits() == []
         assert keeper.last("spawn", 0, 1, 0, "--", "true")[0] == "error", "the slot lives"
@@ -455,8 +457,10 @@ def test_foreground_stays_in_its_session():
         wait_for("flocksd was told", lambda: keeper.facts()["shutdown"] == signal.SIGINT)
 
 
-def test_replace_is_not_implemented(keeper):
-    assert keeper.last("replace")[:2] == ["error", "UNIMPLEMENTED"]
+def test_replace_takes_only_what_was_prepared(keeper):
+    before = keeper.facts()
+    assert keeper.last("replace", "op-1")[:2] == ["error", "FAILED_PRECONDITION"]
+    assert keeper.facts() == before
 
 
 def test_forget_frees_the_slot(keeper):

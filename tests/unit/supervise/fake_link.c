@@ -189,6 +189,17 @@ void keeper_link_acknowledge(struct keeper_link *link, uint64_t sequence)
     link->keeper->acknowledged = sequence;
 }
 
+int keeper_link_prepare(struct keeper_link *link, const struct keeper_images *images,
+    keeper_done_fn done, void *data, struct error *error)
+{
+    (void)error;
+    (void)snprintf(link->keeper->prepared, sizeof link->keeper->prepared, "%s %s %s",
+        images->flocksd_path, images->keeper_path, images->expected_version);
+    link->keeper->prepared_done = done;
+    link->keeper->prepared_data = data;
+    return 0;
+}
+
 /* The number of its last child is kept: whoever gets the slot next must begin above it. */
 int keeper_link_forget(
     struct keeper_link *link, uint32_t slot, keeper_done_fn done, void *data, struct error *error)

@@ -28,6 +28,9 @@ struct fake_keeper {
     int32_t next_pid;
     uint64_t start_ticks; /* of all its children; 0: of no process that there is */
     uint64_t strays;
+    char prepared[3 * 256]; /* paths and version of the last images */
+    keeper_done_fn prepared_done;
+    void *prepared_data;
     uint64_t strays_per_look; /* reaped between one question and the next */
     /* Not 0: the next spawn leaves a copy of this memory as it was then, in state_copy_fd. */
     int copies_state_from;
