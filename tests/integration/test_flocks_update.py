@@ -101,7 +101,7 @@ def test_usage_is_refused(product):
         ("apply", "--upgrade-id", "a b"),
         ("apply", "--to"),
         ("sing",),
-        ("check", "--force"),
+        ("check", "--owner", "me"),
     ):
         outcome = product.update(*arguments, check=2)
         assert outcome.last["error"]["code"] == 3 and "hint:" in outcome.said, arguments
