@@ -120,8 +120,11 @@ def test_a_program_reads_every_step(shop):
     shop.product.start()
     lines = [json.loads(line) for line in shop.run("--yes", "--json", check=0).stdout.splitlines()]
     steps = [line["step"][len("UPGRADE_STEP_"):] for line in lines]
-    wanted = ["CHECKING", "DOWNLOADING", "VERIFYING", "UNPACKING", "STOPPING", "SWITCHING", "COMMITTING", "DONE"]
+    wanted = ["CHECKING", "DOWNLOADING", "VERIFYING", "UNPACKING", "INSTALLING", "STOPPING", "SWITCHING",
+              "COMMITTING", "DONE"]
     assert [step for step in dict.fromkeys(steps) if step in wanted] == wanted
+    numbers = dict.fromkeys(line["step_number"] for line in lines if line["step_number"])
+    assert list(numbers) == list(range(1, lines[-1]["steps"] + 1))
     assert lines[-1]["phase"] == "UPGRADE_PHASE_COMMITTED" and lines[-1]["code"] == 0
     told = shop.run("--yes", "--to", "7.7.7", "--json", check=2)
     assert json.loads(told.stdout.splitlines()[-1])["code"] == 5

@@ -308,9 +308,20 @@ static int run_step(const struct install_request *request, size_t i, struct erro
     return result;
 }
 
+/* A step that people see has a number; one that is empty says so. */
+static void tell_nothing(const struct install_request *request)
+{
+    const struct update_progress progress = {
+        .step = FLOCKS_UPGRADE_STEP_INSTALLING, .message = "Nothing to install"};
+    if (request->on_progress != NULL)
+        request->on_progress(request->data, &progress);
+}
+
 int install_run(const struct install_request *request, struct error *error)
 {
     int result = 0;
+    if (request->file->n_install == 0)
+        tell_nothing(request);
     for (size_t i = 0; result == 0 && i < request->file->n_install; i++) {
         if (cancel_is_asked(request->cancel_fd))
             return error_set(error, STATUS_CANCELLED, "installing the release was interrupted");
