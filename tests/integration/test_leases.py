@@ -1,5 +1,6 @@
 """Upgrade leases of the real daemon: every cell of the phase table in docs/leases.md, deaths of everybody included."""
 
+import json
 import os
 import shutil
 import signal
@@ -272,6 +273,20 @@ def test_person_is_told_who_holds_a_service(product):
     assert product.instance.flocks("restart", "backend").returncode == 5
     # Services outside it as always.
     assert product.start_services(["other"], method="Restart").state == product.types.OPERATION_STATE_SUCCEEDED
+
+
+def test_restart_of_everything_is_refused_under_a_lease(product, free_port):
+    """It would start what only the lease's end may start; a stop is what ends a lease."""
+    pids = {name: product.instance.pid(name) for name in ("backend", "webui", "other")}
+    lease = product.begin()
+    for arguments in (("restart", "--no-browser"), ("start", "--no-browser", "--webui-port", str(free_port()))):
+        refused = product.instance.flocks(*arguments, check=5)
+        assert "under the lease of test" in refused.stderr and "flocks update --abort" in refused.stderr
+    assert json.loads(product.instance.flocks("--json", "restart", check=5).stdout)["error"]["code"] == ABORTED
+    assert {name: product.instance.pid(name) for name in pids} == pids
+    product.abort(lease)
+    product.wait_for_phase("ROLLED_BACK", lease.id)
+    product.instance.flocks("restart", "--no-browser", check=0)
 
 
 def test_stop_wins_over_a_lease(product):

@@ -26,6 +26,8 @@ static int replace(struct startup *startup, struct daemon *daemon, struct error 
     if (result == 0)
         result = startup_check(startup, error);
     if (result == 0)
+        result = startup_may_replace(daemon, error);
+    if (result == 0)
         result = shutdown_instance(startup->cli, &ended, error);
     shutdown_outcome_free(&ended);
     return result == 0 ? startup_launch(startup, error) : result;

@@ -65,6 +65,8 @@ static int bring_up(struct startup *startup, struct daemon *daemon, struct error
     }
     result = startup_check(startup, error);
     if (result == 0 && plan == PLAN_REPLACE)
+        result = startup_may_replace(daemon, error);
+    if (result == 0 && plan == PLAN_REPLACE)
         result = replace(cli, error);
     return result == 0 ? startup_launch(startup, error) : result;
 }

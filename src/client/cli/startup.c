@@ -139,6 +139,27 @@ int startup_check(struct startup *startup, struct error *error)
     return result == CONFIG_MISTAKEN ? STARTUP_MISTAKEN : result;
 }
 
+int startup_may_replace(struct daemon *daemon, struct error *error)
+{
+    CLEANUP(daemon_free_status) const flocks_get_status_response *status = NULL;
+    int result = daemon_get_status(daemon, NULL, 0, &status, error);
+    if (result != 0)
+        return result == DAEMON_NOT_RUNNING ? 0 : result;
+    for (size_t i = 0; i < status->n_leases; i++) {
+        const flocks_lease *lease = status->leases[i];
+        /* That one is a person's business already. */
+        if (lease->phase == FLOCKS_UPGRADE_PHASE_ROLLBACK_FAILED)
+            continue;
+        result = error_set(error, STATUS_ABORTED, "services are under the lease of %s",
+            lease->owner[0] != '\0' ? lease->owner : "somebody");
+        if (error)
+            error->reason = FLOCKS_ERROR_REASON_LEASE_HELD;
+        error_set_hint(error, "wait for its end, or end it: flocks update --abort, or flocks stop");
+        return result;
+    }
+    return 0;
+}
+
 static void build_arguments(const struct startup *startup, struct launch_arguments *out)
 {
     const struct cli *cli = startup->cli;

@@ -10,6 +10,7 @@
 #include "flocks/v1/supervisor.names.h"
 
 #include "client/cli/cli.h"
+#include "client/cli/daemon.h"
 #include "common/base/arena.h"
 #include "common/base/error.h"
 #include "common/config/option.h"
@@ -48,6 +49,9 @@ NODISCARD int startup_inherit(
 #define STARTUP_MISTAKEN 1
 /* Looks at the whole configuration as flocksd will. 0, STARTUP_MISTAKEN or negative. */
 NODISCARD int startup_check(struct startup *startup, struct error *error);
+/* Before a running daemon is ended for another one. -STATUS_ABORTED (LEASE_HELD): services are
+ * under a lease, and to start them is its commit's or its roll-back's. 0 also where none runs. */
+NODISCARD int startup_may_replace(struct daemon *daemon, struct error *error);
 /* Prepares the root, ends an upgrade that was left unfinished (settle.h) and what a Python
  * supervisor left there, and runs a keeper. Answers 0 when a
  * daemon is ready, ours or one that somebody else started at the same time. */
