@@ -36,6 +36,8 @@ enum {
     /* So small that answers do not always fit. */
     SEND_BUFFER_BYTES = 48 * 1024,
 
+    /* The method that came later is a STEP_SHUTDOWN with descriptors. */
+    METHOD_PREPARE = 11,
     STEP_RAW = 11,
     STEP_EXIT,
     STEP_SHUTDOWN,
@@ -222,12 +224,14 @@ static void step(unsigned kind, const uint8_t *bytes, size_t len)
 {
     unsigned what = kind & STEP_KIND_MASK;
     unsigned descriptors = kind >> STEP_DESCRIPTORS_SHIFT & STEP_DESCRIPTORS_MASK;
-    if (what < keeper_service.n_methods) {
+    if (what < METHOD_PREPARE) {
         call(what, bytes, len, descriptors);
     } else if (what == STEP_RAW) {
         send_packet(bytes, len, descriptors);
     } else if (what == STEP_EXIT) {
         exit_child(bytes, len);
+    } else if (what == STEP_SHUTDOWN && descriptors > 0) {
+        call(METHOD_PREPARE, bytes, len, descriptors);
     } else if (what == STEP_SHUTDOWN) {
         keeper.shutdown_signal = SIGTERM;
         link_tell_events(&keeper);
@@ -282,6 +286,8 @@ static void keeper_begin(void)
     keeper.inventory = inventory;
     keeper.link.fd = -1;
     keeper.log_fd = -1;
+    keeper.server.image.fd = keeper.own_image.fd = -1;
+    replacement_init(&keeper.replacement);
     keeper.files.lock_fd = keeper.inventory_fd = unsealed_fd;
     keeper.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     keeper.ready_fd = dup(sealed_fd);
@@ -310,6 +316,12 @@ static void keeper_finish(void)
         if (is_reporting)
             fd_close(&keeper.calls[i].report_fd);
     }
+    for (size_t i = 0; i < REPLACEMENT_PARTS; i++) {
+        image_close(&keeper.replacement.images[i]);
+        fd_close(&keeper.replacement.checks[i].output_fd);
+    }
+    image_close(&keeper.replacement.previous);
+    image_close(&keeper.server.image);
     (void)munmap(keeper.outputs.shared, sizeof(struct keeper_shared));
     fd_close(&keeper.outputs.shared_fd);
     fd_close(&keeper.ready_fd);

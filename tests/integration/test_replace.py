@@ -25,7 +25,7 @@ VERSION = subprocess.run(
 ).stdout.split()[1]
 NEXT = VERSION[:-1] + ("9" if VERSION[-1] != "9" else "8")
 REPLACEMENTS = 20
-KILLS = 12
+KILLS = 8
 
 CONFIG = """
 services:
@@ -318,6 +318,25 @@ def test_killed_at_any_moment_one_pair_of_programs_runs(running, release, tmp_pa
         check_numbers(running)
     running.stop()
     assert running.processes() == []
+
+
+def test_stop_ends_the_services_when_no_flocksd_can_run_any_more(make_instance, tmp_path):
+    """What a keeper with a flocksd that cannot speak with it made of `flocks stop`: it hung."""
+    programs = Release(tmp_path / "programs")
+    shutil.copy(BUILD / "bin" / "flocks", programs.directory / "flocks")
+    real = programs.flocksd.rename(programs.directory / "flocksd.real")
+    broken = tmp_path / "broken"
+    write_program(programs.flocksd, f'[ -e {broken} ] && exit 1\nexec {real} "$@"\n')
+    instance = make_instance()
+    instance.bin = programs.directory
+    instance.write(CONFIG)
+    instance.start()
+    pids = [pid for pid, _ in identities(instance).values()]
+    broken.touch()
+    os.kill(daemon(instance)["pid"], signal.SIGKILL)
+    instance.stop()
+    assert not any(is_alive(pid) for pid in pids)
+    assert instance.processes() == []
 
 
 def test_stop_in_the_middle_of_a_replacement_stops(running, release):

@@ -92,6 +92,10 @@ static void ask_to_end(struct keeper *keeper, int signal_number)
     keeper->answer_by = clock_monotonic_ms() + KEEPER_ANSWER_MS;
     keeper_enter(keeper, KEEPER_ENDING);
     replacement_shut(keeper);
+    /* One that keeps dying is tried at once. */
+    keeper->server.rerun_delay_ms = 0;
+    if (keeper->server.rerun_at != 0)
+        keeper->server.rerun_at = clock_monotonic_ms();
     link_tell_events(keeper);
 }
 

@@ -123,6 +123,18 @@ static bool is_hopeless(const struct server *server, int wait_status)
            (!WIFSIGNALED(wait_status) || server->starts >= KEEPER_FIRST_STARTS_MAX);
 }
 
+/* It was not ready. */
+static void start_after_failure(struct keeper *keeper, int wait_status, const char *how)
+{
+    struct server *server = &keeper->server;
+    if (is_hopeless(server, wait_status))
+        give_up(keeper, how);
+    else if (keeper->phase == KEEPER_ENDING && ++server->n_deaths >= KEEPER_ENDING_DEATHS)
+        end_without(keeper);
+    else
+        rerun_later(server);
+}
+
 void server_exited(struct keeper *keeper, int wait_status)
 {
     struct server *server = &keeper->server;
@@ -138,17 +150,12 @@ void server_exited(struct keeper *keeper, int wait_status)
     log_info("flocksd ended", "exit_code=%d signal=%d was_ready=%d",
         WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1,
         WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0, server->is_ready);
+    bool was_ready = server->is_ready;
+    bool is_turned_back = replacement_server_ended(keeper, how);
     if (keeper->phase == KEEPER_LEAVING)
         keeper_enter(keeper, KEEPER_DRAINING);
-    else if (replacement_server_ended(keeper, how))
+    else if (was_ready || is_turned_back)
         server_start(keeper);
-    else if (is_hopeless(server, wait_status))
-        give_up(keeper, how);
-    else if (keeper->phase == KEEPER_ENDING && !server->is_ready &&
-             ++server->n_deaths >= KEEPER_ENDING_DEATHS)
-        end_without(keeper);
-    else if (!server->is_ready)
-        rerun_later(server);
     else
-        server_start(keeper);
+        start_after_failure(keeper, wait_status, how);
 }
