@@ -317,13 +317,14 @@ def test_one_that_cannot_be_run_is_told(updates, tmp_path):
 def test_a_terminal_has_a_bar_and_steps_that_stay(updates):
     updates.say(progress("CHECKING", 1, "looking"),
                 progress("DOWNLOADING", 2, "demo.tar.xz", bytes_done="5242880", bytes_total="10485760"),
-                {"wait": str(updates.gate)}, progress("ROLLING_BACK", 3, "back"), FAILED, {"exit": 5})
+                {"wait": str(updates.gate)}, progress("ROLLING_BACK", message="back"), FAILED, {"exit": 5})
     terminal = updates.terminal("--yes")
     terminal.wait_for(b" 50%, 5.0 MiB of 10.0 MiB")
     assert "[============>           ]" in terminal.text()
     updates.gate.touch()
     assert terminal.wait() == 5
     assert "[2/8] demo.tar.xz  did not succeed" in terminal.text()
+    assert "Rolling back: back" in terminal.text() and "back  did not succeed" not in terminal.text()
     assert "hint: logs/update.log says more" in terminal.text()
 
 

@@ -133,10 +133,16 @@ static bool is_same_message(const flocks_upgrade_progress *a, const flocks_upgra
     return is_same_step(a, b) && strcmp(a->message, b->message) == 0;
 }
 
-/* What comes next says that the present step did not do what it was for. */
-static bool is_bad_news(const flocks_upgrade_progress *next)
+/* How the present step went, by what comes next. */
+static enum update_show_how how_it_went(
+    const flocks_upgrade_progress *now, const flocks_upgrade_progress *next)
 {
-    return next->step == FLOCKS_UPGRADE_STEP_ROLLING_BACK || next->code != 0 || next->error;
+    /* What failed is the upgrade; going back is judged by itself. */
+    if (now && now->step == FLOCKS_UPGRADE_STEP_ROLLING_BACK)
+        return next->phase == FLOCKS_UPGRADE_PHASE_ROLLBACK_FAILED ? UPDATE_SHOW_FAILED
+                                                                   : UPDATE_SHOW_WELL;
+    bool is_bad = next->step == FLOCKS_UPGRADE_STEP_ROLLING_BACK || next->code != 0 || next->error;
+    return is_bad ? UPDATE_SHOW_FAILED : UPDATE_SHOW_WELL;
 }
 
 /* False: no memory; then nothing is there. */
@@ -172,7 +178,7 @@ void update_show_take(struct update_show *show, const flocks_upgrade_progress *p
     if (show->cli->json || !show->cli->notes)
         return;
     if (!is_same_step(show->now, progress)) {
-        settle(show, is_bad_news(progress) ? UPDATE_SHOW_FAILED : UPDATE_SHOW_WELL);
+        settle(show, how_it_went(show->now, progress));
         show->step_at = now_ms;
     }
     if (!is_same)

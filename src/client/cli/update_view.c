@@ -24,10 +24,13 @@ void update_view_step(const flocks_upgrade_progress *progress, bool color, FILE 
     if (progress->step_number > 0 && progress->steps > 0)
         fprintf(stream, "%s[%u/%u]%s ", terminal_color(TERMINAL_BOLD, color), progress->step_number,
             progress->steps, terminal_reset(color));
-    if (progress->message[0])
-        print_cut(progress->message, stream);
-    else
+    /* Its message is why. */
+    bool is_back = progress->step == FLOCKS_UPGRADE_STEP_ROLLING_BACK;
+    if (is_back || !progress->message[0])
         fputs(wording_upgrade_step((int)progress->step).text, stream);
+    if (is_back && progress->message[0])
+        fputs(": ", stream);
+    print_cut(progress->message, stream);
 }
 
 static unsigned per_cent(const struct update_bytes *bytes)

@@ -47,6 +47,11 @@ static void test_update_view_step_has_number_and_message(void **state)
     assert_string_equal(temporary_printed(print_step, &progress), "[5/8] Installing");
     progress.message = "npm \033[2J";
     assert_string_equal(temporary_printed(print_step, &progress), "[5/8] npm \\x1b[2J");
+    progress.step = FLOCKS_UPGRADE_STEP_ROLLING_BACK;
+    progress.step_number = 0;
+    assert_string_equal(temporary_printed(print_step, &progress), "Rolling back: npm \\x1b[2J");
+    progress.message = "";
+    assert_string_equal(temporary_printed(print_step, &progress), "Rolling back");
 }
 
 static void test_update_view_step_of_a_newer_program_is_its_number(void **state)
