@@ -99,9 +99,16 @@ def test_a_person_upgrades_looks_and_goes_back(shop):
     terminal.wait_for(b"Downloading product-1.1.0")
     wait_until(lambda: "upgrade 1.0.0 -> 1.1.0: [1/7]" in shop.instance.flocks("status", check=0).stdout,
                what="the status shows it")
+    watched = Terminal(shop.instance.command("status", "--watch"), shop.instance.environment)
+    shop.open.append(watched)
+    watched.wait_for(b"upgrade 1.0.0 -> 1.1.0: ")
     gate.set()
     assert terminal.wait(120) == 0
     assert "1.1.0 serves (" in terminal.text()
+    wait_until(lambda: watched.read(0) is not None and b"upgrade" not in watched.seen.rpartition(b"\x1b[H")[2],
+               what="the watched status has no upgrade any more")
+    watched.interrupt()
+    assert watched.wait() == 0
     shop.product.assert_whole("1.1.0")
     assert shop.run("--check", "--exit-code", check=0).stdout == "nothing newer than 1.1.0\n"
     assert shop.run("--check", "--rollback", check=0).stdout.startswith("1.1.0 -> 1.0.0 (not newer)\n")

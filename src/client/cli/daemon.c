@@ -139,9 +139,7 @@ int daemon_get_config(
     return result;
 }
 
-/* Whoever makes an upgrade holds the lock of this root: looking there is much cheaper than a call.
- * True also where it cannot be said. */
-static bool may_be_upgrading(const struct cli *cli)
+bool daemon_may_be_upgrading(const struct cli *cli)
 {
     struct upgrade_paths places;
     return cli->paths.tcp[0] || upgrade_paths_resolve(cli->paths.root, &places, NULL) < 0 ||
@@ -150,7 +148,7 @@ static bool may_be_upgrading(const struct cli *cli)
 
 const flocks_get_upgrade_response *daemon_get_present_upgrade(struct daemon *daemon)
 {
-    if (!may_be_upgrading(daemon->cli))
+    if (!daemon_may_be_upgrading(daemon->cli))
         return NULL;
     flocks_get_upgrade_request request = FLOCKS_GET_UPGRADE_REQUEST_INIT;
     const ProtobufCMessage *message = NULL;

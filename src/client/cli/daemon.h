@@ -61,6 +61,9 @@ NODISCARD int daemon_get_status(struct daemon *daemon, const char *const *names,
 NODISCARD int daemon_get_config(
     struct daemon *daemon, const flocks_get_config_response **out, struct error *error);
 
+/* Whether an upgrade may be going on: its maker holds the lock of this root, and looking there is
+ * much cheaper than a call. True also where it cannot be said. */
+bool daemon_may_be_upgrading(const struct cli *cli);
 /* The upgrade that is going on, for showing: NULL where there is none, or the daemon does not tell.
  * The caller's, for CLEANUP(daemon_free_upgrade). */
 const flocks_get_upgrade_response *daemon_get_present_upgrade(struct daemon *daemon);

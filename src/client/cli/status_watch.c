@@ -11,6 +11,7 @@
 #include "client/cli/daemon.h"
 #include "client/cli/interrupt.h"
 #include "client/cli/live.h"
+#include "client/cli/present_upgrade.h"
 #include "client/cli/report.h"
 #include "client/cli/status_view.h"
 #include "client/cli/terminal.h"
@@ -22,7 +23,8 @@ struct show {
     struct watch watch;
     struct board *board;
     struct live live;
-    bool is_screen; /* else one table after the other */
+    struct present_upgrade upgrade; /* only looked for on a screen */
+    bool is_screen;                 /* else one table after the other */
     bool is_changed;
     bool has_ended;
     bool cannot_write;
@@ -59,6 +61,7 @@ static void take_end(void *data, struct flocks_stream *stream, const struct floc
 static struct status_view make_view(const struct show *show)
 {
     return (struct status_view){.status = board_status(show->board),
+        .upgrade = show->upgrade.now,
         .paths = &show->cli->paths,
         .now_s = clock_wall_ns() / 1000000000,
         .color = show->cli->color,
@@ -99,10 +102,12 @@ static void present(struct show *show)
 {
     if (!board_has_news(show->board))
         return;
-    if (show->is_screen)
+    if (show->is_screen) {
+        present_upgrade_look(&show->upgrade, &show->watch);
         draw(show);
-    else if (show->is_changed)
+    } else if (show->is_changed) {
         print(show);
+    }
     show->is_changed = false;
 }
 
@@ -155,6 +160,7 @@ static int run(struct show *show, struct error *error)
         live_open_screen(&show->live);
     result = follow(show, error);
     live_close_screen(&show->live);
+    present_upgrade_close(&show->upgrade);
     flocks_stream_close(stream);
     return result;
 }
