@@ -289,3 +289,23 @@ def test_installation_in_place_is_adopted_under_the_version_it_tells(product):
     assert {name: product.instance.pid(name) for name in product.ports} != pids
     assert product.apply("--rollback").last["to_version"] == "1.0.0"
     assert product.is_serving("1.0.0")
+
+
+def test_first_release_of_a_root_that_had_none(product):
+    """Nothing to go back to but nothing: with a daemon that runs what is of no release, then again well."""
+    (product.root / "current").unlink()
+    (product.root / "releases").rename(product.root / "before")
+    ports = list(product.ports.values())
+    whole = releases.configuration(ports, [product.publisher.server.url], [product.publisher.key.public])
+    only_other = "services:\n" + whole[whole.index("  other:") :]
+    product.instance.write(only_other)
+    product.start()
+    product.publisher.publish("1.0.0", release={"install": [{"command": ["/bin/false"]}]})
+    assert product.apply(check=None).code != 0
+    assert not (product.root / "current").exists() and product.journal() is None
+    product.publisher.publish("1.1.0")
+    outcome = product.apply()
+    assert outcome.last["from_version"] == "" and outcome.last["to_version"] == "1.1.0"
+    assert not outcome.last["not_verified"] and product.current() == "1.1.0"
+    assert product.states() == {"other": "HEALTHY"}
+    assert product.apply("--rollback", check=2).last["step"] == "UPGRADE_STEP_DONE"

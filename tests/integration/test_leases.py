@@ -219,7 +219,7 @@ def test_nine_leases_are_one_too_many(instance, stubs, free_port):
     [
         ([("relative", "releases/1")], INVALID_ARGUMENT),
         ([("{root}/../x", "releases/1")], INVALID_ARGUMENT),
-        ([("{root}/current", "")], INVALID_ARGUMENT),
+        ([("{root}/current", "")], FAILED_PRECONDITION),
         ([("{root}/current", "releases/2")], FAILED_PRECONDITION),
         ([("{root}/missing", "releases/1")], FAILED_PRECONDITION),
         ([("{root}/flocks.yaml", "releases/1")], FAILED_PRECONDITION),

@@ -18,7 +18,7 @@
 
 enum {
     /* One call, repetitions included, and also where the daemon is being replaced meanwhile. */
-    UPDATE_CALL_MS = 10 * 1000,
+    UPDATE_CALL_MS = 20 * 1000,
     /* A call that only waits for news. */
     UPDATE_NEWS_MS = 1000,
     /* As the schema's max_bytes of an id, and the end. */

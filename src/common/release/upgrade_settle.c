@@ -107,8 +107,10 @@ static void clean_up(struct settling *settling, bool retains)
 {
     struct error problem = ERROR_INIT;
     struct release_dir dir;
-    /* What was fetched of a release that was not prepared is the beginning of the next try. */
-    if (retains && tree_remove_path(settling->request->places->downloads, &problem) < 0)
+    /* What an updater that ends by itself has fetched of a release that it could not prepare is
+     * the beginning of its next try. */
+    bool is_beginning = !retains && settling->request->why != NULL;
+    if (!is_beginning && tree_remove_path(settling->request->places->downloads, &problem) < 0)
         note(settling, &problem);
     int result = release_dir_open(settling->request->places->root, false, &dir, &problem);
     if (result < 0)

@@ -98,10 +98,9 @@ static int add_undo(
     for (size_t i = 0; i < request->n_undo; i++) {
         const struct supervisor_link *undo = &request->undo[i];
 
-        if (!is_plain_path(undo->link) || undo->target[0] == '\0')
+        if (!is_plain_path(undo->link))
             return error_set(error, STATUS_INVALID_ARGUMENT,
-                "undo[%zu]: a link is an absolute path without \".\" and \"..\", and has a target",
-                i);
+                "undo[%zu]: a link is an absolute path without \".\" and \"..\"", i);
         if (!lease_add_undo(lease, undo->link, undo->target))
             return error_set_errno(error, ENOMEM, "begin a lease");
     }

@@ -98,8 +98,13 @@ int lease_disk_check_link(const struct lease_undo *undo, struct error *error)
 
     if (result == NOT_A_LINK)
         return refuse_other(undo->link, error);
+    if (result == NO_LINK && undo->target[0] == '\0')
+        return 0;
     if (result == NO_LINK)
         return error_set(error, STATUS_FAILED_PRECONDITION, "there is no link %s", undo->link);
+    if (result == 0 && undo->target[0] == '\0')
+        return error_set(
+            error, STATUS_FAILED_PRECONDITION, "there is a link %s, to %s", undo->link, target);
     if (result == 0 && strcmp(target, undo->target) != 0)
         return error_set(error, STATUS_FAILED_PRECONDITION, "%s points to %s, not to %s",
             undo->link, target, undo->target);
@@ -157,8 +162,15 @@ int lease_disk_restore_link(const struct lease_undo *undo, struct error *error)
         return result;
     if (result == NOT_A_LINK)
         return refuse_other(undo->link, error);
-    if (result == 0 && strcmp(target, undo->target) == 0)
+    bool is_there = result == 0;
+    bool is_wanted = undo->target[0] != '\0';
+    if (is_there == is_wanted && (!is_there || strcmp(target, undo->target) == 0))
         return 0;
-    result = replace_link(undo, error);
+    if (is_wanted)
+        result = replace_link(undo, error);
+    else
+        result = unlink(undo->link) == 0
+                     ? 0
+                     : error_set_errno(error, errno, "remove the link %s", undo->link);
     return result < 0 ? result : sync_directory(undo->link, error);
 }

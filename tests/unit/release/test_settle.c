@@ -176,9 +176,25 @@ static void test_settle_prepared_is_discarded_and_the_release_stays(void **state
     assert_int_equal(settlement.blemish.code, STATUS_OK);
     assert_false(place_has("releases/1.1.0.partial"));
     assert_true(place_has("releases/1.1.0"));
-    assert_true(place_has("downloads"));
+    assert_false(place_has("downloads"));
     assert_result_has("\"phase\":\"UPGRADE_PHASE_UNSPECIFIED\"");
     assert_result_has("the updater ended before the upgrade to 1.1.0 was done");
+}
+
+/* The updater itself gives up: the next try goes on with what it has. */
+static void test_settle_with_a_reason_keeps_what_was_fetched(void **state)
+{
+    struct error why = ERROR_INIT;
+    const struct upgrade_settle_request request = {.places = &places, .why = &why};
+    struct upgrade_settlement settlement;
+    (void)state;
+    (void)error_set(&why, STATUS_UNAVAILABLE, "the network is down");
+    place_make_directory("downloads");
+    write_journal(UPGRADE_STEP_PREPARING, false);
+    assert_int_equal(upgrade_settle(&request, &settlement, NULL), 0);
+    assert_int_equal(settlement.what, UPGRADE_SETTLED_DISCARDED);
+    assert_true(place_has("downloads"));
+    assert_result_has("the network is down");
 }
 
 static void test_settle_without_lease_is_completed_not_verified(void **state)
@@ -369,6 +385,7 @@ int main(void)
         TEST(test_settle_unreadable_journal_is_put_aside),
         TEST(test_settle_newer_journal_is_refused_and_left),
         TEST(test_settle_prepared_is_discarded_and_the_release_stays),
+        TEST(test_settle_with_a_reason_keeps_what_was_fetched),
         TEST(test_settle_without_lease_is_completed_not_verified),
         TEST(test_settle_without_server_links_go_back),
         TEST(test_settle_committing_without_server_needs_one),

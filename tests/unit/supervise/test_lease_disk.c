@@ -94,6 +94,27 @@ static void test_link_is_put_back_wherever_it_points(void **state)
     remove_place(&place);
 }
 
+/* A first release has nothing to go back to. */
+static void test_link_that_was_not_there_is_removed(void **state)
+{
+    struct place place = make_place();
+    char none[] = "";
+    const struct lease_undo undo = undo_of(&place, none);
+    struct stat status;
+
+    (void)state;
+    assert_int_equal(lease_disk_check_link(&undo, NULL), 0);
+    assert_int_equal(lease_disk_restore_link(&undo, NULL), 0);
+    assert_int_equal(symlink("releases/1", place.link), 0);
+    assert_int_equal(lease_disk_check_link(&undo, NULL), -STATUS_FAILED_PRECONDITION);
+    assert_int_equal(lease_disk_restore_link(&undo, NULL), 0);
+    assert_int_equal(lstat(place.link, &status), -1);
+    assert_int_equal(mkdir(place.link, 0700), 0);
+    assert_int_equal(lease_disk_restore_link(&undo, NULL), -STATUS_FAILED_PRECONDITION);
+    assert_int_equal(rmdir(place.link), 0);
+    remove_place(&place);
+}
+
 static void test_nothing_but_a_link_is_replaced(void **state)
 {
     struct place place = make_place();
@@ -312,6 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_link_is_checked_as_it_was_said),
         cmocka_unit_test(test_link_is_put_back_wherever_it_points),
+        cmocka_unit_test(test_link_that_was_not_there_is_removed),
         cmocka_unit_test(test_nothing_but_a_link_is_replaced),
         cmocka_unit_test(test_what_an_earlier_try_left_is_in_nobodys_way),
         cmocka_unit_test(test_record_says_again_what_it_was_told),
