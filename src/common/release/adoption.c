@@ -10,139 +10,13 @@
 #include <unistd.h>
 
 #include "common/base/fd.h"
+#include "common/release/adopting.h"
 #include "common/release/tree.h"
 
 /* Exchanged and removed before anything begins, to see whether that can be done. */
 static const char probe_name[] = ".flocks-probe" ADOPTION_ENDING;
 
-enum {
-    ENDING_LEN = sizeof ADOPTION_ENDING - 1,
-    TEXT_SIZE = NAME_MAX + 32,
-    RELEASE_MODE = 0755,
-    /* Each step of a name is taken once; more rounds mean that somebody works against it. */
-    ROUNDS_MAX = 8
-};
-
-/* What one name is. */
-struct place {
-    enum { PLACE_NONE, PLACE_LINK, PLACE_REAL } kind;
-    char target[TEXT_SIZE];
-};
-
-/* The release that adopts. */
-struct adopting {
-    const struct release_dir *dir;
-    int release_fd;
-    struct error *error;
-};
-
-static int fail(const struct adopting *adopting, const char *what, const char *name)
-{
-    return error_set_errno(
-        adopting->error, errno, "adopting %s/%s: %s", adopting->dir->root, name, what);
-}
-
-static int look(int fd, const char *name, struct place *out)
-{
-    struct stat status;
-    *out = (struct place){.kind = PLACE_NONE};
-    if (fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
-        return errno == ENOENT ? 0 : -1;
-    out->kind = S_ISLNK(status.st_mode) ? PLACE_LINK : PLACE_REAL;
-    if (out->kind == PLACE_REAL)
-        return 0;
-    ssize_t len = readlinkat(fd, name, out->target, sizeof out->target - 1);
-    if (len < 0)
-        return -1;
-    out->target[len] = '\0';
-    return 0;
-}
-
-/* "../../<name>.adopt": from a release to what it adopts. */
-static void text_out(const char *name, char out[TEXT_SIZE])
-{
-    (void)snprintf(out, TEXT_SIZE, "../../%.*s%s", ADOPTION_NAME_MAX, name, ADOPTION_ENDING);
-}
-
-/* "current/<name>". */
-static void text_in(const char *name, char out[TEXT_SIZE])
-{
-    (void)snprintf(out, TEXT_SIZE, "current/%.*s", ADOPTION_NAME_MAX, name);
-}
-
-static bool is_link_to(const struct place *place, const char *target)
-{
-    return place->kind == PLACE_LINK && strcmp(place->target, target) == 0;
-}
-
-/* ---- one name ---- */
-
-static int sync_both(const struct adopting *adopting, const char *name)
-{
-    if (fsync(adopting->release_fd) < 0 || fsync(adopting->dir->root_fd) < 0)
-        return fail(adopting, "writing it to the disk", name);
-    return 0;
-}
-
-static int refuse_state(const struct adopting *adopting, const char *name)
-{
-    int result = error_set(adopting->error, STATUS_FAILED_PRECONDITION,
-        "adopting %s/%s: somebody else has changed it, or %s%s beside it, meanwhile",
-        adopting->dir->root, name, name, ADOPTION_ENDING);
-    error_set_hint(adopting->error,
-        "see that %s leads to its content, and remove the link of that name from the current "
-        "release",
-        name);
-    return result;
-}
-
-/* The next step, or *out_is_done. Written to the disk before the one after it. */
-static int step_name(const struct adopting *adopting, const char *name, bool *out_is_done)
-{
-    int root = adopting->dir->root_fd;
-    int release = adopting->release_fd;
-    char beside[NAME_MAX + 1];
-    char outward[TEXT_SIZE];
-    char inward[TEXT_SIZE];
-    struct place at_name;
-    struct place at_beside;
-    struct place at_release;
-    (void)snprintf(beside, sizeof beside, "%.*s%s", ADOPTION_NAME_MAX, name, ADOPTION_ENDING);
-    text_out(name, outward);
-    text_in(name, inward);
-    *out_is_done = false;
-    if (look(root, name, &at_name) < 0 || look(root, beside, &at_beside) < 0 ||
-        look(release, name, &at_release) < 0)
-        return fail(adopting, "looking at it", name);
-    if (!is_link_to(&at_release, outward)) {
-        if (is_link_to(&at_beside, outward) && unlinkat(root, beside, 0) < 0)
-            return fail(adopting, "removing a link", name);
-        *out_is_done = true;
-        return sync_both(adopting, name);
-    }
-    if (at_name.kind == PLACE_REAL && at_beside.kind == PLACE_NONE) {
-        if (symlinkat(inward, root, beside) < 0)
-            return fail(adopting, "making a link", name);
-    } else if (at_name.kind == PLACE_REAL && is_link_to(&at_beside, inward)) {
-        if (renameat2(root, name, root, beside, RENAME_EXCHANGE) < 0)
-            return fail(adopting, "exchanging it with a link", name);
-    } else if (is_link_to(&at_name, inward) && at_beside.kind == PLACE_REAL) {
-        if (renameat2(root, beside, release, name, RENAME_EXCHANGE) < 0)
-            return fail(adopting, "exchanging it with a link in the release", name);
-    } else {
-        return refuse_state(adopting, name);
-    }
-    return sync_both(adopting, name);
-}
-
-static int adopt_name(const struct adopting *adopting, const char *name)
-{
-    bool is_done = false;
-    int result = 0;
-    for (unsigned round = 0; result == 0 && !is_done && round < ROUNDS_MAX; round++)
-        result = step_name(adopting, name, &is_done);
-    return result == 0 && !is_done ? refuse_state(adopting, name) : result;
-}
+enum { ENDING_LEN = sizeof ADOPTION_ENDING - 1, RELEASE_MODE = 0755 };
 
 /* ---- what was begun ---- */
 
@@ -151,20 +25,20 @@ static int adopt_name(const struct adopting *adopting, const char *name)
 static bool says_begun(int fd, const char *name, char out[NAME_MAX + 1])
 {
     struct place place;
-    char outward[TEXT_SIZE];
+    char outward[ADOPTING_TEXT_SIZE];
     size_t len = strlen(name);
-    if (look(fd, name, &place) < 0 || place.kind != PLACE_LINK)
+    if (adopting_look(fd, name, &place) < 0 || place.kind != PLACE_LINK)
         return false;
     /* In the root the name itself has the ending. */
     bool has_ending = len > ENDING_LEN && strcmp(name + len - ENDING_LEN, ADOPTION_ENDING) == 0;
     memcpy(out, name, len + 1);
-    text_out(out, outward);
+    adopting_text_out(out, outward);
     if (strcmp(place.target, outward) == 0)
         return true;
     if (!has_ending)
         return false;
     out[len - ENDING_LEN] = '\0';
-    text_out(out, outward);
+    adopting_text_out(out, outward);
     return strcmp(place.target, outward) == 0;
 }
 
@@ -187,7 +61,7 @@ static int take_begun(const struct adopting *adopting, DIR *directory, struct na
             says_begun(dirfd(directory), found->d_name, names->items[names->n]))
             names->n++;
     }
-    return errno == 0 ? 0 : fail(adopting, "reading it", "");
+    return errno == 0 ? 0 : adopting_fail(adopting, "reading it", "");
 }
 
 static int find_begun(const struct adopting *adopting, int fd, struct names *names)
@@ -195,7 +69,7 @@ static int find_begun(const struct adopting *adopting, int fd, struct names *nam
     int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *directory = copy < 0 ? NULL : fdopendir(copy);
     if (directory == NULL) {
-        int result = fail(adopting, "reading it", "");
+        int result = adopting_fail(adopting, "reading it", "");
         fd_close(&copy);
         return result;
     }
@@ -216,7 +90,7 @@ static int finish_release(struct adopting *adopting, bool with_root, size_t *out
     if (result == 0 && with_root)
         result = find_begun(adopting, adopting->dir->root_fd, &names);
     for (size_t i = 0; result == 0 && i < names.n; i++)
-        result = adopt_name(adopting, names.items[i]);
+        result = adopting_finish_name(adopting, names.items[i]);
     *out_n = names.n;
     free(names.items);
     return result;
@@ -239,7 +113,7 @@ static int is_waiting(struct adopting *adopting, bool *out)
 static int open_release(struct adopting *adopting, const char *version)
 {
     adopting->release_fd = tree_open_directory(adopting->dir->releases_fd, version);
-    return adopting->release_fd < 0 ? fail(adopting, "opening the release", version) : 0;
+    return adopting->release_fd < 0 ? adopting_fail(adopting, "opening the release", version) : 0;
 }
 
 static int make_current(const struct adopting *adopting, const char *version)
@@ -296,7 +170,7 @@ int adoption_continue(const struct release_dir *dir, struct error *error)
 bool adoption_is_due(const struct release_dir *dir, const char *name)
 {
     struct place place;
-    return strchr(name, '/') == NULL && look(dir->root_fd, name, &place) == 0 &&
+    return strchr(name, '/') == NULL && adopting_look(dir->root_fd, name, &place) == 0 &&
            place.kind == PLACE_REAL;
 }
 
@@ -338,7 +212,7 @@ static int check_mount(const struct adopting *adopting, int fd, const char *name
     int root = adopting->dir->root_fd;
     if (statx(root, "", AT_EMPTY_PATH, STATX_MNT_ID, &at_root) < 0 ||
         statx(fd, name, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, STATX_MNT_ID, &at_name) < 0)
-        return fail(adopting, "looking at it", name);
+        return adopting_fail(adopting, "looking at it", name);
     bool has_mounts = (at_root.stx_mask & at_name.stx_mask & STATX_MNT_ID) != 0;
     if (at_root.stx_dev_major != at_name.stx_dev_major ||
         at_root.stx_dev_minor != at_name.stx_dev_minor ||
@@ -356,8 +230,8 @@ static int check_name(const struct adopting *adopting, const char *name)
     if (result < 0 || !adoption_is_due(adopting->dir, name))
         return result;
     (void)snprintf(beside, sizeof beside, "%s%s", name, ADOPTION_ENDING);
-    if (look(adopting->dir->root_fd, beside, &place) < 0)
-        return fail(adopting, "looking beside it", name);
+    if (adopting_look(adopting->dir->root_fd, beside, &place) < 0)
+        return adopting_fail(adopting, "looking beside it", name);
     if (place.kind != PLACE_NONE)
         return refuse_place(adopting, name, "its name with " ADOPTION_ENDING " is taken");
     return check_mount(adopting, adopting->dir->root_fd, name);
@@ -369,17 +243,17 @@ static int probe(const struct adopting *adopting)
     int root = adopting->dir->root_fd;
     int release = adopting->release_fd;
     if (unlinkat(root, probe_name, 0) < 0 && errno != ENOENT)
-        return fail(adopting, "removing it", probe_name);
+        return adopting_fail(adopting, "removing it", probe_name);
     if (symlinkat("a", root, probe_name) < 0 || symlinkat("b", release, probe_name) < 0)
-        return fail(adopting, "making it", probe_name);
+        return adopting_fail(adopting, "making it", probe_name);
     int result = renameat2(root, probe_name, release, probe_name, RENAME_EXCHANGE);
     int saved = errno;
     if (unlinkat(root, probe_name, 0) < 0 || unlinkat(release, probe_name, 0) < 0)
-        return fail(adopting, "removing it", probe_name);
+        return adopting_fail(adopting, "removing it", probe_name);
     if (result == 0)
         return 0;
     errno = saved;
-    result = fail(adopting, "exchanging two names of its file system", "");
+    result = adopting_fail(adopting, "exchanging two names of its file system", "");
     if (saved != EINVAL && saved != ENOSYS && saved != EXDEV)
         return result;
     result = error_set(adopting->error, STATUS_UNIMPLEMENTED,
@@ -392,14 +266,14 @@ static int probe(const struct adopting *adopting)
 
 static int make_links(const struct adopting *adopting, const char *const *names, size_t n_names)
 {
-    char outward[TEXT_SIZE];
+    char outward[ADOPTING_TEXT_SIZE];
     for (size_t i = 0; i < n_names; i++) {
         if (!adoption_is_due(adopting->dir, names[i]))
             continue;
-        text_out(names[i], outward);
+        adopting_text_out(names[i], outward);
         /* A name that is there twice is one. */
         if (symlinkat(outward, adopting->release_fd, names[i]) < 0 && errno != EEXIST)
-            return fail(adopting, "making a link", names[i]);
+            return adopting_fail(adopting, "making a link", names[i]);
     }
     return 0;
 }
@@ -429,7 +303,7 @@ static int make_release(
     if (result < 0)
         return result;
     if (mkdirat(adopting->dir->releases_fd, partial, RELEASE_MODE) < 0)
-        return fail(adopting, "making a release", partial);
+        return adopting_fail(adopting, "making a release", partial);
     result = open_release(adopting, partial);
     if (result == 0)
         result = probe(adopting);
@@ -451,7 +325,7 @@ static int choose_version(
         int written = snprintf(out, VERSION_TEXT_MAX + 1, "%s%s", version, endings[i]);
         if (written < 0 || written > VERSION_TEXT_MAX || !release_name_is_good(out))
             break;
-        if (look(adopting->dir->releases_fd, out, &place) == 0 && place.kind == PLACE_NONE)
+        if (adopting_look(adopting->dir->releases_fd, out, &place) == 0 && place.kind == PLACE_NONE)
             return 0;
     }
     return error_set(adopting->error, STATUS_ALREADY_EXISTS,
