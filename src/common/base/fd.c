@@ -1,6 +1,7 @@
 /* Descriptor helpers: each restarts after EINTR and says which file it was about. */
 #include "common/base/fd.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -150,6 +151,11 @@ int fd_read_file(
 
 /* ---- replacing ---- */
 
+/* Of mkostemp. */
+#define TEMPORARY_ENDING ".XXXXXX"
+/* Names that are looked at for temporary files: a directory of ours has few. */
+enum { SWEEP_NAMES_MAX = 4096 };
+
 static void directory_of(const char *path, char out[PATH_MAX])
 {
     const char *slash = strrchr(path, '/');
@@ -191,7 +197,7 @@ int fd_replace_file(
     const char *path, const void *bytes, size_t len, mode_t mode, struct error *error)
 {
     char temporary[PATH_MAX];
-    if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary)
+    if (snprintf(temporary, sizeof temporary, "%s" TEMPORARY_ENDING, path) >= (int)sizeof temporary)
         return error_set_errno(error, ENAMETOOLONG, "replacing %s", path);
     CLEANUP(fd_close) int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
@@ -204,4 +210,31 @@ int fd_replace_file(
         return result;
     }
     return sync_directory(path, error);
+}
+
+static bool is_temporary(const char *found, const char *name)
+{
+    size_t len = strlen(name);
+    return strncmp(found, name, len) == 0 && found[len] == '.' &&
+           strlen(found + len) == sizeof TEMPORARY_ENDING - 1;
+}
+
+void fd_sweep_temporaries(const char *path)
+{
+    char directory[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    const char *name = slash == NULL ? path : slash + 1;
+    directory_of(path, directory);
+    DIR *stream = opendir(directory);
+    if (stream == NULL)
+        return;
+    for (int i = 0; i < SWEEP_NAMES_MAX; i++) {
+        /* readdir is safe for a stream that nobody else uses. */
+        const struct dirent *found = readdir(stream); /* NOLINT(concurrency-mt-unsafe) */
+        if (found == NULL)
+            break;
+        if (is_temporary(found->d_name, name))
+            (void)unlinkat(dirfd(stream), found->d_name, 0);
+    }
+    (void)closedir(stream);
 }

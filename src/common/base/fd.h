@@ -26,5 +26,8 @@ NODISCARD int fd_read_file(
 /* Temporary file in the same directory, fsync, rename, fsync of the directory. */
 NODISCARD int fd_replace_file(
     const char *path, const void *bytes, size_t len, mode_t mode, struct error *error);
+/* Removes the temporary files of fd_replace_file's callers who were killed. Legal where nobody else
+ * replaces `path` now. Where that fails, a small file is left. */
+void fd_sweep_temporaries(const char *path);
 
 #endif

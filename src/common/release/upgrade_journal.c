@@ -1,6 +1,5 @@
 #include "common/release/upgrade_journal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,12 +11,7 @@
 #include "common/base/fd.h"
 #include "common/release/upgrade_text.h"
 
-enum {
-    JOURNAL_MODE = 0600,
-    TEMPORARY_DIGITS = 6,
-    /* Names that are looked at for temporary files. */
-    SWEEP_NAMES_MAX = 4096
-};
+enum { JOURNAL_MODE = 0600 };
 
 #define BIT(step) (1U << UPGRADE_STEP_##step)
 
@@ -168,39 +162,9 @@ static int sync_parent(const char *path, struct error *error)
     return error_set_errno(error, errno, "writing the directory of %s to the disk", path);
 }
 
-/* What fd_replace_file calls its temporary files: NAME.XXXXXX. */
-static bool is_temporary(const char *found, const char *name)
-{
-    size_t len = strlen(name);
-    return strncmp(found, name, len) == 0 && found[len] == '.' &&
-           strlen(found + len + 1) == TEMPORARY_DIGITS;
-}
-
-/* Where that fails, a small file is left. */
-static void sweep(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    const char *name = slash == NULL ? path : slash + 1;
-    int fd = open_parent(path, NULL);
-    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
-    if (stream == NULL) {
-        fd_close(&fd);
-        return;
-    }
-    for (int i = 0; i < SWEEP_NAMES_MAX; i++) {
-        /* readdir is safe for a stream that nobody else uses. */
-        const struct dirent *found = readdir(stream); /* NOLINT(concurrency-mt-unsafe) */
-        if (found == NULL)
-            break;
-        if (is_temporary(found->d_name, name))
-            (void)unlinkat(fd, found->d_name, 0);
-    }
-    (void)closedir(stream);
-}
-
 int upgrade_journal_remove(const char *path, struct error *error)
 {
-    sweep(path);
+    fd_sweep_temporaries(path);
     if (unlink(path) < 0 && errno != ENOENT)
         return error_set_errno(error, errno, "removing %s", path);
     return sync_parent(path, error);

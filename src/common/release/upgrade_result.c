@@ -108,5 +108,7 @@ int upgrade_result_write(const char *path, const struct upgrade_result *result, 
     buffer_init(&text, RESULT_BYTES_MAX);
     if (upgrade_result_text(result, &text) < 0)
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for %s", path);
+    /* Of one who was killed here; the upgrade's lock is held. */
+    fd_sweep_temporaries(path);
     return fd_replace_file(path, buffer_data(&text), buffer_length(&text), RESULT_MODE, error);
 }

@@ -29,7 +29,11 @@ int lease_disk_write(const char *run, const uint8_t *bytes, size_t len, struct e
     char path[PATH_MAX];
     int result = record_path(run, "", path, error);
 
-    return result < 0 ? result : fd_replace_file(path, bytes, len, RECORD_MODE, error);
+    if (result < 0)
+        return result;
+    /* Of a flocksd that was killed while it wrote; whoever hands over has written. */
+    fd_sweep_temporaries(path);
+    return fd_replace_file(path, bytes, len, RECORD_MODE, error);
 }
 
 int lease_disk_read(const char *run, uint8_t **out, size_t *out_len, struct error *error)
@@ -41,6 +45,7 @@ int lease_disk_read(const char *run, uint8_t **out, size_t *out_len, struct erro
 
     if (result < 0)
         return result;
+    fd_sweep_temporaries(path);
     if (lstat(path, &status) != 0 && errno == ENOENT)
         return LEASE_DISK_NONE;
     result = fd_read_file(path, LEASE_RECORD_MAX, &text, out_len, error);

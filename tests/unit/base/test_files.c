@@ -79,6 +79,22 @@ static void test_replaced_file_is_read_back_with_its_mode(void **state)
     assert_int_equal(fd_replace_file(below("no/file"), "x", 1, 0600, &error), -STATUS_NOT_FOUND);
 }
 
+static void test_sweep_takes_what_a_killed_writer_left_and_nothing_else(void **state)
+{
+    static const char *const others[] = {
+        "file", "file.abcde", "file.abcdefg", "other.abcdef", "fi"};
+    (void)state;
+    struct error error = ERROR_INIT;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_int_equal(fd_replace_file(below(others[i]), "x", 1, 0600, &error), 0);
+    assert_int_equal(fd_replace_file(below("file.abcdef"), "half", 4, 0600, &error), 0);
+    fd_sweep_temporaries(below("file"));
+    assert_int_equal(access(below("file.abcdef"), F_OK), -1);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_int_equal(access(below(others[i]), F_OK), 0);
+    fd_sweep_temporaries(below("no/file"));
+}
+
 static void test_read_refuses_what_is_no_file_and_reads_proc(void **state)
 {
     (void)state;
@@ -251,6 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_close_and_take_clear_the_variable),
         TEST(test_replaced_file_is_read_back_with_its_mode),
+        TEST(test_sweep_takes_what_a_killed_writer_left_and_nothing_else),
         TEST(test_read_refuses_what_is_no_file_and_reads_proc),
         TEST(test_paths_are_all_below_the_root),
         TEST(test_paths_come_from_the_environment_after_arguments),
