@@ -136,7 +136,6 @@ struct supervisor {
     struct upgrades upgrades;
     struct list upgrade_watches; /* of supervisor_upgrade_watch */
     size_t n_upgrade_watches;
-    bool are_upgrades_news; /* what their watchers were told may not be so any more */
     struct upgrade_care {
         uv_timer_t timer;
         struct list children;    /* runs of flocks-update that are ours to reap */
@@ -146,15 +145,17 @@ struct supervisor {
     } care;
     struct list upgrade_starts; /* of StartUpdate: runs that are being made */
     uv_timer_t lease_timer;
-    struct lease_job *lease_job; /* what a disk is doing for them; NULL: nothing */
-    int64_t record_retry_at;     /* if is_record_failing */
-    bool is_record_dirty;        /* run/lease.pb says something else than these */
-    bool is_record_failing;      /* said once */
+    struct replacement_job *replacement_job; /* images are being opened; NULL: none */
+    struct lease_job *lease_job;             /* what a disk is doing for them; NULL: nothing */
+    int64_t record_retry_at;                 /* if is_record_failing */
+    bool is_record_dirty;                    /* run/lease.pb says something else than these */
+    bool is_record_failing;                  /* said once */
     bool is_lease_turn_due;
     struct supervisor_page page;
-    bool is_taking_lost;  /* leases of processes that died are being undone; nothing runs yet */
-    struct list launches; /* services whose spawn waits for the state to be written */
-    struct list spawns;   /* of spawn_call: answers of the keeper that are awaited */
+    bool are_upgrades_news; /* what their watchers were told may not be so any more */
+    bool is_taking_lost;    /* leases of processes that died are being undone; nothing runs yet */
+    struct list launches;   /* services whose spawn waits for the state to be written */
+    struct list spawns;     /* of spawn_call: answers of the keeper that are awaited */
 
     struct supervisor_ports ports;
     char notify_path[PATH_MAX];
@@ -178,8 +179,6 @@ struct supervisor {
     int notify_fd;            /* borrowed; -1: none */
     uint32_t earlier_keepers; /* that were killed; their children are not this one's */
     char keeper_version[32];
-    char replacement[SUPERVISOR_OPERATION_ID_SIZE]; /* as the keeper said Hello */
-    struct replacement_job *replacement_job;        /* images are being opened; NULL: none */
     bool is_fresh;      /* began from a configuration, not from the state */
     bool is_reconciled; /* the keeper's children are known; before that nothing is asked of a
                            service */
@@ -189,6 +188,7 @@ struct supervisor {
     bool is_lost;           /* the keeper is gone */
     bool are_strays_reaped; /* in this turn of the loop */
     bool has_changes; /* a service took its next configuration: others may have waited for that */
+    char replacement[SUPERVISOR_OPERATION_ID_SIZE]; /* as the keeper said Hello */
 };
 
 /* A spawn whose answer is awaited. */

@@ -76,6 +76,13 @@ static void fill_configuration(struct configuration *c)
 
 /* ---- running it ---- */
 
+static void on_replace(void *data, const char *operation_id)
+{
+    struct world *world = data;
+
+    (void)snprintf(world->replaced, sizeof world->replaced, "%s", operation_id);
+}
+
 static void on_ended(void *data)
 {
     ((struct world *)data)->ended++;
@@ -107,6 +114,8 @@ void world_open(struct world *world, bool fresh, bool start)
         .keeper_version = "test",
         .config_request = world->config_request,
         .ended = on_ended,
+        .replacement = world->replacement,
+        .replace = on_replace,
         .data = world};
 
     fill_configuration(&configuration);

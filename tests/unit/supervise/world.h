@@ -24,6 +24,8 @@ struct world {
     struct paths paths;
     const struct config_request *config_request; /* NULL: nothing is planned */
     struct supervisor *supervisor;
+    const char *replacement;                     /* as the keeper says Hello; NULL: none */
+    char replaced[SUPERVISOR_OPERATION_ID_SIZE]; /* main was asked to give its place for it */
     unsigned ended;
     unsigned closed;
 };
