@@ -390,7 +390,7 @@ def test_a_deadline_leaves_it(updates):
 
 
 def test_ctrl_c_gets_through_a_flood(updates):
-    updates.say({"repeat": 1000000, "of": [{"raw": "x\n" * 20000}]})
+    updates.say({"repeat": 1000000, "of": [{"raw": ("x" * 199 + "\n") * 200}]})
     process = updates.begin("--yes", "--quiet")
     wait_until(Path(f"{updates.script}.arguments").exists, what="the stand-in runs")
     os.kill(process.pid, signal.SIGINT)
