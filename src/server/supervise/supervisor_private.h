@@ -116,7 +116,6 @@ struct supervisor {
         size_t n_addresses;
         char problem[512];
     } door;
-    bool config_changed;                         /* the file differs from what runs, as last seen */
     const struct config_request *config_request; /* NULL: nothing is planned */
     struct supervisor_file file;
     struct list jobs; /* of supervisor_job; the first one is read */
@@ -151,6 +150,7 @@ struct supervisor {
     bool is_record_dirty;                    /* run/lease.pb says something else than these */
     bool is_record_failing;                  /* said once */
     bool is_lease_turn_due;
+    bool are_upgrades_news; /* what their watchers were told may not be so any more */
     struct supervisor_page page;
     bool are_upgrades_news; /* what their watchers were told may not be so any more */
     bool is_taking_lost;    /* leases of processes that died are being undone; nothing runs yet */
@@ -187,6 +187,7 @@ struct supervisor {
     bool is_closing;
     bool is_lost;           /* the keeper is gone */
     bool are_strays_reaped; /* in this turn of the loop */
+    bool config_changed;    /* the file differs from what runs, as last seen */
     bool has_changes; /* a service took its next configuration: others may have waited for that */
     char replacement[SUPERVISOR_OPERATION_ID_SIZE]; /* as the keeper said Hello */
 };

@@ -321,6 +321,6 @@ void upgrade_care_end(struct supervisor *supervisor)
     updater_job_detach(supervisor->care.job);
     supervisor->care.job = NULL;
     upgrade_starts_drop(supervisor);
-    while (!list_is_empty(&supervisor->care.children))
-        free_child(CONTAINER_OF(supervisor->care.children.next, struct updater_child, link));
+    LIST_FOR_EACH_SAFE(link, &supervisor->care.children)
+    free_child(CONTAINER_OF(link, struct updater_child, link));
 }

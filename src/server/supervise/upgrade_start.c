@@ -1,4 +1,5 @@
 /* StartUpdate: flocks-update run by the server, so that what asks for it may be stopped by it. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,6 +218,7 @@ int supervisor_start_update(struct supervisor *supervisor, const struct supervis
         result = add_upgrade(supervisor, update, &upgrade, error);
     if (result < 0)
         return result;
+    assert(upgrade != NULL);
     /* Whoever asks the next flocksd with the same request_id must not get another one. */
     upgrade->is_starting = true;
     upgrade_changed(supervisor, true);
@@ -240,9 +242,10 @@ void supervisor_update_wait_cancel(struct supervisor_update_wait *wait)
 
 void upgrade_starts_drop(struct supervisor *supervisor)
 {
-    while (!list_is_empty(&supervisor->upgrade_starts)) {
+    LIST_FOR_EACH_SAFE(link, &supervisor->upgrade_starts)
+    {
         struct supervisor_update_wait *wait =
-            CONTAINER_OF(supervisor->upgrade_starts.next, struct supervisor_update_wait, link);
+            CONTAINER_OF(link, struct supervisor_update_wait, link);
 
         updater_job_detach(wait->job);
         list_remove(&wait->link);

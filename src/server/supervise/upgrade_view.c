@@ -1,5 +1,6 @@
 /* What people and programs are told of upgrades: the updater's last word, and over it what the
  * server knows itself. A lease without an updater that reports is an upgrade, too. */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@ struct subject {
 
 static bool is_over(const struct subject *subject)
 {
+    assert(subject->upgrade != NULL || subject->lease != NULL);
     return subject->upgrade != NULL ? subject->upgrade->is_over
                                     : lease_phase_is_final(subject->lease->facts.phase);
 }
@@ -93,6 +95,7 @@ static int find_subject(
 
 static const char *id_of(const struct subject *subject)
 {
+    assert(subject->upgrade != NULL || subject->lease != NULL);
     return subject->upgrade != NULL ? subject->upgrade->id : subject->lease->id;
 }
 
@@ -180,6 +183,7 @@ static flocks_upgrade_progress *fill_leased(const struct lease *lease, struct ar
     flocks_error_detail *detail =
         (flocks_error_detail *)schema_message_new_raw(&flocks__v1__error_detail__descriptor, arena);
 
+    assert(lease != NULL);
     if (out == NULL || detail == NULL)
         return NULL;
     out->upgrade_id = arena_strdup(arena, lease->id);

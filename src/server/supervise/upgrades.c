@@ -24,8 +24,8 @@ void upgrade_free(struct upgrade *upgrade)
 
 void upgrades_deinit(struct upgrades *upgrades)
 {
-    while (!list_is_empty(&upgrades->all))
-        upgrade_free(CONTAINER_OF(upgrades->all.next, struct upgrade, link));
+    LIST_FOR_EACH_SAFE(link, &upgrades->all)
+    upgrade_free(CONTAINER_OF(link, struct upgrade, link));
 }
 
 bool upgrade_id_is_good(const char *id)
@@ -190,6 +190,7 @@ int upgrade_report(struct upgrade *upgrade, const flocks_upgrade_progress *progr
     result = pack_report(progress, &report, error);
     if (result < 0)
         return result;
+    assert(report.bytes != NULL);
     *out_matters = upgrade->report.bytes == NULL || upgrade->step != step ||
                    (is_over && (!upgrade->is_over || report.len != upgrade->report.len ||
                                    memcmp(report.bytes, upgrade->report.bytes, report.len) != 0));
