@@ -490,6 +490,29 @@ def test_flocksd_killed_while_committing_resumes_the_gate(product):
     assert product.serving() == "2"
 
 
+def test_flocksd_killed_before_the_version_was_answered_asks_again(product):
+    release = product.instance.root / "releases" / "2" / "release.py"
+    text = release.read_text()
+    asked, go = product.instance.root / "asked", product.instance.root / "go"
+    held = f"""
+        if "version" in self.path:
+            Path({str(asked)!r}).touch()
+            while not Path({str(go)!r}).exists():
+                threading.Event().wait(0.02)
+"""
+    release.write_text(text.replace("def do_GET(self):", "def do_GET(self):" + held))
+    lease = product.begin()
+    product.switch()
+    product.commit(lease, {"backend": "2"}, wait=False)
+    wait_until(asked.exists, what="the question")
+    product.wait_for_states(backend="HEALTHY", webui="HEALTHY")
+    product.kill_flocksd()
+    assert product.phase(lease.id) == "COMMITTING"
+    go.touch()
+    product.wait_for_phase("COMMITTED", lease.id)
+    assert product.target() == "releases/2"
+
+
 def test_flocksd_killed_while_observing_observes_again(product):
     lease = product.begin()
     product.switch()

@@ -69,7 +69,10 @@ static bool has_told(struct leased_service *leased, struct service *service, int
             "it ended before it could tell its version");
         return false;
     }
-    if (!leased->told && leased->probe == NULL && leased->ask_at <= now)
+    /* Without a time and without a question: it was asked by a flocksd that died before the answer.
+     */
+    if (!leased->told && leased->probe == NULL &&
+        (leased->ask_at <= now || leased->ask_at == CLOCK_NEVER))
         ask(leased, service, now);
     return leased->told;
 }
