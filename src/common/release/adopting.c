@@ -72,8 +72,34 @@ static int refuse_state(const struct adopting *adopting, const char *name)
     return result;
 }
 
+static int refuse_exchange(struct adopting *adopting, const char *name)
+{
+    adopting->cannot_exchange = errno == EXDEV || errno == EINVAL || errno == ENOSYS;
+    int result = adopting_fail(adopting, "exchanging it with a link", name);
+    if (adopting->cannot_exchange)
+        error_set_hint(adopting->error,
+            "its file system cannot exchange it: stop the services and install the release into an "
+            "empty root, or copy it (an image's lower layer cannot be renamed)");
+    return result;
+}
+
+bool adopting_withdraw_name(const struct adopting *adopting, const char *name)
+{
+    int root = adopting->dir->root_fd;
+    char beside[NAME_MAX + 1];
+    char inward[ADOPTING_TEXT_SIZE];
+    struct place at_name;
+    struct place at_beside;
+    (void)snprintf(beside, sizeof beside, "%.*s%s", ADOPTION_NAME_MAX, name, ADOPTION_ENDING);
+    text_in(name, inward);
+    if (adopting_look(root, name, &at_name) < 0 || at_name.kind != PLACE_REAL ||
+        adopting_look(root, beside, &at_beside) < 0)
+        return false;
+    return !is_link_to(&at_beside, inward) || unlinkat(root, beside, 0) == 0;
+}
+
 /* The next step, or *out_is_done. Written to the disk before the one after it. */
-static int step_name(const struct adopting *adopting, const char *name, bool *out_is_done)
+static int step_name(struct adopting *adopting, const char *name, bool *out_is_done)
 {
     int root = adopting->dir->root_fd;
     int release = adopting->release_fd;
@@ -101,7 +127,7 @@ static int step_name(const struct adopting *adopting, const char *name, bool *ou
             return adopting_fail(adopting, "making a link", name);
     } else if (at_name.kind == PLACE_REAL && is_link_to(&at_beside, inward)) {
         if (renameat2(root, name, root, beside, RENAME_EXCHANGE) < 0)
-            return adopting_fail(adopting, "exchanging it with a link", name);
+            return refuse_exchange(adopting, name);
     } else if (is_link_to(&at_name, inward) && at_beside.kind == PLACE_REAL) {
         if (renameat2(root, beside, release, name, RENAME_EXCHANGE) < 0)
             return adopting_fail(adopting, "exchanging it with a link in the release", name);
@@ -111,7 +137,7 @@ static int step_name(const struct adopting *adopting, const char *name, bool *ou
     return sync_both(adopting, name);
 }
 
-int adopting_finish_name(const struct adopting *adopting, const char *name)
+int adopting_finish_name(struct adopting *adopting, const char *name)
 {
     bool is_done = false;
     int result = 0;

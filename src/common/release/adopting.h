@@ -20,6 +20,9 @@ struct place {
 struct adopting {
     const struct release_dir *dir;
     int release_fd;
+    /* A name was found that cannot be exchanged, although others can: in an image's lower layer,
+     * for example (overlayfs answers EXDEV). */
+    bool cannot_exchange;
     struct error *error;
 };
 
@@ -32,8 +35,12 @@ NODISCARD int adopting_look(int fd, const char *name, struct place *out);
 /* "../../<name>.adopt": from a release to what it adopts. */
 void adopting_text_out(const char *name, char out[ADOPTING_TEXT_SIZE]);
 
+/* Takes back what was done for `name` before its first exchange: the link beside it. False: it was
+ * exchanged. */
+bool adopting_withdraw_name(const struct adopting *adopting, const char *name);
+
 /* Takes the steps that are left for `name`, each on the disk before the next.
  * -STATUS_FAILED_PRECONDITION: it is in none of the states. */
-NODISCARD int adopting_finish_name(const struct adopting *adopting, const char *name);
+NODISCARD int adopting_finish_name(struct adopting *adopting, const char *name);
 
 #endif

@@ -145,6 +145,23 @@ static int find_waiting(struct adopting *adopting, char version[VERSION_TEXT_MAX
     return result < 0 ? result : ADOPTION_NOTHING;
 }
 
+/* Nothing can be exchanged here: as if it had not been begun, so far as nothing was. */
+static void withdraw(struct adopting *adopting, const char *version)
+{
+    struct names names = {.items = calloc(ADOPTION_NAMES_MAX + 1, sizeof *names.items)};
+    struct adopting quiet = {.dir = adopting->dir, .release_fd = adopting->release_fd};
+    char path[PATH_MAX];
+    uint32_t budget = ADOPTION_ENTRIES_MAX;
+    bool is_all = names.items != NULL && find_begun(&quiet, quiet.release_fd, &names) == 0 &&
+                  names.n == names.n_seen;
+    for (size_t i = 0; is_all && i < names.n; i++)
+        is_all = adopting_withdraw_name(&quiet, names.items[i]);
+    free(names.items);
+    if (is_all && release_dir_current_path(quiet.dir, path, NULL) == 0 &&
+        link_switch(path, "", NULL) == 0)
+        (void)!release_dir_remove(quiet.dir, version, &budget, NULL);
+}
+
 int adoption_continue(const struct release_dir *dir, struct error *error)
 {
     struct adopting adopting = {.dir = dir, .release_fd = -1, .error = error};
@@ -161,6 +178,8 @@ int adoption_continue(const struct release_dir *dir, struct error *error)
     result = open_release(&adopting, version);
     if (result == 0)
         result = finish_release(&adopting, true, &n);
+    if (adopting.cannot_exchange)
+        withdraw(&adopting, version);
     fd_close(&adopting.release_fd);
     return result == 0 && n == 0 ? ADOPTION_NOTHING : result;
 }
@@ -389,6 +408,8 @@ int adoption_run(const struct release_dir *dir, const char *version, const char 
         result = make_current(&adopting, name);
     if (result == 0)
         result = finish_release(&adopting, false, &n);
+    if (adopting.cannot_exchange)
+        withdraw(&adopting, name);
     fd_close(&adopting.release_fd);
     return result;
 }

@@ -346,6 +346,37 @@ static void test_adoption_where_names_cannot_be_exchanged_is_refused(void **stat
     release_dir_close(&dir);
 }
 
+/* As on overlayfs, where a directory of a lower layer cannot be renamed, and links can. */
+static void test_adoption_of_a_name_that_cannot_be_exchanged_is_withdrawn(void **state)
+{
+    struct error error = ERROR_INIT;
+    int result = 0;
+    for (unsigned call = 1; call < CALLS_MAX; call++) {
+        install();
+        struct release_dir dir = open_dir();
+        calls = 0;
+        fatal_call = call;
+        failure = EXDEV;
+        is_watching = true;
+        result = adoption_run(&dir, "1.0.0", NAMES, N_NAMES, &error);
+        is_watching = false;
+        fatal_call = 0;
+        release_dir_close(&dir);
+        if (result < 0 && strstr(error.text, "exchanging it with a link: ") != NULL)
+            break;
+        assert_int_equal(place_close(state), 0);
+        assert_int_equal(place_open(state), 0);
+    }
+    assert_true(result < 0);
+    assert_true(error.hint[0] != '\0');
+    assert_false(place_has("current"));
+    assert_int_equal(place_count("releases"), 0);
+    /* backend, webui, version, run, flocks.yaml, releases. */
+    assert_int_equal(place_count("."), 6);
+    assert_int_equal(run_once(NULL), 0);
+    check_adopted();
+}
+
 static void test_adoption_that_somebody_works_against_is_left_alone(void **state)
 {
     (void)state;
@@ -376,6 +407,7 @@ int main(void)
         CASE(test_adoption_is_never_noticed),
         CASE(test_adoption_refuses_before_anything_changes),
         CASE(test_adoption_where_names_cannot_be_exchanged_is_refused),
+        CASE(test_adoption_of_a_name_that_cannot_be_exchanged_is_withdrawn),
         CASE(test_adoption_that_somebody_works_against_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
