@@ -1,6 +1,5 @@
 #include "client/upgrade/report.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -15,41 +14,13 @@
 #include "flocks/v1/upgrade.info.h"
 
 #include "client/upgrade/client.h"
+#include "client/upgrade/report_state.h"
 #include "common/base/buffer.h"
 #include "common/base/clock.h"
 #include "common/base/fd.h"
-#include "common/base/log.h"
-#include "common/base/utf8.h"
 #include "common/schema/json_write.h"
 
-enum {
-    MESSAGE_SIZE = 256,
-    SOURCE_SIZE = 1024,
-    LINE_BYTES_MAX = 64 * 1024,
-    MS_PER_S = 1000,
-    NS_PER_MS = 1000000,
-    NS_PER_S = 1000000000,
-    STEPS_MAX = 32
-};
-
-/* One state, whole. A plain value. */
-struct state {
-    char id[UPDATE_ID_SIZE];
-    char lease_id[UPDATE_ID_SIZE];
-    char message[MESSAGE_SIZE];
-    char source[SOURCE_SIZE];
-    char from[VERSION_TEXT_MAX + 1];
-    char to[VERSION_TEXT_MAX + 1];
-    enum flocks_upgrade_step step;
-    enum flocks_upgrade_phase phase;
-    uint64_t bytes_done;
-    uint64_t bytes_total;
-    int64_t began_wall_ns;
-    int64_t ended_wall_ns;
-    uint32_t plan;
-    bool not_verified;
-    struct error failure;
-};
+enum { LINE_BYTES_MAX = 64 * 1024, NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
 
 struct update_reporter {
     int fd;
@@ -60,104 +31,12 @@ struct update_reporter {
     /* Guards what follows. */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    struct state state;
+    struct report_state state;
     /* Of `state`; what was sent last. */
     uint64_t revision;
     uint64_t sent_revision;
-    bool is_over;
     bool wants_end;
 };
-
-/* ---- messages ---- */
-
-static Google__Protobuf__Timestamp timestamp(int64_t wall_ns)
-{
-    Google__Protobuf__Timestamp value = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
-    value.seconds = wall_ns / NS_PER_S;
-    value.nanos = (int32_t)(wall_ns % NS_PER_S);
-    return value;
-}
-
-static uint32_t count_steps(uint32_t plan, int below)
-{
-    uint32_t n = 0;
-    for (int i = 0; i < below && i < STEPS_MAX; i++)
-        n += (plan >> i) & 1U;
-    return n;
-}
-
-/* In which order people see them; not that of the numbers. */
-static const enum flocks_upgrade_step order[] = {FLOCKS_UPGRADE_STEP_DOWNLOADING,
-    FLOCKS_UPGRADE_STEP_VERIFYING, FLOCKS_UPGRADE_STEP_UNPACKING, FLOCKS_UPGRADE_STEP_INSTALLING,
-    FLOCKS_UPGRADE_STEP_ADOPTING, FLOCKS_UPGRADE_STEP_STOPPING, FLOCKS_UPGRADE_STEP_SWITCHING,
-    FLOCKS_UPGRADE_STEP_COMMITTING, FLOCKS_UPGRADE_STEP_REPLACING};
-
-static uint32_t step_number(const struct state *state)
-{
-    uint32_t number = 0;
-    for (size_t i = 0; i < ARRAY_LENGTH(order); i++) {
-        number += (state->plan >> (int)order[i]) & 1U;
-        if (order[i] == state->step)
-            return ((state->plan >> (int)order[i]) & 1U) != 0 ? number : 0;
-    }
-    return 0;
-}
-
-/* Everything that a message points to. */
-struct told {
-    flocks_upgrade_progress progress;
-    flocks_error_detail error;
-    Google__Protobuf__Timestamp began_at;
-    Google__Protobuf__Timestamp ended_at;
-    char attempted[MESSAGE_SIZE];
-};
-
-static void copy_text(char *out, size_t size, const char *text)
-{
-    size_t n = utf8_cut(text, strlen(text), size - 1);
-    memcpy(out, text, n);
-    out[n] = '\0';
-}
-
-static void fill_error(struct told *told, const struct error *failure)
-{
-    copy_text(told->attempted, sizeof told->attempted, failure->text);
-    told->error = (flocks_error_detail)FLOCKS_ERROR_DETAIL_INIT;
-    told->error.reason = flocks_error_reason_from(failure->reason);
-    told->error.service = failure->subject;
-    told->error.attempted = told->attempted;
-    told->error.hint = failure->hint;
-    if (failure->system_error != 0)
-        told->error.system_error = error_errno_name(failure->system_error);
-    told->progress.error = &told->error;
-    told->progress.code = (uint32_t)failure->code;
-}
-
-/* Borrows from `state`. */
-static void fill(struct told *told, const struct state *state)
-{
-    *told = (struct told){.progress = FLOCKS_UPGRADE_PROGRESS_INIT};
-    flocks_upgrade_progress *progress = &told->progress;
-    told->began_at = timestamp(state->began_wall_ns);
-    told->ended_at = timestamp(state->ended_wall_ns);
-    progress->upgrade_id = state->id;
-    progress->step = state->step;
-    progress->message = state->message;
-    progress->bytes_done = state->bytes_done;
-    progress->bytes_total = state->bytes_total;
-    progress->from_version = state->from;
-    progress->to_version = state->to;
-    progress->began_at = &told->began_at;
-    progress->ended_at = state->ended_wall_ns != 0 ? &told->ended_at : NULL;
-    progress->phase = state->phase;
-    progress->step_number = step_number(state);
-    progress->steps = count_steps(state->plan, STEPS_MAX);
-    progress->not_verified = state->not_verified;
-    progress->lease_id = state->lease_id;
-    progress->source = state->source;
-    if (state->failure.code != STATUS_OK)
-        fill_error(told, &state->failure);
-}
 
 /* ---- lines ---- */
 
@@ -167,13 +46,13 @@ static bool can_write(int fd, int wait_ms)
     return poll(&wanted, 1, wait_ms) > 0 && (wanted.revents & POLLOUT) != 0;
 }
 
-static void write_line(struct update_reporter *reporter, const struct state *state)
+static void write_line(struct update_reporter *reporter, const struct report_state *state)
 {
     bool is_last = state->step == FLOCKS_UPGRADE_STEP_DONE;
     CLEANUP(buffer_deinit) struct buffer text;
-    struct told told;
+    struct report_message told;
     buffer_init(&text, LINE_BYTES_MAX);
-    fill(&told, state);
+    report_state_fill(state, &told);
     if (reporter->fd < 0 ||
         json_write(&flocks_upgrade_progress_info, &told.progress.base, NULL, &text) < 0 ||
         buffer_append_text(&text, "\n") < 0)
@@ -182,16 +61,6 @@ static void write_line(struct update_reporter *reporter, const struct state *sta
     if (can_write(reporter->fd, is_last ? UPDATE_REPORT_LAST_MS : 0) &&
         fd_write_all(reporter->fd, buffer_data(&text), buffer_length(&text), NULL) < 0)
         reporter->fd = -1;
-}
-
-static void log_state(const struct state *state)
-{
-    if (state->failure.code != STATUS_OK)
-        log_error("upgrade ended", "id=%s from=%s to=%s error=%s hint=%s", state->id, state->from,
-            state->to, state->failure.text, state->failure.hint);
-    else
-        log_info("upgrade", "id=%s from=%s to=%s step=%s message=%s", state->id, state->from,
-            state->to, flocks_upgrade_step_name(state->step), state->message);
 }
 
 /* ---- the server ---- */
@@ -203,7 +72,7 @@ static void ask_for_end(const struct update_reporter *reporter)
         (void)!write(reporter->abort_fd, &one, sizeof one);
 }
 
-static void report(struct update_reporter *reporter, const struct state *state)
+static void report(struct update_reporter *reporter, const struct report_state *state)
 {
     bool is_last = state->step == FLOCKS_UPGRADE_STEP_DONE;
     const struct rpc_options options = {
@@ -211,8 +80,8 @@ static void report(struct update_reporter *reporter, const struct state *state)
     flocks_report_upgrade_request request = FLOCKS_REPORT_UPGRADE_REQUEST_INIT;
     const flocks_report_upgrade_response *answer = NULL;
     struct flocks_error *failure = NULL;
-    struct told told;
-    fill(&told, state);
+    struct report_message told;
+    report_state_fill(state, &told);
     request.progress = &told.progress;
     /* A server that cannot be told learns the next state, or the last. */
     if (flocks_client_report_upgrade(
@@ -232,7 +101,7 @@ static struct timespec in_ms(int64_t ms)
 }
 
 /* Waits for a change, and at most a beat. False: it is over, and nothing is left to be told. */
-static bool next_state(struct update_reporter *reporter, struct state *out)
+static bool next_state(struct update_reporter *reporter, struct report_state *out)
 {
     const struct timespec beat = in_ms(UPDATE_REPORT_BEAT_MS);
     int late = 0;
@@ -260,7 +129,7 @@ static void pause_reports(struct update_reporter *reporter)
 static void *run(void *data)
 {
     struct update_reporter *reporter = data;
-    struct state state;
+    struct report_state state;
     while (next_state(reporter, &state)) {
         if (state.id[0] != '\0' && state.step != FLOCKS_UPGRADE_STEP_UNSPECIFIED)
             report(reporter, &state);
@@ -306,7 +175,7 @@ struct update_reporter *update_reporter_new(
     reporter->fd = request->fd;
     reporter->abort_fd = request->abort_fd;
     reporter->state.began_wall_ns = clock_wall_ns();
-    copy_text(reporter->state.id, sizeof reporter->state.id, request->id);
+    report_copy_text(reporter->state.id, sizeof reporter->state.id, request->id);
     int result =
         request->to_server ? update_client_open(&reporter->client, request->settings, error) : 0;
     if (result == 0 && request->to_server && start_thread(reporter) != 0)
@@ -337,7 +206,7 @@ void update_reporter_free(struct update_reporter *reporter)
 
 /* ---- telling ---- */
 
-static struct state *begin_change(struct update_reporter *reporter)
+static struct report_state *begin_change(struct update_reporter *reporter)
 {
     (void)pthread_mutex_lock(&reporter->mutex);
     return &reporter->state;
@@ -346,7 +215,7 @@ static struct state *begin_change(struct update_reporter *reporter)
 /* `is_told`: it goes out now; else with the next. */
 static void end_change(struct update_reporter *reporter, bool is_told)
 {
-    struct state state = reporter->state;
+    struct report_state state = reporter->state;
     if (is_told) {
         reporter->revision++;
         (void)pthread_cond_signal(&reporter->changed);
@@ -359,22 +228,22 @@ static void end_change(struct update_reporter *reporter, bool is_told)
 void update_reporter_versions(
     struct update_reporter *reporter, const char *from, const char *to, const char *source)
 {
-    struct state *state = begin_change(reporter);
+    struct report_state *state = begin_change(reporter);
     if (from != NULL)
-        copy_text(state->from, sizeof state->from, from);
+        report_copy_text(state->from, sizeof state->from, from);
     if (to != NULL)
-        copy_text(state->to, sizeof state->to, to);
+        report_copy_text(state->to, sizeof state->to, to);
     if (source != NULL)
-        copy_text(state->source, sizeof state->source, source);
+        report_copy_text(state->source, sizeof state->source, source);
     end_change(reporter, false);
 }
 
 void update_reporter_lease(
     struct update_reporter *reporter, const char *lease_id, enum flocks_upgrade_phase phase)
 {
-    struct state *state = begin_change(reporter);
+    struct report_state *state = begin_change(reporter);
     if (lease_id != NULL)
-        copy_text(state->lease_id, sizeof state->lease_id, lease_id);
+        report_copy_text(state->lease_id, sizeof state->lease_id, lease_id);
     state->phase = phase;
     end_change(reporter, false);
 }
@@ -393,36 +262,36 @@ void update_reporter_step(
     va_start(arguments, format);
     (void)vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    struct state *state = begin_change(reporter);
+    struct report_state *state = begin_change(reporter);
     bool is_new = state->step != step || strcmp(state->message, message) != 0;
     state->step = step;
     state->bytes_done = 0;
     state->bytes_total = 0;
-    copy_text(state->message, sizeof state->message, message);
+    report_copy_text(state->message, sizeof state->message, message);
     if (is_new)
-        log_state(state);
+        report_state_log(state);
     end_change(reporter, is_new);
 }
 
 void update_reporter_progress(void *data, const struct update_progress *progress)
 {
     struct update_reporter *reporter = data;
-    struct state *state = begin_change(reporter);
+    struct report_state *state = begin_change(reporter);
     enum flocks_upgrade_step step = flocks_upgrade_step_from(progress->step);
     bool is_new = state->step != step || strcmp(state->message, progress->message) != 0;
     state->step = step;
     state->bytes_done = progress->bytes_done;
     state->bytes_total = progress->bytes_total;
-    copy_text(state->message, sizeof state->message, progress->message);
+    report_copy_text(state->message, sizeof state->message, progress->message);
     if (is_new)
-        log_state(state);
+        report_state_log(state);
     end_change(reporter, true);
 }
 
 void update_reporter_end(struct update_reporter *reporter, enum flocks_upgrade_phase phase,
     bool not_verified, const struct error *failure, const char *message)
 {
-    struct state *state = begin_change(reporter);
+    struct report_state *state = begin_change(reporter);
     state->step = FLOCKS_UPGRADE_STEP_DONE;
     state->phase = phase;
     state->not_verified = not_verified;
@@ -431,7 +300,7 @@ void update_reporter_end(struct update_reporter *reporter, enum flocks_upgrade_p
     state->bytes_total = 0;
     if (failure != NULL)
         state->failure = *failure;
-    copy_text(state->message, sizeof state->message, message);
-    log_state(state);
+    report_copy_text(state->message, sizeof state->message, message);
+    report_state_log(state);
     end_change(reporter, true);
 }
