@@ -157,6 +157,7 @@ struct supervisor {
     struct list spawns;   /* of spawn_call: answers of the keeper that are awaited */
 
     struct supervisor_ports ports;
+    struct supervisor_page page;
     char notify_path[PATH_MAX];
     struct hearing *hearing; /* supervisor_notify.c; NULL: not yet, or nobody is heard */
     struct process_scan *scan;
