@@ -288,8 +288,11 @@ int upgrade_settle(const struct upgrade_settle_request *request, struct upgrade_
     const char *path = request->places->journal;
     *out = (struct upgrade_settlement){.what = UPGRADE_SETTLED_NOTHING};
     int result = upgrade_journal_read(path, &out->journal, &out->blemish);
-    if (result == UPGRADE_JOURNAL_NONE)
+    /* Whoever was killed in the first record has left a temporary file. */
+    if (result == UPGRADE_JOURNAL_NONE) {
+        fd_sweep_temporaries(path);
         return 0;
+    }
     if (result == -STATUS_DATA_LOSS)
         return upgrade_journal_put_aside(path, error);
     if (result < 0) {
