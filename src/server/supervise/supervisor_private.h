@@ -151,10 +151,9 @@ struct supervisor {
     bool is_record_failing;                  /* said once */
     bool is_lease_turn_due;
     bool are_upgrades_news; /* what their watchers were told may not be so any more */
-    struct supervisor_page page;
-    bool is_taking_lost;  /* leases of processes that died are being undone; nothing runs yet */
-    struct list launches; /* services whose spawn waits for the state to be written */
-    struct list spawns;   /* of spawn_call: answers of the keeper that are awaited */
+    bool is_taking_lost;    /* leases of processes that died are being undone; nothing runs yet */
+    struct list launches;   /* services whose spawn waits for the state to be written */
+    struct list spawns;     /* of spawn_call: answers of the keeper that are awaited */
 
     struct supervisor_ports ports;
     struct supervisor_page page;
