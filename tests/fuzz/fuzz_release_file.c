@@ -44,10 +44,10 @@ static void check_file(const flocks_release *file)
     demand(file->n_install <= 32);
     for (size_t i = 0; i < file->n_install; i++)
         check_step(file->install[i]);
-    if (file->programs != NULL) {
+    if (file->programs != NULL && file->programs->flocksd[0] != '\0')
         check_path(file->programs->flocksd);
+    if (file->programs != NULL && file->programs->keeper[0] != '\0')
         check_path(file->programs->keeper);
-    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -96,14 +96,17 @@ static int say_mistakes(struct mistakes *mistakes, struct error *error)
     mistakes_sort(mistakes);
     const struct mistake *first = &mistakes->items[0];
     size_t more = mistakes->n + mistakes->n_dropped - 1;
+    char path[ARCHIVE_PATH_SHOWN_SIZE];
     char where[32] = "";
     char others[48] = "";
+    /* Keys are in it as they were written. */
+    archive_path_show(first->path, path);
     if (first->line > 0)
         (void)snprintf(where, sizeof where, ":%" PRIu32 ":%" PRIu32, first->line, first->column);
     if (more > 0)
         (void)snprintf(others, sizeof others, " (and %zu more)", more);
     int result = error_set(error, STATUS_INVALID_ARGUMENT, "%s%s: %s%s%s%s", RELEASE_FILE_NAME,
-        where, first->path, first->path[0] == '\0' ? "" : ": ", first->message, others);
+        where, path, path[0] == '\0' ? "" : ": ", first->message, others);
     set_hint(error);
     return result;
 }
