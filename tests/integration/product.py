@@ -165,8 +165,8 @@ class Product:
         return {s["name"]: s["state"][len("SERVICE_STATE_") :] for s in self.instance.status()["services"]}
 
     def names(self):
-        """What lies in the root, in run and in downloads, but for what comes and goes with the daemon."""
-        below = {"": self.root, "run/": self.root / "run", "downloads/": self.root / "downloads"}
+        """What lies in the root and in run."""
+        below = {"": self.root, "run/": self.root / "run"}
         return {
             prefix + entry.name for prefix, directory in below.items() if directory.is_dir() for entry in directory.iterdir()
         }
@@ -209,9 +209,18 @@ class Product:
         allowed = {"downloads", "logs", "run", "run/lease.pb", "run/upgrade.lock", "run/upgrade-result.json"}
         more = self.names() - (self.before or set()) - allowed
         found += [f"left: {', '.join(sorted(more))}"] if more else []
+        found += self._complaints_about_downloads()
         if is_locked(self.root / "run" / "upgrade.lock"):
             found.append("the lock is held")
         return found
+
+    def _complaints_about_downloads(self):
+        """One that was cut short is kept, for the next one of the same file."""
+        directory = self.root / "downloads"
+        names = sorted(entry.name for entry in directory.iterdir()) if directory.is_dir() else []
+        stems = {name.partition(".tar")[0] for name in names}
+        is_one_cut_short = len(stems) <= 1 and f"{releases.NAME}-{version_of(self.current())}" not in stems
+        return [] if is_one_cut_short else [f"downloads: {', '.join(names)}"]
 
     def _complaints_about_processes(self, status):
         known = {s["pid"] for s in status["services"]} | {status["daemon"]["pid"], status["daemon"]["keeper_pid"]}
