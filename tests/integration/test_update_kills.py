@@ -45,5 +45,7 @@ def test_both_daemons_killed_under_a_living_updater(product, publisher):
 
 def test_random_deaths_leave_one_whole_version(product, publisher):
     dice = upgrade_kills.dice_of(1)
+    # An updater that lives on waits half a minute for a daemon; that has a test of its own.
+    among = [victims for victims in upgrade_kills.VICTIMS if victims != ("flocksd", "keeper")]
     for number in range(1, 6):
-        upgrade_kills.kill_somewhere(product, publisher, f"1.0.{number}", dice, seconds=2.0)
+        upgrade_kills.kill_somewhere(product, publisher, f"1.0.{number}", dice, seconds=2.0, among=among)

@@ -66,6 +66,13 @@ def bring_back(product, victims, recovery):
         product.kill("flocksd")
 
 
+def assert_whole(product, victims, *versions):
+    """What a killed updater has fetched goes, too; one that ended by itself may have left it for the next."""
+    product.assert_whole(*versions)
+    fetched = product.root / "downloads"
+    assert "updater" not in victims or not fetched.exists(), sorted(fetched.iterdir())
+
+
 def kill_at(product, publisher, version, step, at_end, victims, recovery="recover"):
     """An upgrade to `version`, and those who are killed when its journal says `step`. Answers the version that is
     current afterwards."""
@@ -86,17 +93,17 @@ def kill_at(product, publisher, version, step, at_end, victims, recovery="recove
             if len(victims) == 1:
                 assert outcome.code == 0, outcome.said
                 wanted = (version,)
-    product.assert_whole(*wanted)
+    assert_whole(product, victims, *wanted)
     publisher.withdraw(version)
     return product.current()
 
 
-def kill_somewhere(product, publisher, version, dice, seconds):
+def kill_somewhere(product, publisher, version, dice, seconds, among=VICTIMS):
     """As kill_at, anybody at any moment of an upgrade that takes about `seconds`; sometimes again while it is being
     mended. Answers (victims, step of the journal, version afterwards)."""
     old = product.current()
     publisher.publish(version)
-    victims, recovery = dice.choice(VICTIMS), dice.choice(RECOVERIES)
+    victims, recovery = dice.choice(among), dice.choice(RECOVERIES)
     updater = product.begin("apply")
     time.sleep(dice.uniform(0, seconds))
     step = product.journal()
@@ -114,7 +121,7 @@ def kill_somewhere(product, publisher, version, dice, seconds):
     if {"flocksd", "keeper"} <= set(victims) and product.journal():
         # It may have left to the server what only the server knows, after that had been started.
         start(product)
-    product.assert_whole(old, version)
+    assert_whole(product, victims, old, version)
     publisher.withdraw(version)
     return victims, step, product.current()
 
