@@ -263,6 +263,13 @@ def test_deleted_release_runs_on_and_can_be_returned_to(running, release, tmp_pa
     assert identities(running) == services
 
 
+def test_one_program_alone_is_replaced_and_the_other_need_not_be_that_version(running, release):
+    request = release.request()
+    del request["keeper_path"]
+    assert replace(running, request)["state"] == "OPERATION_STATE_SUCCEEDED"
+    assert (daemon(running)["version"], daemon(running)["keeper_version"]) == (NEXT, VERSION)
+
+
 def test_twenty_replacements_leave_nothing_behind(running, release, tmp_path):
     releases = [release, Release(tmp_path / "first")]
     services = identities(running)

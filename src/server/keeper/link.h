@@ -333,8 +333,9 @@ struct keeper_images {
     const char *keeper_path;
     int flocksd_fd;
     int keeper_fd;
-    /* What both must be; "": anything. */
+    /* What each must be; "": anything. */
     const char *expected_version;
+    const char *expected_keeper_version;
 };
 /* Tries both out beside the running ones, for KEEPER_CHECK_MS (keeper.h) at most. Done with
  * FAILED_PRECONDITION: one is no good, or cannot go on where the present one leaves, and nothing

@@ -165,7 +165,9 @@ int keeper_link_prepare(struct keeper_link *link, const struct keeper_images *im
         !put_text(request.flocksd_path, sizeof request.flocksd_path, images->flocksd_path) ||
         !put_text(request.keeper_path, sizeof request.keeper_path, images->keeper_path) ||
         !put_text(
-            request.expected_version, sizeof request.expected_version, images->expected_version))
+            request.expected_version, sizeof request.expected_version, images->expected_version) ||
+        !put_text(request.expected_keeper_version, sizeof request.expected_keeper_version,
+            images->expected_keeper_version))
         return error_set(
             error, STATUS_INVALID_ARGUMENT, "path or version of a program is too long");
     struct link_call *call = link_call_new(link, finish_plain, data, error);

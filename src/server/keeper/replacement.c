@@ -170,8 +170,10 @@ static void take_request(struct keeper *keeper, const keeper_prepare_replace_req
     }
     (void)snprintf(
         replacement->operation_id, sizeof replacement->operation_id, "%s", request->operation_id);
-    (void)snprintf(replacement->expected_version, sizeof replacement->expected_version, "%s",
-        request->expected_version);
+    memcpy(replacement->expected[REPLACEMENT_FLOCKSD], request->expected_version,
+        sizeof request->expected_version);
+    memcpy(replacement->expected[REPLACEMENT_KEEPER], request->expected_keeper_version,
+        sizeof request->expected_keeper_version);
     replacement->failure[0] = '\0';
     replacement->stream_id = keeper->link.stream_id;
     replacement->phase = REPLACEMENT_CHECKING;
@@ -256,7 +258,7 @@ static void judge(
     struct replacement *replacement, size_t part, int wait_status, char *out, size_t out_size)
 {
     struct image_check *check = &replacement->checks[part];
-    const char *expected = replacement->expected_version;
+    const char *expected = replacement->expected[part];
     keep_first_line(check);
     out[0] = '\0';
     if (WIFSIGNALED(wait_status))
@@ -359,7 +361,7 @@ static void turn_back(struct keeper *keeper, const char *why)
 void replacement_greeted(struct keeper *keeper, const char *version)
 {
     const struct replacement *replacement = &keeper->replacement;
-    const char *expected = replacement->expected_version;
+    const char *expected = replacement->expected[REPLACEMENT_FLOCKSD];
     char why[128];
     if (replacement->phase != REPLACEMENT_TRYING)
         return;

@@ -49,7 +49,7 @@ struct replacement {
     enum replacement_phase phase;
     char operation_id[33];
     char failure[512];
-    char expected_version[64];
+    char expected[REPLACEMENT_PARTS][64]; /* versions; "": any */
     char versions[REPLACEMENT_PARTS][64];
     struct image images[REPLACEMENT_PARTS];
     struct image_check checks[REPLACEMENT_PARTS];

@@ -181,7 +181,7 @@ struct supervisor_replacement {
     /* Absolute; "": where the one that runs was started from. */
     const char *flocksd_path;
     const char *keeper_path;
-    /* What both must say of themselves; "": anything. */
+    /* What those that are told must say of themselves, or both; "": anything. */
     const char *expected_version;
     int32_t requester_pid;
     uint32_t requester_uid;

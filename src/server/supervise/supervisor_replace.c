@@ -21,10 +21,11 @@ struct replacement_job {
     uv_work_t work;
     struct supervisor *supervisor; /* NULL: it is gone */
     char id[SUPERVISOR_OPERATION_ID_SIZE];
-    char expected_version[64];
+    char expected[IMAGES][64]; /* versions; "": any */
     char paths[IMAGES][PATH_MAX];
     int fds[IMAGES];
     int failures[IMAGES];
+    int32_t pids[IMAGES]; /* whose image it is, if nothing lies at its path any more; 0: nobody's */
 };
 
 static void job_free(struct replacement_job **job)
@@ -109,7 +110,8 @@ static int prepare(struct replacement_job *job, struct error *error)
         .keeper_path = job->paths[KEEPER],
         .flocksd_fd = job->fds[FLOCKSD],
         .keeper_fd = job->fds[KEEPER],
-        .expected_version = job->expected_version,
+        .expected_version = job->expected[FLOCKSD],
+        .expected_keeper_version = job->expected[KEEPER],
     };
 
     for (size_t i = 0; i < IMAGES; i++) {
@@ -120,6 +122,15 @@ static int prepare(struct replacement_job *job, struct error *error)
     return keeper_link_prepare(job->supervisor->link, &images, on_prepared, job->supervisor, error);
 }
 
+static void open_running(struct replacement_job *job, size_t i)
+{
+    char path[32];
+
+    (void)snprintf(path, sizeof path, "/proc/%d/exe", (int)job->pids[i]);
+    job->fds[i] = open(path, O_PATH | O_CLOEXEC);
+    job->failures[i] = job->fds[i] < 0 ? errno : 0;
+}
+
 /* Any thread. */
 static void open_images(uv_work_t *work)
 {
@@ -128,6 +139,8 @@ static void open_images(uv_work_t *work)
     for (size_t i = 0; i < IMAGES; i++) {
         job->fds[i] = open(job->paths[i], O_PATH | O_CLOEXEC);
         job->failures[i] = job->fds[i] < 0 ? errno : 0;
+        if (job->failures[i] == ENOENT && job->pids[i] != 0)
+            open_running(job, i);
     }
 }
 
@@ -214,10 +227,14 @@ static struct replacement_job *job_new(
     if (job == NULL)
         return NULL;
     job->supervisor = supervisor;
-    (void)snprintf(
-        job->expected_version, sizeof job->expected_version, "%s", replacement->expected_version);
     for (size_t i = 0; i < IMAGES; i++) {
+        bool is_told = paths[i][0] != '\0' || paths[IMAGES - 1 - i][0] == '\0';
+
         job->fds[i] = -1;
+        job->pids[i] = paths[i][0] == '\0' ? pids[i] : 0;
+        /* One that was not spoken of may be of another version. */
+        (void)snprintf(job->expected[i], sizeof job->expected[i], "%s",
+            is_told ? replacement->expected_version : "");
         if (paths[i][0] != '\0')
             (void)snprintf(job->paths[i], sizeof job->paths[i], "%s", paths[i]);
         else

@@ -322,6 +322,7 @@ static int do_prepare(struct client *client, char **words, struct error *error)
         .flocksd_fd = open(word(words, 2), O_PATH | O_CLOEXEC),
         .keeper_fd = open(word(words, 3), O_PATH | O_CLOEXEC),
         .expected_version = word(words, 4),
+        .expected_keeper_version = word(words, 4),
     };
     int result = keeper_link_prepare(fake.link, &images, on_done, client, error);
     (void)close(images.flocksd_fd);

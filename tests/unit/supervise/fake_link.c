@@ -193,8 +193,9 @@ int keeper_link_prepare(struct keeper_link *link, const struct keeper_images *im
     keeper_done_fn done, void *data, struct error *error)
 {
     (void)error;
-    (void)snprintf(link->keeper->prepared, sizeof link->keeper->prepared, "%s %s %s",
-        images->flocksd_path, images->keeper_path, images->expected_version);
+    (void)snprintf(link->keeper->prepared, sizeof link->keeper->prepared, "%s %s %s %s",
+        images->flocksd_path, images->keeper_path, images->expected_version,
+        images->expected_keeper_version);
     link->keeper->prepared_done = done;
     link->keeper->prepared_data = data;
     return 0;

@@ -61,7 +61,7 @@ static void test_replace_gives_place_when_the_keeper_has_tried_both(void **state
     begin(world, &truth, id);
     assert_int_equal(world_operation_state(world, id), FLOCKS_OPERATION_STATE_RUNNING);
     run_until_prepared(world);
-    assert_string_equal(world->keeper.prepared, "/bin/true /bin/false 2");
+    assert_string_equal(world->keeper.prepared, "/bin/true /bin/false 2 2");
     assert_string_equal(world->replaced, "");
     world->keeper.prepared_done(world->keeper.prepared_data, 0, NULL);
     assert_string_equal(world->replaced, id);
