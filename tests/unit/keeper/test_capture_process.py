@@ -188,9 +188,11 @@ def test_locked_file_is_waited_for_and_the_service_not(keeper):
     log = keeper.register(0)
     keeper.spawn(0, 1, "echo", "before")
     wait_for("before", lambda: os.path.exists(log) and read_all(log) == "before\n")
+    # Its words may be there before its end is; the slot is free after that.
+    wait_for("exit", lambda: len(keeper.exits()) == 1)
     with open(log, "r+") as file:
         fcntl.fcntl(file, 37, struct.pack("hhllhh", fcntl.F_WRLCK, 0, 0, 0, 0, 0))  # F_OFD_SETLK
-        keeper.spawn(0, 2, "echo", "after")
+        assert keeper.spawn(0, 2, "echo", "after")[0] == "ok"
         wait_for("exit", lambda: len(keeper.exits()) == 2)
         assert read_all(log) == "before\n"
     wait_for("after", lambda: read_all(log) == "before\nafter\n")
