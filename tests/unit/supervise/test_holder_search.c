@@ -15,7 +15,7 @@
 #include "common/base/clock.h"
 #include "server/supervise/holder_search.h"
 
-enum { PATIENCE_MS = 20000, MANY = 2 * SOCKET_SEARCH_MAX };
+enum { PATIENCE_MS = 100 * 1000, MANY = 2 * SOCKET_SEARCH_MAX };
 
 /* No socket has it: the kernel counts from 1. */
 #define NO_SOCKET UINT64_MAX
