@@ -24,11 +24,12 @@ NODISCARD int lease_disk_read(const char *run, uint8_t **out, size_t *out_len, s
 NODISCARD int lease_disk_put_aside(
     const char *run, char *out_path, size_t out_size, struct error *error);
 
-/* `link` is a symbolic link and points to `target` now, or with `target` "" there is nothing of that
- * name. FAILED_PRECONDITION: it is something else. */
+/* `link` is a symbolic link and points to `target` now, or with `target` "" there is nothing of
+ * that name. FAILED_PRECONDITION: it is something else. */
 NODISCARD int lease_disk_check_link(const struct lease_undo *undo, struct error *error);
 /* It points to `target` afterwards, by rename, also when it was missing, or with `target` "" is
- * gone; nothing else than a link is ever replaced or removed (FAILED_PRECONDITION). What is so already is left alone. */
+ * gone; nothing else than a link is ever replaced or removed (FAILED_PRECONDITION). What is so
+ * already is left alone. */
 NODISCARD int lease_disk_restore_link(const struct lease_undo *undo, struct error *error);
 
 #endif

@@ -98,8 +98,7 @@ static char **make_environment(void)
 /* posix_spawn(3) and its kind answer with an error number. */
 static int fill_actions(posix_spawn_file_actions_t *actions, const char *log)
 {
-    int code = posix_spawn_file_actions_addopen(
-        actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    int code = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 
     /* What it has to say goes through ReportUpgrade, and its last words into its log. */
     if (code == 0)
