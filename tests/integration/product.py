@@ -206,7 +206,7 @@ class Product:
             if version_of(entry.name) != version:
                 found.append(f"{entry.name} has the version {version}")
             found += [f"no {name} in {entry.name}" for name in SERVICES if not (entry / name / "service.py").exists()]
-        allowed = {"downloads", "logs", "run", "run/lease.pb", "run/upgrade.lock", "run/upgrade-result.json"}
+        allowed = {"logs", "run", "run/downloads", "run/lease.pb", "run/upgrade.lock", "run/upgrade-result.json"}
         more = self.names() - (self.before or set()) - allowed
         found += [f"left: {', '.join(sorted(more))}"] if more else []
         found += self._complaints_about_downloads()
@@ -216,11 +216,11 @@ class Product:
 
     def _complaints_about_downloads(self):
         """One that was cut short is kept, for the next one of the same file."""
-        directory = self.root / "downloads"
+        directory = self.root / "run" / "downloads"
         names = sorted(entry.name for entry in directory.iterdir()) if directory.is_dir() else []
         stems = {name.partition(".tar")[0] for name in names}
         is_one_cut_short = len(stems) <= 1 and f"{releases.NAME}-{version_of(self.current())}" not in stems
-        return [] if is_one_cut_short else [f"downloads: {', '.join(names)}"]
+        return [] if is_one_cut_short else [f"run/downloads: {', '.join(names)}"]
 
     def _complaints_about_processes(self, status):
         known = {s["pid"] for s in status["services"]} | {status["daemon"]["pid"], status["daemon"]["keeper_pid"]}

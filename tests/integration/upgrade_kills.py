@@ -69,7 +69,7 @@ def bring_back(product, victims, recovery):
 def assert_whole(product, victims, *versions):
     """What a killed updater has fetched goes, too; one that ended by itself may have left it for the next."""
     product.assert_whole(*versions)
-    fetched = product.root / "downloads"
+    fetched = product.root / "run" / "downloads"
     assert "updater" not in victims or not fetched.exists(), sorted(fetched.iterdir())
 
 

@@ -196,7 +196,7 @@ bool adoption_is_due(const struct release_dir *dir, const char *name)
 static int check_text(const struct adopting *adopting, const char *name)
 {
     static const char *const own[] = {
-        ".", "..", "", "current", "releases", "downloads", "run", "logs", "flocks.yaml"};
+        ".", "..", "", "current", "releases", "run", "logs", "flocks.yaml"};
     const char *why = NULL;
     for (size_t i = 0; i < ARRAY_LENGTH(own); i++) {
         if (strcmp(name, own[i]) == 0)

@@ -13,8 +13,9 @@ struct upgrade_paths {
     char journal[PATH_MAX]; /* <root>/run/upgrade.journal (upgrade_journal.h) */
     char lock[PATH_MAX];    /* <root>/run/upgrade.lock (upgrade_lock.h) */
     char result[PATH_MAX];  /* <root>/run/upgrade-result.json (upgrade_result.h) */
-    /* <root>/downloads: of the present upgrade; removed at its end. Kept for the next try where an
-     * updater could not prepare a release, and ended by itself. */
+    /* <root>/run/downloads: of the present upgrade; removed at its end, with all that is in it, so
+     * it lies where nothing is but ours. Kept for the next try where an updater could not prepare a
+     * release, and ended by itself. */
     char downloads[PATH_MAX];
     /* <root>/logs/update.log: what the updater and install steps say. */
     char log[PATH_MAX];

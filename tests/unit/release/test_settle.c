@@ -171,16 +171,27 @@ static void test_settle_prepared_is_discarded_and_the_release_stays(void **state
 {
     (void)state;
     place_make_directory("releases/1.1.0.partial");
-    place_make_directory("downloads");
+    place_make_directory("run/downloads");
     write_journal(UPGRADE_STEP_PREPARED, false);
     struct upgrade_settlement settlement = settle(NULL, 3);
     assert_int_equal(settlement.what, UPGRADE_SETTLED_DISCARDED);
     assert_int_equal(settlement.blemish.code, STATUS_OK);
     assert_false(place_has("releases/1.1.0.partial"));
     assert_true(place_has("releases/1.1.0"));
-    assert_false(place_has("downloads"));
+    assert_false(place_has("run/downloads"));
     assert_result_has("\"phase\":\"UPGRADE_PHASE_UNSPECIFIED\"");
     assert_result_has("the updater ended before the upgrade to 1.1.0 was done");
+}
+
+/* A root may be somebody's project: what is called like something of ours there is theirs. */
+static void test_settle_leaves_a_directory_of_the_products_own(void **state)
+{
+    (void)state;
+    place_make_directory("downloads");
+    place_write("downloads/report.pdf", "precious");
+    write_journal(UPGRADE_STEP_SWITCHED, false);
+    assert_int_equal(settle(NULL, 2).what, UPGRADE_SETTLED_COMMITTED);
+    assert_true(place_has("downloads/report.pdf"));
 }
 
 /* The updater itself gives up: the next try goes on with what it has. */
@@ -191,25 +202,25 @@ static void test_settle_with_a_reason_keeps_what_was_fetched(void **state)
     struct upgrade_settlement settlement;
     (void)state;
     (void)error_set(&why, STATUS_UNAVAILABLE, "the network is down");
-    place_make_directory("downloads");
+    place_make_directory("run/downloads");
     write_journal(UPGRADE_STEP_PREPARING, false);
     assert_int_equal(upgrade_settle(&request, &settlement, NULL), 0);
     assert_int_equal(settlement.what, UPGRADE_SETTLED_DISCARDED);
-    assert_true(place_has("downloads"));
+    assert_true(place_has("run/downloads"));
     assert_result_has("the network is down");
 }
 
 static void test_settle_without_lease_is_completed_not_verified(void **state)
 {
     (void)state;
-    place_make_directory("downloads");
+    place_make_directory("run/downloads");
     place_make_directory("releases/0.9.0");
     place_make_directory("releases/0.8.0");
     write_journal(UPGRADE_STEP_SWITCHED, false);
     assert_int_equal(settle(NULL, 2).what, UPGRADE_SETTLED_COMMITTED);
     assert_string_equal(current(), "releases/1.1.0");
     assert_result_has("\"not_verified\":true");
-    assert_false(place_has("downloads"));
+    assert_false(place_has("run/downloads"));
     assert_false(place_has("releases/0.9.0"));
     assert_false(place_has("releases/0.8.0"));
     assert_true(place_has("releases/1.0.0"));
@@ -387,6 +398,7 @@ int main(void)
         TEST(test_settle_unreadable_journal_is_put_aside),
         TEST(test_settle_newer_journal_is_refused_and_left),
         TEST(test_settle_prepared_is_discarded_and_the_release_stays),
+        TEST(test_settle_leaves_a_directory_of_the_products_own),
         TEST(test_settle_with_a_reason_keeps_what_was_fetched),
         TEST(test_settle_without_lease_is_completed_not_verified),
         TEST(test_settle_without_server_links_go_back),

@@ -123,6 +123,8 @@ static void begin_in(struct trial *trial, const char *update, const char *direct
     *trial = (struct trial){.error = ERROR_INIT};
     (void)snprintf(text, sizeof text, "{%s}", update);
     trial->root = site_make_root(text, directory);
+    (void)snprintf(text, sizeof text, "%s/run", trial->root);
+    assert_int_equal(mkdir(place_path(text), 0700), 0);
     site_load(trial->root, &trial->settings);
 }
 
@@ -187,7 +189,7 @@ static void check_refused(
     for (const char *at = trial->error.text; *at != '\0'; at++)
         assert_true((unsigned char)*at >= ' ');
     assert_string_equal(site_names(in_root(trial, "releases")), "");
-    assert_string_equal(site_names(in_root(trial, "downloads")), "");
+    assert_string_equal(site_names(in_root(trial, "run/downloads")), "");
 }
 
 /* ---- good ---- */
@@ -203,7 +205,7 @@ static void check_staged(const struct trial *trial, const char *name)
     assert_string_equal(site_names(in_root(trial, "releases")), path);
     assert_true(trial->staged.is_partial);
     assert_non_null(trial->staged.file);
-    assert_false(place_has(in_root(trial, "downloads")));
+    assert_false(place_has(in_root(trial, "run/downloads")));
 }
 
 static void test_stage_local_archive(void **state)
@@ -292,9 +294,9 @@ static void test_stage_begins_anew_after_one_that_was_killed(void **state)
     begin_in(&trial, trusting(""), ".");
     site_add_release(trial.root, "1.1.0.partial", false);
     place_write_text(in_root(&trial, "releases/1.1.0.partial/left"), "x");
-    assert_int_equal(mkdir(place_path(in_root(&trial, "downloads")), 0700), 0);
-    place_write_text(in_root(&trial, "downloads/product-0.1.0.tar.gz"), "old");
-    place_write_text(in_root(&trial, "downloads/product-0.1.0.tar.gz.part"), "old");
+    assert_int_equal(mkdir(place_path(in_root(&trial, "run/downloads")), 0700), 0);
+    place_write_text(in_root(&trial, "run/downloads/product-0.1.0.tar.gz"), "old");
+    place_write_text(in_root(&trial, "run/downloads/product-0.1.0.tar.gz.part"), "old");
     find_from(&trial, url("file/index.json"), NULL);
     stage(&trial, -1);
     check_staged(&trial, "1.1.0");
