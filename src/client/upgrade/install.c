@@ -29,6 +29,8 @@ enum {
     LINE_BYTES = 240
 };
 
+#define TOKEN "FLOCKS_UPDATE_TOKEN="
+
 struct installing {
     const struct install_request *request;
     const flocks_install_step *step;
@@ -138,10 +140,26 @@ static bool set_all(struct variables *variables, const char *const *texts)
     return true;
 }
 
+/* What the updater asks for releases with is none of a release's, nor of what its steps fetch. */
+static bool is_ours(const char *text)
+{
+    return strncmp(text, TOKEN, sizeof TOKEN - 1) == 0;
+}
+
+static bool set_inherited(struct variables *variables)
+{
+    for (size_t i = 0; environ[i] != NULL; i++) {
+        if (!is_ours(environ[i]) &&
+            !set_variable(variables, arena_strdup(&variables->arena, environ[i])))
+            return false;
+    }
+    return true;
+}
+
 static bool make_environment(const struct installing *installing, struct variables *variables)
 {
     const flocks_install_step *step = installing->step;
-    bool fits = variables->items != NULL && set_all(variables, (const char *const *)environ) &&
+    bool fits = variables->items != NULL && set_inherited(variables) &&
                 set_all(variables, installing->request->environment);
     for (size_t i = 0; fits && i < step->n_environment; i++) {
         fits = set_variable(variables, arena_printf(&variables->arena, "%s=%s",

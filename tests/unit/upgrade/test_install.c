@@ -126,6 +126,22 @@ static void test_install_runs_steps_in_order_and_logs_them(void **state)
     end(&trial);
 }
 
+/* Packages from anywhere run scripts of their own when they are installed. */
+static void test_install_steps_do_not_get_the_token(void **state)
+{
+    (void)state;
+    struct trial trial;
+    assert_int_equal(setenv("FLOCKS_UPDATE_TOKEN", "hidden", 1), 0);
+    run(&trial, "install: [{command: [sh, -c, 'env; echo all']}]\n", -1);
+    assert_int_equal(unsetenv("FLOCKS_UPDATE_TOKEN"), 0);
+    assert_int_equal(trial.result, 0);
+    char *log = place_read("log", NULL);
+    assert_non_null(strstr(log, "all\n"));
+    assert_null(strstr(log, "hidden"));
+    free(log);
+    end(&trial);
+}
+
 static void test_install_program_with_a_slash_is_the_release_s(void **state)
 {
     (void)state;
@@ -347,6 +363,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_install_runs_steps_in_order_and_logs_them),
+        cmocka_unit_test(test_install_steps_do_not_get_the_token),
         cmocka_unit_test(test_install_program_with_a_slash_is_the_release_s),
         cmocka_unit_test(test_install_failure_names_step_status_and_last_line),
         cmocka_unit_test(test_install_retries_what_failed),
