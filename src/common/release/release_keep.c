@@ -74,18 +74,27 @@ static bool is_named(const struct release_entry *entry, const char *const *named
     return false;
 }
 
+/* Of those that share the places, in a sorted listing: the older ones first, newest first. */
+static bool goes_before(size_t one, size_t other, size_t current)
+{
+    bool is_older = one > current;
+    bool is_other_older = other > current;
+    return is_older == is_other_older ? one < other : is_older;
+}
+
 bool release_may_go(const struct release_entry *entries, size_t n_entries, size_t at, size_t keep,
     const char *const *named, size_t n_named)
 {
-    bool has_current = false;
-    size_t n_newer = 0;
+    size_t current = 0;
+    size_t n_before = 0;
+    while (current < n_entries && !entries[current].is_current)
+        current++;
+    if (current == n_entries || at == current || is_named(&entries[at], named, n_named))
+        return false;
     for (size_t i = 0; i < n_entries; i++) {
         const struct release_entry *entry = &entries[i];
-        has_current = has_current || entry->is_current;
-        n_newer +=
-            i < at && !entry->is_current && !entry->is_partial && !is_named(entry, named, n_named);
+        n_before += i != current && !entry->is_partial && !is_named(entry, named, n_named) &&
+                    goes_before(i, at, current);
     }
-    if (!has_current || entries[at].is_current || is_named(&entries[at], named, n_named))
-        return false;
-    return entries[at].is_partial || n_newer >= keep;
+    return entries[at].is_partial || n_before >= keep;
 }

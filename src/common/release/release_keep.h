@@ -37,7 +37,9 @@ void release_entries_sort(struct release_entry *entries, size_t n_entries);
 
 /* Whether entries[at] may be removed from a sorted listing of which one is current (else nothing
  * may be). What stays: the current one; every version in `named` (`n_named` texts, NULLs are passed
- * over), whole and partial; of the other complete ones the `keep` newest. Other partial ones go. */
+ * over), whole and partial; `keep` of the other complete ones: the newest that are older than the
+ * current one, then the newest of the others (so that what was tried and did not stay takes no
+ * place of what served before). Other partial ones go. */
 bool release_may_go(const struct release_entry *entries, size_t n_entries, size_t at, size_t keep,
     const char *const *named, size_t n_named);
 

@@ -80,23 +80,42 @@ static void remove_partial(struct settling *settling, const struct release_dir *
         note(settling, &problem);
 }
 
+/* The release that a commit came from is the way back, and has the first place. Returns how many
+ * places are left besides the current one's. */
+static size_t keep_way_back(struct settling *settling, struct release_use *use)
+{
+    const char *from = journal_of(settling)->from;
+    size_t keep = settling->request->keep - 1;
+    if (settling->out->what != UPGRADE_SETTLED_COMMITTED || keep == 0 || from[0] == '\0' ||
+        use->n_named == RELEASE_DIR_ENTRIES_MAX)
+        return keep;
+    for (size_t i = 0; i < use->n_named; i++) {
+        if (strcmp(use->named[i], from) == 0)
+            return keep;
+    }
+    use->named[use->n_named++] = from;
+    return keep - 1;
+}
+
 static void retain(struct settling *settling, const struct release_dir *dir)
 {
     struct error problem = ERROR_INIT;
     char current[VERSION_TEXT_MAX + 1];
     struct release_use use = {.n_named = 0};
+    size_t keep = 0;
     int result = release_dir_current(dir, current, &problem);
     /* A first installation that was rolled back: then nothing may go. */
     if (settling->request->keep == 0 || result == RELEASE_DIR_NONE)
         return;
     if (result == 0)
         result = release_use_look(dir, &use, &problem);
-    if (result == 0)
+    if (result == 0) {
+        keep = keep_way_back(settling, &use);
         result = RELEASE_DIR_MORE;
+    }
     while (result == RELEASE_DIR_MORE) {
         uint32_t budget = REMOVE_BUDGET;
-        result = release_dir_retain(
-            dir, settling->request->keep - 1, use.named, use.n_named, &budget, &problem);
+        result = release_dir_retain(dir, keep, use.named, use.n_named, &budget, &problem);
     }
     if (result < 0)
         note(settling, &problem);

@@ -89,11 +89,33 @@ static void test_keep_spares_the_current_the_named_and_the_newest(void **state)
             strcat(gone, " ");
         }
     }
-    assert_string_equal(gone, "1.2.0 1.0.0 0.9.0 ");
+    assert_string_equal(gone, "1.3.0 1.2.0 0.9.0 ");
     for (size_t i = 0; i < n; i++)
         entries[i].is_current = false;
     for (size_t i = 0; i < n; i++)
         assert_false(release_may_go(entries, n, i, 0, NULL, 0));
+}
+
+/* What was tried and did not stay is newer than what serves, and must not take the way back's
+ * place. */
+static void test_keep_prefers_what_is_older_than_the_current(void **state)
+{
+    (void)state;
+    struct release_entry entries[] = {entry_of("1.4.0", false), entry_of("1.3.0", false),
+        entry_of("1.2.0", true), entry_of("1.1.0", false), entry_of("1.0.0", false)};
+    static const char *const gone[] = {
+        "1.4.0 1.3.0 1.1.0 1.0.0 ", "1.4.0 1.3.0 1.0.0 ", "1.4.0 1.3.0 ", "1.3.0 ", ""};
+    const size_t n = sizeof entries / sizeof entries[0];
+    for (size_t keep = 0; keep < sizeof gone / sizeof gone[0]; keep++) {
+        char text[128] = "";
+        for (size_t i = 0; i < n; i++) {
+            if (release_may_go(entries, n, i, keep, NULL, 0)) {
+                strcat(text, entries[i].version.text);
+                strcat(text, " ");
+            }
+        }
+        assert_string_equal(text, gone[keep]);
+    }
 }
 
 /* ---- the directory ---- */
@@ -321,6 +343,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_are_versions_and_nothing_else),
         cmocka_unit_test(test_keep_spares_the_current_the_named_and_the_newest),
+        cmocka_unit_test(test_keep_prefers_what_is_older_than_the_current),
         PLACED(test_open_makes_only_when_asked),
         PLACED(test_current_leads_to_a_release_or_says_what_it_is),
         PLACED(test_list_is_sorted_and_passes_strangers_over),

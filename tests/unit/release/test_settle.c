@@ -226,6 +226,37 @@ static void test_settle_without_lease_is_completed_not_verified(void **state)
     assert_true(place_has("releases/1.0.0"));
 }
 
+/* Where a release between the two did not stay, the newest older one is not the way back. */
+static void test_settle_keeps_the_release_it_came_from(void **state)
+{
+    (void)state;
+    place_make_directory("releases/1.0.1");
+    place_make_directory("releases/0.9.0");
+    write_journal(UPGRADE_STEP_SWITCHED, false);
+    assert_int_equal(settle(NULL, 2).what, UPGRADE_SETTLED_COMMITTED);
+    assert_true(place_has("releases/1.0.0"));
+    assert_int_equal(place_count("releases"), 2);
+}
+
+static void test_settle_with_one_place_keeps_the_current_alone(void **state)
+{
+    (void)state;
+    write_journal(UPGRADE_STEP_SWITCHED, false);
+    assert_int_equal(settle(NULL, 1).what, UPGRADE_SETTLED_COMMITTED);
+    assert_true(place_has("releases/1.1.0"));
+    assert_int_equal(place_count("releases"), 1);
+}
+
+static void test_settle_rolled_back_takes_no_place_of_what_served(void **state)
+{
+    (void)state;
+    place_make_directory("releases/0.9.0");
+    write_journal(UPGRADE_STEP_SWITCHED, true);
+    assert_int_equal(settle(NULL, 2).what, UPGRADE_SETTLED_ROLLED_BACK);
+    assert_true(place_has("releases/0.9.0"));
+    assert_false(place_has("releases/1.1.0"));
+}
+
 static void test_settle_without_server_links_go_back(void **state)
 {
     (void)state;
@@ -401,6 +432,9 @@ int main(void)
         TEST(test_settle_leaves_a_directory_of_the_products_own),
         TEST(test_settle_with_a_reason_keeps_what_was_fetched),
         TEST(test_settle_without_lease_is_completed_not_verified),
+        TEST(test_settle_keeps_the_release_it_came_from),
+        TEST(test_settle_with_one_place_keeps_the_current_alone),
+        TEST(test_settle_rolled_back_takes_no_place_of_what_served),
         TEST(test_settle_without_server_links_go_back),
         TEST(test_settle_committing_without_server_needs_one),
         TEST(test_settle_held_lease_is_aborted),
