@@ -184,6 +184,23 @@ def test_what_only_a_server_can_tell_is_recovered_by_it(instance, stubs):
     wait_until(lambda: not runs.journal.exists(), what="the end of the journal")
 
 
+def test_start_goes_on_beside_an_updater_that_waits_for_a_servers_word(instance, stubs):
+    """Both daemons died in the middle of a commit: without a start nobody would ever say how it ends."""
+    link = instance.root / "current"
+    for version in ("1.0.0", "2.0.0"):
+        (instance.root / "releases" / version).mkdir(parents=True)
+    instance.write("services: {one: {command: [/bin/sleep, '1000']}}\n")
+    runs = Runs(instance, stubs)
+    runs.journal.parent.mkdir(mode=0o700)
+    link.symlink_to("releases/2.0.0")
+    steps = ("preparing", "prepared", "leasing", "leased", "stopping", "switching", "switched", "committing")
+    runs.journal.write_text(journal_text(instance.root, "u1", *steps))
+    lock = runs.hold_lock()
+    instance.start()
+    assert os.readlink(link) == "releases/2.0.0" and runs.journal.exists()
+    os.close(lock)
+
+
 def test_start_puts_back_what_was_switched_before_it_runs_anything(instance, stubs):
     """And does not start beside one that still switches: exit 5, with who it is."""
     link = instance.root / "current"

@@ -14,13 +14,17 @@
 #include "common/release/upgrade_settle.h"
 
 /* A living updater has changed nothing that a start would see: downloads and releases that are
- * being made are nobody's yet. One that cannot be read says nothing. */
+ * being made are nobody's yet. Or it waits for a server's word and touches nothing meanwhile: the
+ * one that is started finds run/lease.pb and says it. A journal that cannot be read says nothing.
+ */
 static bool is_harmless(const struct upgrade_paths *places)
 {
     struct upgrade_journal journal;
     int result = upgrade_journal_read(places->journal, &journal, NULL);
-    return result == UPGRADE_JOURNAL_NONE ||
-           (result == 0 && upgrade_journal_step(&journal) < UPGRADE_STEP_LEASING);
+    if (result != 0)
+        return result == UPGRADE_JOURNAL_NONE;
+    enum upgrade_step step = upgrade_journal_step(&journal);
+    return step < UPGRADE_STEP_LEASING || step == UPGRADE_STEP_COMMITTING;
 }
 
 static int refuse_running(const struct upgrade_lock_holder *holder, struct error *error)

@@ -173,8 +173,9 @@ static int refuse_rolled_back(
     const char *words = flow->lease.message;
     if (was_aborted)
         return error_set(error, STATUS_CANCELLED, "the upgrade was aborted");
-    int result = error_set(error, STATUS_FAILED_PRECONDITION, "%s was rolled back: %s",
-        flow->journal.to, words[0] != '\0' ? words : "it did not become healthy");
+    /* As an operation that FAILED: exit code 1, nothing that a later try would find otherwise. */
+    int result = error_set(error, STATUS_UNKNOWN, "%s was rolled back: %s", flow->journal.to,
+        words[0] != '\0' ? words : "it did not become healthy");
     error_set_hint(error, "logs/daemon.log tells more; what ran before runs again");
     if (error != NULL)
         add_culprit(flow, commit_id, error);
