@@ -231,10 +231,11 @@ def _connections(path, count):
 
 
 def _hold(path, count, first):
-    """Keeps `count` connections that have said `first` (hex)."""
+    """Keeps `count` connections that have said `first` (hex), or all that the server has not thrown out by then."""
     clients = _connections(path, int(count))
     for client in clients:
-        client.sendall(bytes.fromhex(first))
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            client.sendall(bytes.fromhex(first))
     print("ready", flush=True)
     while True:
         time.sleep(60)
