@@ -219,8 +219,8 @@ void update_view_end(const flocks_upgrade_progress *progress, int64_t took_s, FI
         print_cut(progress->message, stream);
     else if (!names_versions)
         fputs("done", stream);
-    if (progress->not_verified)
-        fputs("; not verified: no daemon runs, `flocks start` starts it", stream);
+    if (progress->not_verified && strstr(progress->message, "not verified") == NULL)
+        fputs("; not verified", stream);
     fprintf(stream, " (%s)", wording_age(took_s).text);
 }
 

@@ -21,7 +21,10 @@ static enum flocks_upgrade_phase phase_of(const struct upgrade_settlement *settl
     return FLOCKS_UPGRADE_PHASE_UNSPECIFIED;
 }
 
-static void describe_committed(const struct upgrade_settlement *settlement, bool not_verified,
+/* Of an upgrade without a lease that another updater began. */
+static const char NOT_STARTED[] = "nothing was started for it";
+
+static void describe_committed(const struct upgrade_settlement *settlement, const char *not_started,
     const struct error *failure, char out[ERROR_TEXT_MAX])
 {
     const char *to = settlement->journal.to;
@@ -29,21 +32,21 @@ static void describe_committed(const struct upgrade_settlement *settlement, bool
         (void)snprintf(out, ERROR_TEXT_MAX,
             "%s serves, but its programs of the supervisor did not take over: %.600s", to,
             failure->text);
-    else if (not_verified)
-        (void)snprintf(
-            out, ERROR_TEXT_MAX, "%s is current, not verified: nothing was started for it", to);
+    else if (not_started != NULL)
+        (void)snprintf(out, ERROR_TEXT_MAX, "%s is current, not verified: %s", to, not_started);
     else
         (void)snprintf(out, ERROR_TEXT_MAX, "%s serves", to);
 }
 
 void update_ending_tell(struct update_reporter *reporter,
-    const struct upgrade_settlement *settlement, const struct error *failure)
+    const struct upgrade_settlement *settlement, const char *not_started,
+    const struct error *failure)
 {
     char message[ERROR_TEXT_MAX];
     bool is_committed = settlement->what == UPGRADE_SETTLED_COMMITTED;
     bool not_verified = is_committed && !upgrade_has_lease(&settlement->journal);
     if (is_committed)
-        describe_committed(settlement, not_verified, failure, message);
+        describe_committed(settlement, not_verified ? not_started : NULL, failure, message);
     else
         (void)snprintf(message, sizeof message, "%s", failure->text);
     update_reporter_end(reporter, phase_of(settlement), not_verified, failure, message);
@@ -60,7 +63,7 @@ static void tell_found(struct update_reporter *reporter,
         update_reporter_step(reporter, FLOCKS_UPGRADE_STEP_RECOVERING, "%s", problem->text);
         return;
     case UPGRADE_SETTLED_COMMITTED:
-        update_ending_tell(reporter, settlement, replacement);
+        update_ending_tell(reporter, settlement, NOT_STARTED, replacement);
         return;
     case UPGRADE_SETTLED_NOTHING:
     case UPGRADE_SETTLED_DISCARDED:
@@ -68,7 +71,7 @@ static void tell_found(struct update_reporter *reporter,
     case UPGRADE_SETTLED_NEEDS_PERSON:
         break;
     }
-    update_ending_tell(reporter, settlement, &settlement->failure);
+    update_ending_tell(reporter, settlement, NOT_STARTED, &settlement->failure);
 }
 
 static int recover_told(const struct update_recover_request *request,

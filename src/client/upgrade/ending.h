@@ -8,9 +8,10 @@
 #include "common/base/error.h"
 
 /* The last word on an upgrade. `failure`: STATUS_OK where there is none; of a committed one what
- * went wrong afterwards. */
+ * went wrong afterwards. `not_started`: why nothing was started for one that had no lease. */
 void update_ending_tell(struct update_reporter *reporter,
-    const struct upgrade_settlement *settlement, const struct error *failure);
+    const struct upgrade_settlement *settlement, const char *not_started,
+    const struct error *failure);
 
 /* Ends an upgrade that is unfinished, if there is one, and tells its end to the server under its
  * own id, and in lines on `fd` (-1: none). `request->reporter` and `why` are NULL. 0: none is

@@ -75,16 +75,16 @@ static int find(struct flow *flow, struct error *error)
 
 /* ---- prepare ---- */
 
-static void plan(struct flow *flow, bool has_server)
+void flow_plan(struct flow *flow, bool pauses)
 {
     uint32_t steps = STEP(SWITCHING);
     if (!flow->found.is_installed)
         steps |= STEP(DOWNLOADING) | STEP(VERIFYING) | STEP(UNPACKING) | STEP(INSTALLING);
-    if (update_adopt_is_due(flow->request->settings))
+    if (flow->adopts)
         steps |= STEP(ADOPTING);
-    if (has_server)
+    if (pauses)
         steps |= STEP(STOPPING) | STEP(COMMITTING);
-    if (flow->staged.file != NULL && flow->staged.file->programs != NULL && has_server)
+    if (flow->staged.file != NULL && flow->staged.file->programs != NULL && flow->has_server)
         steps |= STEP(REPLACING);
     update_reporter_plan(flow->request->reporter, steps);
 }
@@ -166,16 +166,16 @@ static int take_effect(struct flow *flow, struct error *error)
 
 static int go_forward(struct flow *flow, struct error *error)
 {
-    bool has_server = false;
     int result =
-        flow->request->server->calls->lives(flow->request->server->self, &has_server, error);
+        flow->request->server->calls->lives(flow->request->server->self, &flow->has_server, error);
     if (result < 0)
         return result;
-    plan(flow, has_server);
+    flow->adopts = update_adopt_is_due(flow->request->settings);
+    flow_plan(flow, flow->has_server);
     result = stage(flow, error);
     if (result < 0)
         return result;
-    plan(flow, has_server);
+    flow_plan(flow, flow->has_server);
     result = adopt(flow, error);
     if (result == 0)
         result = add_links(flow, error);
@@ -205,7 +205,10 @@ static int settle(struct flow *flow, int result, struct error *error)
         *error = problem;
     else if (settlement.what == UPGRADE_SETTLED_COMMITTED)
         *error = replacement;
-    update_ending_tell(request->reporter, &settlement, error);
+    update_ending_tell(request->reporter, &settlement,
+        flow->has_server ? "every service was kept running"
+                         : "no daemon runs, `flocks start` starts it",
+        error);
     if (settled < 0)
         return settled;
     return settlement.what == UPGRADE_SETTLED_COMMITTED ? -(int)replacement.code : result;

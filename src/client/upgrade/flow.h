@@ -21,6 +21,10 @@ struct flow {
     struct upgrade_journal journal;
     /* From here on an end is the business of update_recover. */
     bool has_journal;
+    /* As last seen. */
+    bool has_server;
+    /* An installation in place becomes a release first. */
+    bool adopts;
     struct arena arena;
     struct update_services services;
     struct update_lease lease;
@@ -31,6 +35,9 @@ struct flow {
 NODISCARD int flow_record(struct flow *flow, enum upgrade_step step, struct error *error);
 /* -STATUS_CANCELLED when somebody asked for the end. */
 NODISCARD int flow_check(const struct flow *flow, struct error *error);
+
+/* Says which steps are ahead; `pauses`: services are stopped and started. */
+void flow_plan(struct flow *flow, bool pauses);
 
 /* From PREPARED to COMMITTED with the server's lease (flow_lease.c). UPDATE_SERVER_NONE, with
  * nothing changed: there is no server. */

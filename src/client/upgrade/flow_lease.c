@@ -295,6 +295,8 @@ int flow_with_server(struct flow *flow, struct error *error)
         flow->found.version, &flow->arena, &flow->services, error);
     if (result < 0)
         return result;
+    flow->has_server = true;
+    flow_plan(flow, flow->services.n_paused > 0);
     if (flow->services.n_paused == 0)
         return switch_only(flow, error);
     result = begin(flow, error);
@@ -311,5 +313,9 @@ int flow_without_server(struct flow *flow, struct error *error)
 {
     CLEANUP(fd_close) int fd = -1;
     int result = server_of(flow)->calls->hold(server_of(flow)->self, &fd, error);
-    return result != 0 ? result : switch_only(flow, error);
+    if (result != 0)
+        return result;
+    flow->has_server = false;
+    flow_plan(flow, false);
+    return switch_only(flow, error);
 }

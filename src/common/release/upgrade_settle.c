@@ -171,9 +171,10 @@ static void write_result(struct settling *settling)
         .to = journal->to,
         .lease = journal->lease,
         .phase = phases[settling->out->what],
-        .message = !is_committed  ? settling->out->failure.text
-                   : not_verified ? "switched; no daemon ran, so nobody has seen it serve"
-                                  : "committed",
+        .message = !is_committed ? settling->out->failure.text
+                   : not_verified
+                       ? "switched; nothing was started for it, so nobody has seen it serve"
+                       : "committed",
         .source = settling->request->source != NULL ? settling->request->source : "",
         .not_verified = not_verified,
         .began_wall_ms = journal->times[0],

@@ -150,8 +150,11 @@ static void test_update_view_end_names_versions_once(void **state)
         temporary_printed(print_end, &progress), "1.0.0 -> 1.2.0: upgraded (1m 03s)");
     progress.message = "1.2.0 serves";
     progress.not_verified = true;
+    assert_string_equal(
+        temporary_printed(print_end, &progress), "1.2.0 serves; not verified (1m 03s)");
+    progress.message = "1.2.0 is current, not verified: no daemon runs, `flocks start` starts it";
     assert_string_equal(temporary_printed(print_end, &progress),
-        "1.2.0 serves; not verified: no daemon runs, `flocks start` starts it (1m 03s)");
+        "1.2.0 is current, not verified: no daemon runs, `flocks start` starts it (1m 03s)");
 }
 
 static void test_update_view_present_is_one_line(void **state)

@@ -186,6 +186,9 @@ static void test_flow_nobody_stops_no_lease(void **state)
     assert_has(stand.model->replaced, "/releases/1.1.0/bin/keeper|");
     assert_over("1.1.0", "\"phase\":\"UPGRADE_PHASE_COMMITTED\"");
     assert_int_equal(stand.model->calls[MODEL_BEGIN], 0);
+    assert_has(last_line(), "1.1.0 is current, not verified: every service was kept running");
+    /* Nothing is stopped and nothing is started, so no such step is promised. */
+    assert_has(last_line(), "\"steps\":2");
     stand_close(&stand);
 }
 
@@ -346,6 +349,7 @@ static void test_flow_no_server_switches_and_says_not_verified(void **state)
     assert_int_equal(apply(&stand), 0);
     assert_over("1.1.0", "\"not_verified\":true");
     assert_has(last_line(), "\"not_verified\":true");
+    assert_has(last_line(), "1.1.0 is current, not verified: no daemon runs");
     stand_close(&stand);
 }
 
