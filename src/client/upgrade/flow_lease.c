@@ -141,7 +141,11 @@ static void tell_phase(struct flow *flow)
     const struct update_lease *lease = &flow->lease;
     double observe_s = (double)duration_ms(flow->request->settings->update->observe) / MS_PER_S;
     update_reporter_lease(reporter, lease->id, lease->phase);
-    if (lease->phase == FLOCKS_UPGRADE_PHASE_OBSERVING)
+    /* With a message it has been watched, and what keeps it from being committed is told. */
+    if (lease->phase == FLOCKS_UPGRADE_PHASE_OBSERVING && lease->message[0] != '\0')
+        update_reporter_step(reporter, FLOCKS_UPGRADE_STEP_COMMITTING, "%s serves; %s",
+            flow->journal.to, lease->message);
+    else if (lease->phase == FLOCKS_UPGRADE_PHASE_OBSERVING)
         update_reporter_step(reporter, FLOCKS_UPGRADE_STEP_COMMITTING, "Watching %s for %.3g s",
             flow->journal.to, observe_s);
     else if (lease->phase == FLOCKS_UPGRADE_PHASE_ROLLING_BACK)

@@ -132,6 +132,14 @@ int upgrade_journal_read(const char *path, struct upgrade_journal *out, struct e
     return upgrade_text_read(text, len, path, out, error);
 }
 
+/* The next one who records ends what is unfinished. */
+static void explain_full(struct error *error)
+{
+    if (error->system_error == ENOSPC || error->system_error == EDQUOT)
+        error_set_hint(error,
+            "make room on that disk; what is unfinished of the upgrade is ended by itself then");
+}
+
 int upgrade_journal_write(
     const char *path, const struct upgrade_journal *journal, struct error *error)
 {
@@ -141,7 +149,14 @@ int upgrade_journal_write(
     if (result < 0)
         return error_set(error, (enum status_code) - result, "%s cannot be written: %s", path,
             result == -STATUS_INVALID_ARGUMENT ? "it would not be read again" : "no memory");
-    return fd_replace_file(path, buffer_data(&text), buffer_length(&text), JOURNAL_MODE, error);
+    struct error problem = ERROR_INIT;
+    result =
+        fd_replace_file(path, buffer_data(&text), buffer_length(&text), JOURNAL_MODE, &problem);
+    if (result < 0)
+        explain_full(&problem);
+    if (result < 0 && error != NULL)
+        *error = problem;
+    return result;
 }
 
 static int open_parent(const char *path, struct error *error)
