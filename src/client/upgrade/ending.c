@@ -30,8 +30,8 @@ static void describe_committed(const struct upgrade_settlement *settlement, cons
     const char *to = settlement->journal.to;
     if (failure->code != STATUS_OK)
         (void)snprintf(out, ERROR_TEXT_MAX,
-            "%s serves, but its programs of the supervisor did not take over: %.600s", to,
-            failure->text);
+            "%s %s, but its programs of the supervisor did not take over: %.600s", to,
+            not_started == NULL ? "serves" : "is current", failure->text);
     else if (not_started != NULL)
         (void)snprintf(out, ERROR_TEXT_MAX, "%s is current, not verified: %s", to, not_started);
     else

@@ -107,12 +107,14 @@ static int64_t duration_ms(const Google__Protobuf__Duration *duration)
     return duration == NULL ? 0 : duration->seconds * MS_PER_S + duration->nanos / NS_PER_MS;
 }
 
-static void replace_programs(void *data, const struct upgrade_journal *journal)
+static void replace_programs(
+    void *data, const struct upgrade_journal *journal, struct error *out_failure)
 {
     const struct recovery *recovery = data;
     const struct update_recover_request *request = recovery->request;
     (void)!update_replace(request->settings, request->server, request->reporter, journal->to,
         recovery->out_replacement);
+    *out_failure = *recovery->out_replacement;
 }
 
 int update_recover(const struct update_recover_request *request, struct upgrade_settlement *out,

@@ -24,6 +24,8 @@ struct settling {
     struct upgrade_settlement *out;
     /* What the server said last of why the lease ended. */
     struct error server_why;
+    /* What went wrong after a commit. */
+    struct error after;
 };
 
 static int64_t wall_ms(void)
@@ -165,13 +167,14 @@ static void write_result(struct settling *settling)
     const struct upgrade_journal *journal = journal_of(settling);
     bool is_committed = settling->out->what == UPGRADE_SETTLED_COMMITTED;
     bool not_verified = is_committed && !upgrade_has_lease(journal);
+    const struct error *failure = is_committed ? &settling->after : &settling->out->failure;
     struct error problem = ERROR_INIT;
     const struct upgrade_result result = {.id = journal->id,
         .from = journal->from,
         .to = journal->to,
         .lease = journal->lease,
         .phase = phases[settling->out->what],
-        .message = !is_committed ? settling->out->failure.text
+        .message = failure->code != STATUS_OK ? failure->text
                    : not_verified
                        ? "switched; nothing was started for it, so nobody has seen it serve"
                        : "committed",
@@ -179,7 +182,7 @@ static void write_result(struct settling *settling)
         .not_verified = not_verified,
         .began_wall_ms = journal->times[0],
         .ended_wall_ms = wall_ms(),
-        .failure = settling->out->failure};
+        .failure = *failure};
     if (upgrade_result_write(settling->request->places->result, &result, &problem) < 0)
         note(settling, &problem);
 }
@@ -191,7 +194,8 @@ static int complete(struct settling *settling, enum upgrade_settled what, struct
     if (what != UPGRADE_SETTLED_COMMITTED)
         explain(settling);
     else if (settling->request->on_committed != NULL)
-        settling->request->on_committed(settling->request->data, journal_of(settling));
+        settling->request->on_committed(
+            settling->request->data, journal_of(settling), &settling->after);
     clean_up(settling, what != UPGRADE_SETTLED_DISCARDED);
     write_result(settling);
     return upgrade_journal_remove(settling->request->places->journal, error);

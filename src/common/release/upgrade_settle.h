@@ -43,8 +43,10 @@ struct upgrade_settle_request {
     /* How long a server that works is waited for (monotonic). */
     int64_t deadline_at;
     /* What remains to be done once it is committed, before the journal goes: called again where
-     * somebody dies before that. NULL: nothing. */
-    void (*on_committed)(void *data, const struct upgrade_journal *journal);
+     * somebody dies before that. `out_failure` is for the result: what of it could not be done.
+     * NULL: nothing. */
+    void (*on_committed)(
+        void *data, const struct upgrade_journal *journal, struct error *out_failure);
     void *data;
     /* Why the upgrade ends, for the result; NULL: what the server says, or that the updater ended
      * before it was done. */

@@ -265,8 +265,8 @@ static void judge(
         (void)snprintf(out, out_size, "cannot be used: it died of signal %d when it was tried out",
             WTERMSIG(wait_status));
     else if (WEXITSTATUS(wait_status) != 0)
-        (void)snprintf(out, out_size, "cannot be used: exit code %d when it was tried out: %.200s",
-            WEXITSTATUS(wait_status), check->said);
+        (void)snprintf(out, out_size, "cannot be used: exit code %d when it was tried out%s%.200s",
+            WEXITSTATUS(wait_status), check->said[0] == '\0' ? "" : ": ", check->said);
     else if (!read_version(replacement, part))
         (void)snprintf(out, out_size, "cannot be used: it does not say what it is");
     else if (expected[0] != '\0' && strcmp(replacement->versions[part], expected) != 0)

@@ -95,11 +95,13 @@ static void write_journal(enum upgrade_step step, bool has_lease)
 }
 
 /* What remains after a commit is done while the journal is there. */
-static void on_committed(void *data, const struct upgrade_journal *journal)
+static void on_committed(
+    void *data, const struct upgrade_journal *journal, struct error *out_failure)
 {
     size_t *n = data;
     assert_int_equal(upgrade_journal_step(journal), UPGRADE_STEP_COMMITTED);
     assert_true(place_has("run/upgrade.journal"));
+    assert_int_equal(out_failure->code, STATUS_OK);
     (*n)++;
 }
 

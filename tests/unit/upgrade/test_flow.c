@@ -212,7 +212,8 @@ static void test_flow_programs_that_fail_leave_the_commit(void **state)
     stand.model->refusals[MODEL_REPLACE] = STATUS_UNIMPLEMENTED;
     assert_int_equal(apply(&stand), -STATUS_UNIMPLEMENTED);
     assert_over("1.1.0", "\"phase\":\"UPGRADE_PHASE_COMMITTED\"");
-    assert_has(last_line(), "did not take over");
+    assert_has(place_read("run/upgrade-result.json"), "\"code\":12");
+    assert_has(last_line(), "1.1.0 serves, but its programs of the supervisor did not take over");
     assert_has(last_line(), "\"phase\":\"UPGRADE_PHASE_COMMITTED\"");
     stand_close(&stand);
 }
