@@ -342,26 +342,28 @@ static int compare_slots(const void *left, const void *right)
     return *a < *b ? -1 : *a > *b;
 }
 
-static bool is_meant_by_all(const struct service *service, enum flocks_operation_kind kind)
+/* "All" of a start or a restart is what starts with the daemon, and what runs, or should, besides:
+ * `flocks start` judges that as well. */
+static bool is_meant_by_all(const struct service *service, const struct supervisor_request *request)
 {
-    return kind != FLOCKS_OPERATION_KIND_START || service->config->start;
+    if (request->kind != FLOCKS_OPERATION_KIND_START &&
+        request->kind != FLOCKS_OPERATION_KIND_RESTART)
+        return true;
+    return service->config->start || service->facts.wanted ||
+           (request->is_first && service->is_owed);
 }
 
 static size_t choose_all(const struct supervisor *supervisor,
     const struct supervisor_request *request, uint32_t *out_slots)
 {
-    enum flocks_operation_kind kind = request->kind;
     size_t n = 0;
 
     for (uint32_t i = 0; i < supervisor->n_services; i++) {
         const struct service *service = supervisor->services[i];
-        bool restarts = kind == FLOCKS_OPERATION_KIND_RESTART;
 
-        if (service->is_retiring && !ends_services(kind))
+        if (service->is_retiring && !ends_services(request->kind))
             continue;
-        /* A restart of everything starts what starts with the daemon, too. */
-        if (restarts ? service->facts.wanted || service->config->start
-                     : is_meant_by_all(service, kind) || (request->is_first && service->is_owed))
+        if (is_meant_by_all(service, request))
             out_slots[n++] = service->slot;
     }
     return n;
