@@ -55,6 +55,23 @@ def test_three_versions_and_back_under_clients_that_never_stop_asking(product, p
     assert product.instance.pid("other") == other
 
 
+def test_what_a_release_keeps_running_is_restarted_where_it_is_another(product, publisher):
+    """keep_running was true of the release before: who skipped one, or goes back, has another version running."""
+    publisher.publish("1.1.0", release={"keep_running": ["*"], "versions": {"backend": "1.1.0", "webui": "1.1.0"}})
+    publisher.publish("1.2.0", release={"keep_running": ["*"]})
+    publisher.publish("1.3.0", release={"keep_running": ["other"]})
+    other = product.instance.pid("other")
+    product.apply("--to", "1.1.0")
+    product.assert_whole("1.1.0")
+    product.apply("--to", "1.2.0")
+    assert product.versions() == {"backend": "1.1.0", "webui": "1.1.0"} and product.current() == "1.2.0"
+    product.apply("--to", "1.3.0")
+    product.assert_whole("1.3.0")
+    product.apply("--rollback")
+    product.assert_whole("1.2.0")
+    assert product.instance.pid("other") == other
+
+
 def test_release_of_every_kind_is_installed(product, publisher):
     for number, kind in enumerate(("tar", "tar.gz", "tar.xz"), 1):
         publisher.publish(f"1.{number}.0", kind=kind)

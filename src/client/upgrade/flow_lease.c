@@ -4,6 +4,7 @@
 
 #include "client/updater/cancel.h"
 #include "client/upgrade/flow.h"
+#include "client/upgrade/kept.h"
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/inventory/instance_lock.h"
@@ -295,8 +296,13 @@ int flow_with_server(struct flow *flow, struct error *error)
         server_of(flow)->calls->config(server_of(flow)->self, &flow->arena, &config, error);
     if (result != 0)
         return result;
+    bool *doubted = arena_calloc(&flow->arena, config->n_services + 1, sizeof *doubted);
+    if (doubted == NULL)
+        return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the services");
+    update_kept_doubt(settings, config, flow->staged.file, flow->found.is_newer,
+        flow->request->cancel_fd, doubted);
     result = update_services_choose(config, settings->update->holding_page, flow->staged.file,
-        flow->found.version, &flow->arena, &flow->services, error);
+        doubted, flow->found.version, &flow->arena, &flow->services, error);
     if (result < 0)
         return result;
     flow->has_server = true;

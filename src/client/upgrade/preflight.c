@@ -23,8 +23,7 @@ static const char *below(const char *path, const char *above)
     return path[len] == '\0' ? path + len : NULL;
 }
 
-/* Where `path` lies in a release; NULL: in none. */
-static const char *place_in_release(const struct update_settings *settings, const char *path)
+const char *preflight_place(const struct update_settings *settings, const char *path)
 {
     const flocks_update_config *update = settings->update;
     const char *rest = below(path, settings->paths.root);
@@ -69,7 +68,7 @@ static int check_service(const struct update_settings *settings,
 {
     char directory[PATH_MAX];
     struct stat status;
-    const char *place = place_in_release(settings, entry->value->directory);
+    const char *place = preflight_place(settings, entry->value->directory);
     if (place == NULL)
         return 0;
     int written = snprintf(directory, sizeof directory, "%s/%s", release, place);

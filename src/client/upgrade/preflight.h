@@ -15,4 +15,7 @@ struct update_settings;
 NODISCARD int preflight_check(
     const struct update_settings *settings, const char *directory, struct error *error);
 
+/* Where `path` lies in the release that is current; NULL: in none. */
+const char *preflight_place(const struct update_settings *settings, const char *path);
+
 #endif

@@ -5,7 +5,7 @@
 /* The name of an adopted release whose version nobody told (adopt.h). */
 static const char unknown_version[] = "0.0.0";
 
-static bool keeps(const flocks_release *file, const char *service)
+bool update_services_keeps(const flocks_release *file, const char *service)
 {
     for (size_t i = 0; i < file->n_keep_running; i++)
         if (strcmp(file->keep_running[i], "*") == 0 || strcmp(file->keep_running[i], service) == 0)
@@ -13,13 +13,24 @@ static bool keeps(const flocks_release *file, const char *service)
     return false;
 }
 
-/* "": any. NULL: no memory. */
-static const char *expected(
-    const flocks_release *file, const char *service, const char *version, struct arena *arena)
+const char *update_services_version(const flocks_release *file, const char *service)
 {
     for (size_t i = 0; i < file->n_versions; i++)
         if (strcmp(file->versions[i]->key, service) == 0)
             return file->versions[i]->value;
+    return NULL;
+}
+
+/* "": any. NULL: no memory. */
+static const char *expected(
+    const flocks_release *file, const char *service, const char *version, struct arena *arena)
+{
+    const char *own = update_services_version(file, service);
+    if (own != NULL)
+        return own;
+    /* Unchanged since a release that nobody names. */
+    if (update_services_keeps(file, service))
+        return "";
     size_t len = strcspn(version, "+");
     if (len == strlen(unknown_version) && strncmp(version, unknown_version, len) == 0)
         return "";
@@ -27,7 +38,7 @@ static const char *expected(
 }
 
 int update_services_choose(const flocks_config *config, const char *holding_page,
-    const flocks_release *file, const char *version, struct arena *arena,
+    const flocks_release *file, const bool *doubted, const char *version, struct arena *arena,
     struct update_services *out, struct error *error)
 {
     size_t n = config->n_services;
@@ -37,7 +48,7 @@ int update_services_choose(const flocks_config *config, const char *holding_page
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "no memory for the services");
     for (size_t i = 0; i < n; i++) {
         const char *name = config->services[i]->key;
-        if (keeps(file, name))
+        if (update_services_keeps(file, name) && (doubted == NULL || !doubted[i]))
             continue;
         out->paused[out->n_paused++] = name;
         out->holding_page = out->holding_page || strcmp(name, holding_page) == 0;

@@ -24,13 +24,19 @@ struct update_services {
     bool holding_page;
 };
 
-/* `config` is what runs; `file` of the release `version`. Services in `keep_running` go on (`*`:
- * all). Of the others, those that can tell their version have to tell the release's (its `versions`
- * entry, else `version` without "+build"); not where that entry is empty, nor of release "0.0.0",
- * which is the adopted one whose version nobody told. Texts are borrowed or in the arena.
+/* Whether the release would have it go on (`*`: all). */
+bool update_services_keeps(const flocks_release *file, const char *service);
+/* What its `versions` say of it; NULL: nothing. */
+const char *update_services_version(const flocks_release *file, const char *service);
+
+/* `config` is what runs; `file` of the release `version`. Services in `keep_running` go on, but for
+ * those that are `doubted` (by index; NULL: none), which must tell their `versions` entry. Of the
+ * others, those that can tell their version have to tell the release's (its `versions` entry, else
+ * `version` without "+build"); not where that entry is empty, nor of release "0.0.0", which is the
+ * adopted one whose version nobody told. Texts are borrowed or in the arena.
  * -STATUS_RESOURCE_EXHAUSTED. */
 NODISCARD int update_services_choose(const flocks_config *config, const char *holding_page,
-    const flocks_release *file, const char *version, struct arena *arena,
+    const flocks_release *file, const bool *doubted, const char *version, struct arena *arena,
     struct update_services *out, struct error *error);
 
 #endif

@@ -3,6 +3,8 @@
 #ifndef FLOCKS_UPGRADE_TOLD_H
 #define FLOCKS_UPGRADE_TOLD_H
 
+#include <stdbool.h>
+
 #include "flocks/v1/config.names.h"
 
 #include "common/release/version.h"
@@ -17,5 +19,8 @@ enum {
  * differ. `config` is what runs; `cancel_fd` as cancel.h has it. */
 void update_told_version(
     const flocks_config *config, int cancel_fd, char out[VERSION_TEXT_MAX + 1]);
+
+/* Whether the service tells `version`, to the letter. */
+bool update_told_is(const flocks_service_config *service, const char *version, int cancel_fd);
 
 #endif

@@ -93,6 +93,8 @@ static int close_arena(void **state)
 }
 
 /* "backend" and "cache" tell their versions, "webui" does not. */
+static const bool *doubted;
+
 static void choose(const flocks_release *file, const char *version, struct update_services *out)
 {
     static flocks_version_source source = FLOCKS__V1__VERSION_SOURCE__INIT;
@@ -110,7 +112,8 @@ static void choose(const flocks_release *file, const char *version, struct updat
     }
     config.n_services = ARRAY_LENGTH(names);
     config.services = services;
-    assert_int_equal(update_services_choose(&config, "webui", file, version, &arena, out, NULL), 0);
+    assert_int_equal(
+        update_services_choose(&config, "webui", file, doubted, version, &arena, out, NULL), 0);
 }
 
 static void test_services_without_a_file_all_pause_and_tell(void **state)
@@ -151,6 +154,13 @@ static void test_services_of_a_file_go_on_or_tell_something_else(void **state)
     kept[0] = "*";
     choose(&file, "1.2.0", &services);
     assert_int_equal(services.n_paused, 0);
+    /* They are restarted after all: with the version that is told of them, else with none. */
+    doubted = (const bool[]){true, true, false};
+    choose(&file, "1.2.0", &services);
+    assert_int_equal(services.n_paused, 2);
+    assert_int_equal(services.n_versions, 1);
+    assert_string_equal(services.versions[0].service, "backend");
+    doubted = NULL;
 }
 
 static void test_services_of_a_nameless_release_tell_nothing(void **state)
