@@ -72,15 +72,22 @@ static void put_text(struct line *line, const char *text)
     put(line, text, strlen(text));
 }
 
+/* Neither what would end a line or a value, nor a control, of which terminals know U+0080 to U+009F
+ * as well. `n`: bytes of the character; 0: it is none. */
+static bool is_plain(const uint8_t *bytes, size_t n)
+{
+    if (n == 1)
+        return bytes[0] >= 0x20 && bytes[0] != 0x7F && bytes[0] != '"' && bytes[0] != '\\';
+    return n > 1 && !(bytes[0] == 0xC2 && bytes[1] < 0xA0);
+}
+
 static void put_escaped(struct line *line, const char *text)
 {
     const uint8_t *bytes = (const uint8_t *)text;
     size_t len = strlen(text);
     for (size_t i = 0; i < len;) {
         size_t n = utf8_character_length(bytes + i, len - i);
-        bool is_plain = n > 1 || (n == 1 && bytes[i] >= 0x20 && bytes[i] != 0x7F &&
-                                     bytes[i] != '"' && bytes[i] != '\\');
-        if (is_plain) {
+        if (is_plain(bytes + i, n)) {
             put(line, text + i, n);
             i += n;
             continue;

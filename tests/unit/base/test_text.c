@@ -116,6 +116,18 @@ static void test_log_line_has_time_level_program_and_escaped_pairs(void **state)
         line + 24, " WARN test: peer said name=a\\x0ab\\x22\\x5c\\xff\xC3\xA4\\x7f n=5\n");
 }
 
+/* U+009B begins commands of a terminal just as ESC [ does; U+00A0 is a space. */
+static void test_log_controls_beyond_ascii_are_escaped(void **state)
+{
+    (void)state;
+    char line[LOG_LINE_MAX + 1];
+    log_info("peer said", "x=%s",
+        "a\xC2\x9B"
+        "31m\xC2\x80\xC2\xA0z");
+    assert_true(take(line, sizeof line) > 24);
+    assert_string_equal(line + 24, " INFO test: peer said x=a\\xc2\\x9b31m\\xc2\\x80\xC2\xA0z\n");
+}
+
 static void test_log_date_is_the_calendars(void **state)
 {
     (void)state;
@@ -196,6 +208,8 @@ int main(void)
         cmocka_unit_test(test_clock_add_saturates),
         cmocka_unit_test_setup_teardown(
             test_log_line_has_time_level_program_and_escaped_pairs, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(
+            test_log_controls_beyond_ascii_are_escaped, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(test_log_date_is_the_calendars, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(test_log_below_the_level_is_silent, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(
