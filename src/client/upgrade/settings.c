@@ -93,7 +93,8 @@ static int open_log(const struct update_settings *settings)
     if (stat(path, &file) == 0 && file.st_size > UPDATE_LOG_BYTES_MAX &&
         snprintf(earlier, sizeof earlier, "%s.1", path) < (int)sizeof earlier)
         (void)rename(path, earlier);
-    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, LOG_MODE);
+    return open(path,
+        O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, LOG_MODE);
 }
 
 int update_settings_load(

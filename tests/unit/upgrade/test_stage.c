@@ -16,6 +16,8 @@
 #include "site.h"
 #include "unit.h"
 
+enum { PATIENCE_S = 60 };
+
 /* One release from finding to staging, in a root of its own. */
 struct trial {
     const char *root;
@@ -206,6 +208,20 @@ static void check_staged(const struct trial *trial, const char *name)
     assert_true(trial->staged.is_partial);
     assert_non_null(trial->staged.file);
     assert_false(place_has(in_root(trial, "run/downloads")));
+}
+
+/* Whoever made a FIFO of the log's name is not waited for; nothing is logged then. */
+static void test_settings_do_not_wait_for_a_log(void **state)
+{
+    (void)state;
+    struct trial trial;
+    trial.root = site_make_root("{}", ".");
+    assert_int_equal(mkfifo(place_path(in_root(&trial, "logs/update.log")), 0600), 0);
+    (void)alarm(PATIENCE_S);
+    site_load(trial.root, &trial.settings);
+    (void)alarm(0);
+    assert_int_equal(trial.settings.log_fd, -1);
+    site_unload(&trial.settings);
 }
 
 static void test_stage_local_archive(void **state)
@@ -617,6 +633,7 @@ static void test_stage_interrupted_download_is_kept_and_continued(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_settings_do_not_wait_for_a_log),
         cmocka_unit_test(test_stage_local_archive),
         cmocka_unit_test(test_stage_from_an_index_signed),
         cmocka_unit_test(test_stage_over_https),
