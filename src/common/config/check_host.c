@@ -24,13 +24,22 @@ static struct mistake *refuse(const struct check *check, const char *rest, const
 
 static void hint_for_directory(const struct check *check, struct mistake *mistake)
 {
+    static const char current[] = "/current/";
     struct draft *draft = check->draft;
-    if (draft->is_builtin)
+    const char *directory = check->service->directory;
+    size_t len = strlen(draft->directory);
+    /* A directory made by hand would be in the way of the link. */
+    bool is_of_release = strncmp(directory, draft->directory, len) == 0 &&
+                         strncmp(directory + len, current, sizeof current - 1) == 0;
+    if (is_of_release)
+        mistake_set_hint(draft->mistakes, mistake,
+            "`flocks update` installs a release there, if that is what it is for; else correct the "
+            "path");
+    else if (draft->is_builtin)
         mistake_set_hint(draft->mistakes, mistake,
             "set FLOCKS_REPO_ROOT to the product's directory, or write %s", draft->request->file);
     else
-        mistake_set_hint(draft->mistakes, mistake, "mkdir -p %s, or correct the path",
-            check->service->directory);
+        mistake_set_hint(draft->mistakes, mistake, "mkdir -p %s, or correct the path", directory);
 }
 
 /* False: nothing in it can be found either. */

@@ -204,6 +204,20 @@ static void test_config_builtin_mistakes_say_what_to_do(void **state)
         "set FLOCKS_REPO_ROOT to the product's directory, or write " FIXTURES "/good/absent.yaml");
 }
 
+/* A directory `current` made by hand would be in the way of the link that the first upgrade makes.
+ */
+static void test_config_release_that_is_not_installed_is_installed_by_update(void **state)
+{
+    struct loader *loader = *state;
+    loader_use_text(loader, "services:\n"
+                            "  backend: {command: [/bin/true], directory: current/backend}\n"
+                            "  webui: {command: [/bin/true], directory: currents/webui}\n");
+    assert_int_equal(loader_load(loader), CONFIG_MISTAKEN);
+    assert_string_equal(loader->mistakes.items[0].path, "services.backend.directory");
+    assert_non_null(strstr(loader->mistakes.items[0].hint, "`flocks update` installs"));
+    assert_non_null(strstr(loader->mistakes.items[1].hint, "mkdir -p"));
+}
+
 static void test_config_builtin_prefers_the_product_s_own_programs(void **state)
 {
     struct loader *loader = *state;
@@ -386,6 +400,7 @@ int main(void)
         TEST(test_config_too_large_a_file_is_a_mistake),
         TEST(test_config_many_services),
         cmocka_unit_test(test_config_every_small_arena_is_told),
+        TEST(test_config_release_that_is_not_installed_is_installed_by_update),
         TEST(test_config_text_stands_in_for_the_file),
         TEST(test_config_running_daemon_s_command_line_survives_its_service),
         cmocka_unit_test(test_config_loads_on_several_threads_at_once),
