@@ -16,8 +16,12 @@ int link_read(const char *link, char out[LINK_TEXT_MAX + 1], struct error *error
     out[0] = '\0';
     if (len < 0 && errno == ENOENT)
         return LINK_NONE;
-    if (len < 0 && errno == EINVAL)
-        return error_set(error, STATUS_FAILED_PRECONDITION, "%s is not a symbolic link", link);
+    if (len < 0 && errno == EINVAL) {
+        int result =
+            error_set(error, STATUS_FAILED_PRECONDITION, "%s is not a symbolic link", link);
+        error_set_hint(error, "move it away: upgrades make a link there, and replace nothing else");
+        return result;
+    }
     if (len < 0)
         return error_set_errno(error, errno, "reading the link %s", link);
     if (len > LINK_TEXT_MAX)

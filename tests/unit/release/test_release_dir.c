@@ -247,6 +247,16 @@ static void test_remove_goes_in_pieces_and_never_by_its_whole_name(void **state)
     assert_true(place_has("releases/1.1.0/program"));
 }
 
+static void test_current_that_is_a_directory_says_what_to_do(void **state)
+{
+    struct error error = ERROR_INIT;
+    char version[VERSION_TEXT_MAX + 1];
+    (void)state;
+    place_make_directory("current");
+    assert_int_equal(release_dir_current(&dir, version, &error), -STATUS_FAILED_PRECONDITION);
+    assert_non_null(strstr(error.hint, "move it away"));
+}
+
 static void test_retain_needs_a_current_release(void **state)
 {
     (void)state;
@@ -350,6 +360,7 @@ int main(void)
         PLACED(test_list_is_bounded),
         PLACED(test_publish_names_a_whole_tree_once),
         PLACED(test_remove_goes_in_pieces_and_never_by_its_whole_name),
+        PLACED(test_current_that_is_a_directory_says_what_to_do),
         PLACED(test_retain_needs_a_current_release),
         PLACED(test_trees_are_removed_with_any_budget_that_reaches_down),
         PLACED(test_space_leaves_a_margin_of_bytes_and_files),
