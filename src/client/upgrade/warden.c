@@ -59,15 +59,18 @@ static void restore_signals(void)
     (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
-static _Noreturn void become(const struct warden_request *request, const struct channels *channels)
+static _Noreturn void become(
+    const struct warden_request *request, const struct channels *channels, pid_t warden)
 {
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
     restore_signals();
     /* What our own starter may have left open. */
     (void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
     (void)setsid();
-    /* Should somebody kill the warden. */
+    /* Should somebody kill the warden, or have done it before this. */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (getppid() != warden)
+        _exit(NOT_EXECUTED);
     if (nothing >= 0 && dup2(nothing, STDIN_FILENO) >= 0 &&
         dup2(channels->output[1], STDOUT_FILENO) >= 0 &&
         dup2(channels->output[1], STDERR_FILENO) >= 0 && chdir(request->directory) == 0)
@@ -194,9 +197,10 @@ static _Noreturn void stand_watch(const struct warden_request *request, struct c
     (void)sigaddset(&child, SIGCHLD);
     watch.signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     bool is_ready = watch.signal_fd >= 0 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0;
+    pid_t warden = getpid();
     watch.command = is_ready ? fork() : -1;
     if (watch.command == 0)
-        become(request, channels);
+        become(request, channels, warden);
     verdict.number = errno;
     fd_close(&channels->output[1]);
     fd_close(&channels->failure[1]);
