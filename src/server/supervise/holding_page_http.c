@@ -238,9 +238,12 @@ struct holding_request holding_reader_request(const struct holding_reader *reade
     bool accepts_json = strcasestr(reader->accept.text, "application/json") != NULL;
     bool accepts_html = strcasestr(reader->accept.text, "text/html") != NULL;
 
+    /* Of what was refused nothing else counts: how much of it was seen depends on where it was cut.
+     */
+    if (reader->status != STATUS_OUT_OF_SERVICE)
+        return (struct holding_request){.status = reader->status};
     request = (struct holding_request){.status = reader->status,
-        .is_head = reader->is_known && reader->status == STATUS_OUT_OF_SERVICE &&
-                   reader->parser.method == HTTP_HEAD,
+        .is_head = reader->is_known && reader->parser.method == HTTP_HEAD,
         .wants_json = is_api(reader) || (accepts_json && !accepts_html),
         .language = holding_language_of(reader->language.text)};
     if (is_plain_path(reader->path, reader->path_len))
