@@ -19,6 +19,14 @@ OPTIONS = (
 ).split()
 
 
+# What Chromium says of a document that goes away while it is asked.
+BETWEEN_DOCUMENTS = ("navigated or closed", "context was destroyed", "Cannot find default execution context", "context with specified id")
+
+
+class Refused(AssertionError):
+    """Chromium's answer is an error."""
+
+
 class Chromium:
     """A context. Everything waits `seconds` at most for an answer."""
 
@@ -66,7 +74,8 @@ class Chromium:
         while True:
             answer = self._next()
             if answer.get("id") == self._last:
-                assert "error" not in answer, f"{method}: {answer['error']}"
+                if "error" in answer:
+                    raise Refused(f"{method}: {answer['error']}")
                 return answer["result"]
             self.events.append(answer)
 
@@ -103,7 +112,12 @@ class Page:
 
     def evaluate(self, expression):
         """None while one document is being replaced by the next."""
-        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        try:
+            result = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        except Refused as refused:
+            if any(words in str(refused) for words in BETWEEN_DOCUMENTS):
+                return None
+            raise
         return result["result"].get("value")
 
     def text(self):
