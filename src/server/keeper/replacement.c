@@ -58,7 +58,7 @@ static void finish(struct keeper *keeper)
 
 void replacement_end(struct keeper *keeper, const char *failure)
 {
-    keeper->replacement.is_told = false;
+    keeper->link.replacement_told = false;
     note_failure(&keeper->replacement, failure);
     finish(keeper);
     link_resume(keeper);
@@ -88,8 +88,9 @@ static void tell_refusal(struct keeper *keeper)
     uint32_t stream_id = replacement->stream_id;
     replacement->stream_id = 0;
     /* Who waits has the answer. */
-    replacement->is_told = stream_id != 0 && link_refuse(keeper, stream_id, RPC_FAILED_PRECONDITION,
-                                                 replacement->failure);
+    keeper->link.replacement_told =
+        stream_id != 0 &&
+        link_refuse(keeper, stream_id, RPC_FAILED_PRECONDITION, replacement->failure);
     finish(keeper);
     link_tell_events(keeper);
 }

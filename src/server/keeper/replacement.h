@@ -59,7 +59,6 @@ struct replacement {
     char previous_version[32];
     uint32_t n_deaths;
     int64_t ends_at; /* of the phase; 0: it has no bound */
-    bool is_told;    /* to the flocksd that runs */
 };
 
 struct keeper;

@@ -26,6 +26,7 @@ void link_open(struct keeper *keeper, int fd)
     link->fd = fd;
     link->wait_stream_id = 0;
     link->shutdown_told = false;
+    link->replacement_told = false;
     link->is_blocked = false;
     link->is_paused = false;
     link->protocol = 0;
@@ -131,14 +132,13 @@ void link_resume(struct keeper *keeper)
 /* Of a flocksd that knows what it means. */
 static bool tells_replacement(const struct keeper *keeper)
 {
-    const struct replacement *replacement = &keeper->replacement;
-    return replacement->phase == REPLACEMENT_ENDED && !replacement->is_told &&
+    return keeper->replacement.phase == REPLACEMENT_ENDED && !keeper->link.replacement_told &&
            keeper->link.protocol >= KEEPER_PROTOCOL_REPLACES;
 }
 
 static void add_replacement(struct keeper *keeper, keeper_wait_events_response *out)
 {
-    struct replacement *replacement = &keeper->replacement;
+    const struct replacement *replacement = &keeper->replacement;
     if (!tells_replacement(keeper))
         return;
     out->has_replacement = true;
@@ -147,7 +147,7 @@ static void add_replacement(struct keeper *keeper, keeper_wait_events_response *
     memcpy(out->replacement.failure, replacement->failure, sizeof out->replacement.failure);
     (void)snprintf(out->replacement.keeper_version, sizeof out->replacement.keeper_version, "%s",
         FLOCKS_VERSION);
-    replacement->is_told = true;
+    keeper->link.replacement_told = true;
 }
 
 void link_tell_events(struct keeper *keeper)

@@ -100,7 +100,9 @@ struct link {
     /* The long poll: 0, or its stream. */
     uint32_t wait_stream_id;
     uint64_t wait_after;
+    /* To the flocksd at the other end; the next one is told again. */
     bool shutdown_told;
+    bool replacement_told;
     /* The number that both speak. */
     uint32_t protocol;
     /* Requests wait in the socket. */

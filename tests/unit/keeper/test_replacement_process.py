@@ -294,6 +294,16 @@ def test_flocksd_killed_before_it_gives_its_place_ends_the_replacement(keeper, r
     assert replacements.run(FAKE_FLOCKSD)[1] == ""
 
 
+def test_next_flocksd_hears_of_the_end_as_well(keeper, replacements, tmp_path):
+    # One that was told may have been killed before it wrote it down.
+    failure = replacements.run(pretender(tmp_path, "flocksd", "exit 9"))[1]
+    keeper.kill_flocksd()
+    assert replacements.end()[1] == failure
+    assert replacements.run(FAKE_FLOCKSD)[1] == ""
+    keeper.kill_flocksd()
+    assert replacements.end()[1] == ""
+
+
 def test_shutdown_in_the_middle_of_a_trial_ends(keeper, replacements, tmp_path):
     image = pretender(tmp_path, "flocksd", "exec sleep 1000")
     keeper.register(1)
