@@ -1,6 +1,7 @@
 #include "client/updater/signature.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,14 +122,11 @@ int signature_key_parse(
 void signature_key_id_text(
     const uint8_t id[SIGNATURE_KEY_ID_BYTES], char out[SIGNATURE_KEY_ID_SIZE])
 {
-    static const char digits[] = "0123456789ABCDEF";
-    /* minisign takes the id for a little-endian number. */
-    for (size_t i = 0; i < SIGNATURE_KEY_ID_BYTES; i++) {
-        uint8_t byte = id[SIGNATURE_KEY_ID_BYTES - 1 - i];
-        out[2 * i] = digits[byte >> 4];
-        out[2 * i + 1] = digits[byte & 15];
-    }
-    out[SIGNATURE_KEY_ID_SIZE - 1] = '\0';
+    uint64_t number = 0;
+    /* minisign takes the id for a little-endian number, and writes no zeros before it. */
+    for (size_t i = SIGNATURE_KEY_ID_BYTES; i-- > 0;)
+        number = number << 8 | id[i];
+    (void)snprintf(out, SIGNATURE_KEY_ID_SIZE, "%" PRIX64, number);
 }
 
 /* ---- signatures ---- */

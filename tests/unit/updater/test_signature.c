@@ -153,6 +153,18 @@ static void test_key_line_and_file_are_the_same_key(void **state)
     free(text);
 }
 
+static void test_key_id_is_written_as_minisign_does(void **state)
+{
+    (void)state;
+    char id[SIGNATURE_KEY_ID_SIZE];
+    signature_key_id_text((const uint8_t[]){8, 7, 6, 5, 4, 3, 2, 0xf1}, id);
+    assert_string_equal(id, "F102030405060708");
+    signature_key_id_text((const uint8_t[]){8, 7, 6, 5, 4, 3, 2, 0}, id);
+    assert_string_equal(id, "2030405060708");
+    signature_key_id_text((const uint8_t[SIGNATURE_KEY_ID_BYTES]){0}, id);
+    assert_string_equal(id, "0");
+}
+
 /* ---- bad ones ---- */
 
 static void test_signature_by_another_key_is_unauthenticated(void **state)
@@ -360,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_signature_does_not_move_the_descriptor),
         cmocka_unit_test(test_signature_comment_tells_the_name),
         cmocka_unit_test(test_key_line_and_file_are_the_same_key),
+        cmocka_unit_test(test_key_id_is_written_as_minisign_does),
         cmocka_unit_test(test_signature_by_another_key_is_unauthenticated),
         cmocka_unit_test(test_signature_by_another_key_under_our_id_is_data_loss),
         cmocka_unit_test(test_signature_of_an_altered_file_is_data_loss),
