@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from instance import Instance  # noqa: E402
+from ports import free_port as pick_port  # noqa: E402
 from product import Product  # noqa: E402
 from releases import Publisher  # noqa: E402
 from wire import compile_stubs  # noqa: E402
@@ -68,14 +68,8 @@ def instance(make_instance):
 
 @pytest.fixture
 def free_port():
-    """A function that answers a loopback port that was free a moment ago."""
-
-    def pick():
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            return listener.getsockname()[1]
-
-    return pick
+    """ports.free_port."""
+    return pick_port
 
 
 @pytest.fixture

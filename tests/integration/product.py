@@ -38,17 +38,6 @@ def is_locked(path):
     return FLOCK.unpack(answer)[0] != fcntl.F_UNLCK
 
 
-def free_ports(count):
-    """Loopback ports that were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 def ask(port, path="/api/version", timeout=20):
     """The JSON that a service answers, whatever the status; None: nobody answers with JSON."""
     try:

@@ -10,7 +10,8 @@ import pytest
 
 import releases
 from instance import BUILD, is_alive, wait_until
-from product import Product, free_ports
+from ports import free_port
+from product import Product
 from terminal import Terminal
 
 pytestmark = pytest.mark.no_chaos(reason="holds downloads of one updater, and waits for what it tells")
@@ -29,7 +30,7 @@ class Shop:
 
     def __init__(self, instance, publisher, server):
         self.instance, self.server = instance, server
-        self.product = Product(instance, publisher, [server.url], free_ports(2), extra=INSIDE.format(
+        self.product = Product(instance, publisher, [server.url], (free_port(), free_port()), extra=INSIDE.format(
             flocks=instance.bin / "flocks", root=instance.root))
         self.open = []
 

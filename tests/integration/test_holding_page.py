@@ -4,7 +4,6 @@ port back at once, and is nobody's holder."""
 import http.client
 import json
 import os
-import random
 import signal
 import socket
 import threading
@@ -18,18 +17,6 @@ from leased import Leased
 pytestmark = pytest.mark.no_chaos(reason="speaks over one connection, and kills flocksd itself while the page is open")
 
 REQUEST = b"GET /deep/link HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n"
-
-
-def quiet_port():
-    """Below the ports that the kernel gives to clients: nobody else has it by chance while nobody listens."""
-    while True:
-        port = random.randrange(15000, 32000)
-        with socket.socket() as listener:
-            try:
-                listener.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 
 def get(port, path="/", host="127.0.0.1", method="GET", **headers):
@@ -96,7 +83,7 @@ class Web(Leased):
 
 @pytest.fixture
 def web(instance, stubs, free_port):
-    web = Web(instance, stubs, (free_port(), quiet_port()), options=", plain")
+    web = Web(instance, stubs, (free_port(), free_port()), options=", plain")
     instance.start()
     return web
 
@@ -184,7 +171,7 @@ def test_page_gives_the_port_back_whatever_its_clients_do(web):
 def test_page_stays_through_dependencies_and_prepare_steps(instance, stubs, free_port):
     gates = [instance.root / "gate-backend", instance.root / "gate-webui"]
     waits = "prepare: {{command: [/bin/sh, -c, 'until test -e {}; do sleep 0.05; done']}}"
-    web = Web(instance, stubs, (free_port(), quiet_port()), options=", plain", more=", " + waits.format(gates[1]))
+    web = Web(instance, stubs, (free_port(), free_port()), options=", plain", more=", " + waits.format(gates[1]))
     text = instance.config.read_text()
     instance.write(text.replace("  backend:\n", f"  backend:\n    {waits.format(gates[0])}\n"))
     for gate in gates:
@@ -417,7 +404,7 @@ def test_page_refuses_what_is_no_request(web):
 
 @pytest.mark.parametrize("host, reached", [("localhost", "::1"), ("::1", "::1"), ("0.0.0.0", "127.0.0.2")])
 def test_page_answers_where_the_service_did(instance, stubs, free_port, host, reached):
-    web = Web(instance, stubs, (free_port(), quiet_port()), host=host)
+    web = Web(instance, stubs, (free_port(), free_port()), host=host)
     instance.start()
     lease = web.begin(holding_page=True)
     web.stop_services(lease)

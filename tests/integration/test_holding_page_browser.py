@@ -4,7 +4,7 @@ language, and are back where they were by themselves."""
 import pytest
 from chromium import Chromium
 from instance import SERVICES, wait_until
-from test_holding_page import Web, quiet_port
+from test_holding_page import Web
 
 pytestmark = pytest.mark.no_chaos(reason="takes leases over one connection, and kills flocksd itself")
 
@@ -13,7 +13,7 @@ CHINESE = "正在安装新版本"
 
 
 def test_browser_goes_through_stop_and_start_and_comes_back(instance, stubs, free_port):
-    web = Web(instance, stubs, (free_port(), quiet_port()))
+    web = Web(instance, stubs, (free_port(), free_port()))
     instance.start()
     deep = f"http://127.0.0.1:{web.port}/deep/link?a=b#part"
     with Chromium() as browser:

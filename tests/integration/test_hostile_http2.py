@@ -20,6 +20,7 @@ from http2 import (
 from hpack.hpack import encode_integer
 from hyperframe.frame import GoAwayFrame, PingFrame
 from instance import Instance, wait_until
+from ports import free_port
 from tcp import configuration, token_file, wait_until_served
 
 SERVICES = 20
@@ -39,12 +40,6 @@ def path_of(method, service="flocks.v1.SupervisorService"):
 
 STATUS = path_of("GetStatus")
 WATCH = path_of("WatchEvents")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

@@ -82,10 +82,8 @@ def test_service_is_not_ready_before_it_says_so(instance, app):
     assert status["generation"] == 1
 
 
-def test_ready_by_word_needs_port_and_probe_as_well(instance, make_instance):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def test_ready_by_word_needs_port_and_probe_as_well(instance, free_port):
+    port = free_port()
     instance.write(
         "services:"
         + speaking(
@@ -173,10 +171,8 @@ def test_watchdog_counts_in_the_breaker(instance):
     assert failed["retry_at"]
 
 
-def test_stopping_is_shown_and_liveness_is_left_alone(instance, app):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def test_stopping_is_shown_and_liveness_is_left_alone(instance, app, free_port):
+    port = free_port()
     instance.write(
         "services:"
         + speaking(

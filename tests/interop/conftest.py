@@ -1,6 +1,5 @@
 """One flocks with five hundred services, for clients in other languages."""
 
-import socket
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 
 from instance import running_root  # noqa: E402
+from ports import free_port  # noqa: E402
 
 SERVICES = 500
 # Never ready: nobody listens there. Starting it takes longer than any call waits.
@@ -41,9 +41,7 @@ def flock():
     """An Instance that runs: sleeper-000 to sleeper-499, and unready, which nobody has started. The seconds that two of
     them take to stop make whoever restarts them see progress on the way, however late it asks."""
     sleepers = "".join(f"  {name_of(n)}: {{command: {sleeper(SLOW_STOPS.get(n))}}}\n" for n in range(SERVICES))
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        unready = UNREADY.format(port=listener.getsockname()[1])
+    unready = UNREADY.format(port=free_port())
     with running_root() as instance:
         instance.write(f"services:\n{sleepers}{unready}")
         instance.start()

@@ -4,7 +4,6 @@ services, and what the README shows is what must be printed, but for the numbers
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 
@@ -13,6 +12,7 @@ import pytest
 from go_protobuf import old_go_protobuf
 from instance import BUILD, PYTHON, REPOSITORY, running_root
 from peers import KEPT, GoPeer, RustPeer, run
+from ports import free_port
 from tcp import wait_until_served
 
 CLIENTS = REPOSITORY / "examples" / "clients"
@@ -87,12 +87,6 @@ ENVIRONMENTS = {
     "rust-ttrpc": rust,
 }
 WITHOUT_STREAMS = ("c-nano", "go-ttrpc", "rust-ttrpc")
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
