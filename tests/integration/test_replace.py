@@ -121,6 +121,11 @@ def identities(instance):
     return {s["name"]: (s["pid"], s["generation"]) for s in instance.status()["services"]}
 
 
+def told_last(text):
+    """The operation in the last of the messages that WatchOperation told."""
+    return json.loads(text.splitlines()[-1])["operation"]
+
+
 def image_of(pid):
     return os.readlink(f"/proc/{pid}/exe")
 
@@ -168,7 +173,8 @@ def test_both_programs_are_replaced_and_no_call_fails(running, release, stubs):
         channel.close()
     assert operation["state"] == "OPERATION_STATE_SUCCEEDED", (operation, running.daemon_log())
     assert operation["kind"] == "OPERATION_KIND_REPLACE_DAEMON"
-    assert failures == [] and watched.returncode in (0, 3), watched
+    assert failures == [] and watched.returncode == 0, watched
+    assert told_last(watched.stdout)["state"] == "OPERATION_STATE_SUCCEEDED", watched
     after = daemon(running)
     assert after["version"] == after["keeper_version"] == NEXT
     assert after["keeper_pid"] == before["keeper_pid"] and after["pid"] != before["pid"]
@@ -185,6 +191,23 @@ def test_both_programs_are_replaced_and_no_call_fails(running, release, stubs):
     assert identities(running) == services
     check_numbers(running)
     running.stop()
+
+
+def test_who_watches_a_replacement_is_told_its_end_by_the_next_flocksd(running, release, tmp_path):
+    before = daemon(running)
+    may_go_on = tmp_path / "may-go-on"
+    patient = write_program(
+        release.directory / "patient",
+        f'[ "$1" != --version ] || until [ -e {may_go_on} ]; do sleep 0.02; done\nexec {release.flocksd} "$@"\n',
+    )
+    operation_id = begin(running, release.request(flocksd_path=str(patient)))
+    command = running.command("call", "WatchOperation", json.dumps({"operation_id": operation_id}))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=running.environment) as watcher:
+        assert told_last(watcher.stdout.readline())["state"] == "OPERATION_STATE_RUNNING"
+        may_go_on.touch()
+        told = watcher.stdout.read()
+    assert watcher.returncode == 0 and told_last(told)["state"] == "OPERATION_STATE_SUCCEEDED", told
+    assert daemon(running)["pid"] != before["pid"]
 
 
 def test_what_is_no_good_is_refused_and_nothing_changes(running, release, tmp_path):

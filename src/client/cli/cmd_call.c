@@ -58,8 +58,18 @@ struct show {
     const struct cli *cli;
     const struct rpc_method *method;
     enum outcome outcome;
+    bool has_told; /* since the stream was begun */
     bool has_ended;
+    bool is_cut_off; /* it has ended, and is to be begun again */
 };
+
+/* Whether a stream that is begun again has still all to tell: what is, and each change from then
+ * on. The library goes on by itself behind the last message of those that take a token. */
+static bool tells_what_is(const struct rpc_method *method)
+{
+    return method->idempotent &&
+           !protobuf_c_message_descriptor_get_field_by_name(method->request->descriptor, "after");
+}
 
 static enum rpc_take take_message(
     const void *typed, void *data, struct flocks_stream *stream, const ProtobufCMessage *message)
@@ -67,9 +77,18 @@ static enum rpc_take take_message(
     (void)typed;
     (void)stream;
     struct show *show = data;
+    show->has_told = true;
     if (show->outcome == OUTCOME_DONE)
         show->outcome = print(show->cli, show->method, message);
     return RPC_TAKE_DONE;
+}
+
+/* Its flocksd has gone in the middle. One that told nothing has outlasted the library's patience,
+ * or nobody runs. */
+static bool is_cut_off(const struct show *show, const struct flocks_error *failure)
+{
+    return failure && failure->code == RPC_UNAVAILABLE && !failure->is_not_running &&
+           show->has_told && tells_what_is(show->method);
 }
 
 static void take_end(
@@ -79,24 +98,55 @@ static void take_end(
     (void)stream;
     struct show *show = data;
     show->has_ended = true;
-    if (show->outcome == OUTCOME_DONE)
+    if (show->outcome != OUTCOME_DONE)
+        return;
+    show->is_cut_off = is_cut_off(show, failure);
+    if (!show->is_cut_off)
         show->outcome = daemon_report_end(show->cli, failure);
 }
 
-static enum outcome follow(struct watch *watch, struct show *show, const ProtobufCMessage *request)
+/* Until it ends, whatever for. False: nobody reads any more. */
+static bool follow_once(
+    struct watch *watch, struct show *show, const ProtobufCMessage *request, int64_t deadline_at)
 {
     static const struct flocks_stream_hooks hooks = {.message = take_message, .ended = take_end};
     struct flocks_error *failure = NULL;
-    const struct rpc_options options = {.timeout_ms = cli_timeout_ms(show->cli, 0)};
+    struct rpc_options options = {.timeout_ms = 0};
+    if (deadline_at != CLOCK_NEVER) {
+        int64_t left_ms = deadline_at - clock_monotonic_ms();
+        options.timeout_ms = left_ms > 0 ? left_ms : 1;
+    }
+    show->has_told = show->has_ended = show->is_cut_off = false;
     struct flocks_stream *stream = flocks_client_watch(
         watch->client, show->method, &options, request, &hooks, NULL, show, &failure);
     if (!stream)
         show->outcome = daemon_report_end(show->cli, failure);
     flocks_error_free(failure);
-    bool goes_on = stream != NULL;
-    while (goes_on && !show->has_ended && show->outcome == OUTCOME_DONE)
-        goes_on = watch_wait(watch, CLOCK_NEVER) != WATCH_READER_GONE;
+    bool is_read = true;
+    while (stream && is_read && !show->has_ended && show->outcome == OUTCOME_DONE)
+        is_read = watch_wait(watch, CLOCK_NEVER) != WATCH_READER_GONE;
     flocks_stream_close(stream);
+    return is_read;
+}
+
+/* False: nobody reads any more. */
+static bool pause_before_next(struct watch *watch)
+{
+    int64_t again_at = clock_add_ms(clock_monotonic_ms(), FLOCKS_CLIENT_FIRST_RETRY_MS);
+    enum watch_wake wake = WATCH_NEWS;
+    while (wake != WATCH_DUE && wake != WATCH_READER_GONE)
+        wake = watch_wait(watch, again_at);
+    return wake != WATCH_READER_GONE;
+}
+
+static enum outcome follow(struct watch *watch, struct show *show, const ProtobufCMessage *request)
+{
+    int64_t timeout_ms = cli_timeout_ms(show->cli, 0);
+    int64_t deadline_at =
+        timeout_ms > 0 ? clock_add_ms(clock_monotonic_ms(), timeout_ms) : CLOCK_NEVER;
+    bool is_read = follow_once(watch, show, request, deadline_at);
+    while (is_read && show->is_cut_off && pause_before_next(watch))
+        is_read = follow_once(watch, show, request, deadline_at);
     return show->outcome;
 }
 
