@@ -247,6 +247,23 @@ def test_what_was_told_survives_flocksd(upgrades):
     assert [item.progress.message for item in items][-1] == "well"
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_record_half_written_when_flocksd_was_killed_is_written_again(upgrades, is_there):
+    record = upgrades.instance.root / "run" / "lease.pb"
+    half = record.with_name("lease.pb.aB3dE6")
+    upgrades.report("u1", "DONE", "well")
+    wait_until(lambda: record.exists() and b"well" in record.read_bytes(), what="the record")
+    # As of before that report: it was being written.
+    half.write_bytes(record.read_bytes()[:10])
+    if is_there:
+        record.write_bytes(b"")
+    else:
+        record.unlink()
+    upgrades.kill_flocksd()
+    wait_until(lambda: record.exists() and b"well" in record.read_bytes(), what="the record again")
+    assert not half.exists()
+
+
 def test_what_was_told_survives_everybody(upgrades):
     upgrades.report("u1", "DONE", "well")
     upgrades.report("u2", "INSTALLING", "step 1")

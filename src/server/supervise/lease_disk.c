@@ -53,6 +53,14 @@ int lease_disk_read(const char *run, uint8_t **out, size_t *out_len, struct erro
     return result;
 }
 
+bool lease_disk_has_record(const char *run)
+{
+    char path[PATH_MAX];
+    struct error error = ERROR_INIT;
+
+    return record_path(run, "", path, &error) == 0 && access(path, F_OK) == 0;
+}
+
 int lease_disk_put_aside(const char *run, char *out_path, size_t out_size, struct error *error)
 {
     char path[PATH_MAX];

@@ -4,6 +4,7 @@
 #ifndef FLOCKS_SUPERVISE_LEASE_DISK_H
 #define FLOCKS_SUPERVISE_LEASE_DISK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,8 @@ NODISCARD int lease_disk_write(
 #define LEASE_DISK_NONE 1
 /* The caller frees *out. Negative also when it is larger than LEASE_RECORD_MAX, or no file. */
 NODISCARD int lease_disk_read(const char *run, uint8_t **out, size_t *out_len, struct error *error);
+/* One look, without waiting for the disk. */
+bool lease_disk_has_record(const char *run);
 /* Renames what cannot be read, so that nothing is lost and the next start does not stumble; its new
  * path. */
 NODISCARD int lease_disk_put_aside(

@@ -140,11 +140,14 @@ void leases_resume(struct supervisor *supervisor)
 {
     int64_t now = clock_monotonic_ms();
 
+    /* The flocksd before may have been killed while it wrote. */
+    supervisor->is_record_dirty |= !list_is_empty(&supervisor->leases.all) ||
+                                   !list_is_empty(&supervisor->upgrades.all) ||
+                                   lease_disk_has_record(supervisor->run);
     LIST_FOR_EACH_SAFE(link, &supervisor->leases.all)
     {
         struct lease *lease = CONTAINER_OF(link, struct lease, link);
 
-        supervisor->is_record_dirty = true;
         /* Clients are served before the keeper has answered: some may be our own. */
         if (lease->is_loaded)
             resume(lease, now);
