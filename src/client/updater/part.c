@@ -254,18 +254,6 @@ void part_digest(const struct part *part, char out[PART_DIGEST_SIZE])
     out[2 * sizeof hash] = '\0';
 }
 
-static int sync_directory(const char *path, struct error *error)
-{
-    char directory[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    (void)snprintf(directory, sizeof directory, "%.*s", slash == NULL ? 1 : (int)(slash - path + 1),
-        slash == NULL ? "." : path);
-    CLEANUP(fd_close) int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) < 0)
-        return error_set_errno(error, errno, "writing %s to the disk", directory);
-    return 0;
-}
-
 int part_finish(struct part *part, struct error *error)
 {
     if (part->text != NULL)
@@ -275,7 +263,7 @@ int part_finish(struct part *part, struct error *error)
     if (rename(part->partial, part->path) < 0)
         return error_set_errno(error, errno, "renaming %s to %s", part->partial, part->path);
     (void)unlink(part->record);
-    return sync_directory(part->path, error);
+    return fd_sync_parent(part->path, error);
 }
 
 void part_keep(struct part *part)

@@ -202,19 +202,36 @@ static int write_at(struct unpacking *work, int fd, const char *path, const uint
     return 0;
 }
 
-/* One block of a file whose length is *length so far; holes count like bytes. */
-static int take_block(struct unpacking *work, int fd, const char *path, const void *bytes,
-    size_t len, la_int64_t offset, uint64_t *length)
+struct block {
+    const void *bytes;
+    size_t len;
+    la_int64_t offset;
+};
+
+/* next_block: the entry has no more. */
+#define NO_BLOCK 1
+
+static int next_block(struct unpacking *work, struct block *out)
 {
-    if (offset < 0 || (uint64_t)offset > INT64_MAX - len)
+    int code = archive_read_data_block(work->archive, &out->bytes, &out->len, &out->offset);
+    if (code == ARCHIVE_EOF)
+        return NO_BLOCK;
+    return code == ARCHIVE_OK ? 0 : unpacking_damaged(work);
+}
+
+/* Of a file whose length is *length so far; holes count like bytes. */
+static int take_block(
+    struct unpacking *work, int fd, const char *path, const struct block *block, uint64_t *length)
+{
+    if (block->offset < 0 || (uint64_t)block->offset > INT64_MAX - block->len)
         return unpacking_refuse(work, path, "its size is none");
-    uint64_t end = (uint64_t)offset + len;
+    uint64_t end = (uint64_t)block->offset + block->len;
     int result = end > *length ? count_bytes(work, end - *length) : 0;
     if (result < 0)
         return result;
     *length = end > *length ? end : *length;
-    result = write_at(work, fd, path, bytes, len, offset);
-    work->step += len;
+    result = write_at(work, fd, path, block->bytes, block->len, block->offset);
+    work->step += block->len;
     return result == 0 && work->step >= STEP_BYTES ? unpacking_tell_progress(work) : result;
 }
 
@@ -224,19 +241,16 @@ static int copy_content(
     uint64_t length = 0;
     int result = 0;
     while (result == 0) {
-        const void *bytes = NULL;
-        size_t len = 0;
-        la_int64_t offset = 0;
-        int code = archive_read_data_block(work->archive, &bytes, &len, &offset);
-        if (code == ARCHIVE_EOF)
-            break;
-        if (code != ARCHIVE_OK)
-            return unpacking_damaged(work);
-        result = take_block(work, fd, path, bytes, len, offset, &length);
+        struct block block;
+        result = next_block(work, &block);
+        if (result == 0)
+            result = take_block(work, fd, path, &block, &length);
     }
     la_int64_t size = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : 0;
-    if (result < 0 || size < 0 || (uint64_t)size <= length)
+    if (result < 0)
         return result;
+    if (size < 0 || (uint64_t)size <= length)
+        return 0;
     /* It ends in a hole. */
     result = count_bytes(work, (uint64_t)size - length);
     if (result == 0 && ftruncate(fd, size) < 0)
@@ -368,17 +382,11 @@ int unpacking_measure_entry(struct unpacking *work, struct archive_entry *entry)
     if (result == 0 && size > 0 && entry_hard_link(entry) == NULL)
         result = count_bytes(work, (uint64_t)size);
     while (result == 0) {
-        const void *bytes = NULL;
-        size_t len = 0;
-        la_int64_t offset = 0;
-        int code = archive_read_data_block(work->archive, &bytes, &len, &offset);
-        if (code == ARCHIVE_EOF)
-            break;
-        if (code != ARCHIVE_OK)
-            return unpacking_damaged(work);
-        work->step += len;
-        if (work->step >= STEP_BYTES)
+        struct block block;
+        result = next_block(work, &block);
+        work->step += result == 0 ? block.len : 0;
+        if (result == 0 && work->step >= STEP_BYTES)
             result = unpacking_tell_progress(work);
     }
-    return result;
+    return result < 0 ? result : 0;
 }

@@ -167,8 +167,7 @@ static void directory_of(const char *path, char out[PATH_MAX])
         (void)snprintf(out, PATH_MAX, "%.*s", (int)(slash - path), path);
 }
 
-/* Makes the rename itself survive a power cut. */
-static int sync_directory(const char *path, struct error *error)
+int fd_sync_parent(const char *path, struct error *error)
 {
     char directory[PATH_MAX];
     directory_of(path, directory);
@@ -209,7 +208,7 @@ int fd_replace_file(
         (void)unlink(temporary);
         return result;
     }
-    return sync_directory(path, error);
+    return fd_sync_parent(path, error);
 }
 
 static bool is_temporary(const char *found, const char *name)

@@ -26,6 +26,9 @@ NODISCARD int fd_read_file(
 /* Temporary file in the same directory, fsync, rename, fsync of the directory. */
 NODISCARD int fd_replace_file(
     const char *path, const void *bytes, size_t len, mode_t mode, struct error *error);
+/* Writes the directory that `path` is in to the disk: a rename, link or unlink there survives a
+ * power cut. */
+NODISCARD int fd_sync_parent(const char *path, struct error *error);
 /* Removes the temporary files of fd_replace_file's callers who were killed. Legal where nobody else
  * replaces `path` now. Where that fails, a small file is left. */
 void fd_sweep_temporaries(const char *path);

@@ -1,7 +1,6 @@
 #include "common/release/link_switch.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,20 +28,6 @@ int link_read(const char *link, char out[LINK_TEXT_MAX + 1], struct error *error
             "the link %s points to a path longer than %d bytes", link, LINK_TEXT_MAX);
     memcpy(out, target, (size_t)len);
     out[len] = '\0';
-    return 0;
-}
-
-static int sync_parent(const char *link, struct error *error)
-{
-    char parent[PATH_MAX];
-    const char *slash = strrchr(link, '/');
-    size_t len = slash == NULL ? 1 : (size_t)(slash - link) + (slash == link);
-    int written = snprintf(parent, sizeof parent, "%.*s", (int)len, slash == NULL ? "." : link);
-    if (written < 0 || (size_t)written >= sizeof parent)
-        return error_set_errno(error, ENAMETOOLONG, "the directory of %s", link);
-    CLEANUP(fd_close) int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) < 0)
-        return error_set_errno(error, errno, "writing the directory %s to the disk", parent);
     return 0;
 }
 
@@ -85,7 +70,7 @@ int link_switch(const char *link, const char *target, struct error *error)
         return result;
     result = change(link, strcmp(found, target) == 0, target, error);
     if (result >= 0)
-        result = sync_parent(link, error);
+        result = fd_sync_parent(link, error);
     if (result < 0)
         return result;
     /* Somebody who did not know of us may have put another temporary link under our rename. */

@@ -1,7 +1,6 @@
 #include "common/release/upgrade_journal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,30 +158,12 @@ int upgrade_journal_write(
     return result;
 }
 
-static int open_parent(const char *path, struct error *error)
-{
-    char parent[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    int len = slash == NULL ? 1 : (int)(slash - path) + (slash == path);
-    (void)snprintf(parent, sizeof parent, "%.*s", len, slash == NULL ? "." : path);
-    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? error_set_errno(error, errno, "opening the directory %s", parent) : fd;
-}
-
-static int sync_parent(const char *path, struct error *error)
-{
-    CLEANUP(fd_close) int fd = open_parent(path, error);
-    if (fd < 0 || fsync(fd) == 0)
-        return fd < 0 ? fd : 0;
-    return error_set_errno(error, errno, "writing the directory of %s to the disk", path);
-}
-
 int upgrade_journal_remove(const char *path, struct error *error)
 {
     fd_sweep_temporaries(path);
     if (unlink(path) < 0 && errno != ENOENT)
         return error_set_errno(error, errno, "removing %s", path);
-    return sync_parent(path, error);
+    return fd_sync_parent(path, error);
 }
 
 int upgrade_journal_put_aside(const char *path, struct error *error)
@@ -193,5 +174,5 @@ int upgrade_journal_put_aside(const char *path, struct error *error)
         return error_set_errno(error, ENAMETOOLONG, "putting %s aside", path);
     if (rename(path, aside) < 0)
         return error_set_errno(error, errno, "putting %s aside", path);
-    return sync_parent(path, error);
+    return fd_sync_parent(path, error);
 }

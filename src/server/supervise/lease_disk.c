@@ -1,7 +1,6 @@
 #include "server/supervise/lease_disk.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,28 +123,6 @@ int lease_disk_check_link(const struct lease_undo *undo, struct error *error)
     return result;
 }
 
-/* The directory of `path`, which is absolute. */
-static void parent_of(const char *path, char out[PATH_MAX])
-{
-    size_t len = (size_t)(strrchr(path, '/') - path);
-
-    if (len == 0)
-        len = 1;
-    (void)snprintf(out, PATH_MAX, "%.*s", (int)len, path);
-}
-
-static int sync_directory(const char *path, struct error *error)
-{
-    char parent[PATH_MAX];
-    CLEANUP(fd_close) int fd = -1;
-
-    parent_of(path, parent);
-    fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0)
-        return error_set_errno(error, errno, "write the directory %s to disk", parent);
-    return 0;
-}
-
 static int replace_link(const struct lease_undo *undo, struct error *error)
 {
     char temporary[PATH_MAX];
@@ -185,5 +162,5 @@ int lease_disk_restore_link(const struct lease_undo *undo, struct error *error)
         result = unlink(undo->link) == 0
                      ? 0
                      : error_set_errno(error, errno, "remove the link %s", undo->link);
-    return result < 0 ? result : sync_directory(undo->link, error);
+    return result < 0 ? result : fd_sync_parent(undo->link, error);
 }
