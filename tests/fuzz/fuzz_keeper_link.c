@@ -311,7 +311,7 @@ static void run(const uint8_t *data, size_t size)
     keeper_fd = ends[0];
     size_t at = take_step(data, size, 1, &len);
     say_welcome(data[1], data + 3, len);
-    result = keeper_link_open(&loop, ends[1], &peer_link, &welcome, &error);
+    result = keeper_link_open(&loop, ends[1], -1, &peer_link, &welcome, &error);
     if (result == 0) {
         run_steps(data, size, at);
         fd_close(&welcome.state_fd);

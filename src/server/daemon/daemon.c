@@ -35,6 +35,7 @@ struct daemon {
     uv_timer_t ending;
     struct paths paths;
     struct config_request config_request;
+    int advance_fd;
     struct keeper_link *link;
     struct keeper_welcome welcome;
     struct supervisor *supervisor;
@@ -136,6 +137,8 @@ static void on_succession_failed(void *data)
 
     if (daemon->supervisor)
         supervisor_abandon(daemon->supervisor);
+    else
+        close_all(daemon);
 }
 
 static int ask_to_be_run_again(struct daemon *daemon);
@@ -263,8 +266,8 @@ static int open_loop(struct daemon *daemon, struct error *error)
 
 static int open_link(struct daemon *daemon, const struct options *options, struct error *error)
 {
-    return keeper_link_open(
-        &daemon->loop, options->keeper_fd, &daemon->link, &daemon->welcome, error);
+    return keeper_link_open(&daemon->loop, options->keeper_fd, daemon->advance_fd, &daemon->link,
+        &daemon->welcome, error);
 }
 
 /* What the supervisor was given, or took over. */
@@ -443,11 +446,26 @@ static void log_beginning(const struct daemon *daemon)
         (unsigned)daemon->welcome.earlier_starts + 1, daemon->paths.socket);
 }
 
+/* The keeper was killed before it knew us. Nothing is begun: whom the next one runs does that. */
+static enum daemon_exit succeed(struct daemon *daemon, const struct options *options)
+{
+    struct error error = ERROR_INIT;
+
+    if (open_succession(daemon, options, &error) < 0)
+        return give_up(daemon, &error);
+    log_info("the keeper was killed before it answered", "pid=%d", (int)getpid());
+    succession_begin(&daemon->succession);
+    (void)uv_run(&daemon->loop, UV_RUN_DEFAULT);
+    return DAEMON_EXIT_FAILED;
+}
+
 static enum daemon_exit serve(struct daemon *daemon, const struct options *options)
 {
     struct error error = ERROR_INIT;
     int result = open_link(daemon, options, &error);
 
+    if (result == KEEPER_LINK_ORPHANED)
+        return succeed(daemon, options);
     if (result == 0)
         result = open_services(daemon, options, &error);
     if (result == 0)
@@ -483,6 +501,7 @@ enum daemon_exit daemon_run(const struct options *options)
     struct error error = ERROR_INIT;
     enum daemon_exit code;
 
+    daemon.advance_fd = keeper_link_find_advance(options->keeper_fd);
     if (paths_resolve(options->root, options->config, &daemon.paths, &error) < 0 ||
         open_loop(&daemon, &error) < 0) {
         log_error("flocksd cannot start", "error=%s", error.text);

@@ -27,6 +27,26 @@ static enum rpc_code refuse_number(struct keeper *keeper, const keeper_hello_req
     return refuse(keeper, RPC_FAILED_PRECONDITION, text);
 }
 
+bool link_welcome(struct keeper *keeper, uint32_t earlier_starts, keeper_hello_response *response,
+    int out_fds[KEEPER_WELCOME_DESCRIPTORS])
+{
+    memcpy(response->replacement, keeper->replacement.operation_id, sizeof response->replacement);
+    (void)snprintf(response->version, sizeof response->version, "%s", FLOCKS_VERSION);
+    response->pid = (int32_t)getpid();
+    response->earlier_starts = earlier_starts;
+    response->was_ready = keeper->server.was_ready;
+    response->earlier_keepers = atomic_load(&keeper->outputs.shared->memory.earlier_keepers);
+    response->unreachable = keeper->is_unreachable;
+    memcpy(response->invocation, keeper->invocation, sizeof response->invocation);
+    out_fds[0] = keeper->state_fd;
+    out_fds[1] = keeper->outputs.shared_fd;
+    out_fds[2] = keeper->files.listener_fd;
+    out_fds[3] = keeper->files.notify_fd;
+    out_fds[4] = keeper->files.lock_fd;
+    out_fds[5] = keeper->inventory_fd;
+    return outputs_pipes(&keeper->outputs, KEEPER_SLOT_DAEMON, &out_fds[6]);
+}
+
 static enum rpc_code hello(
     void *self, const keeper_hello_request *request, keeper_hello_response *response)
 {
@@ -40,21 +60,7 @@ static enum rpc_code hello(
     response->protocol =
         request->protocol < KEEPER_PROTOCOL ? request->protocol : (uint32_t)KEEPER_PROTOCOL;
     keeper->link.protocol = response->protocol;
-    memcpy(response->replacement, keeper->replacement.operation_id, sizeof response->replacement);
-    (void)snprintf(response->version, sizeof response->version, "%s", FLOCKS_VERSION);
-    response->pid = (int32_t)getpid();
-    response->earlier_starts = keeper->server.starts - 1;
-    response->was_ready = keeper->server.was_ready;
-    response->earlier_keepers = atomic_load(&keeper->outputs.shared->memory.earlier_keepers);
-    response->unreachable = keeper->is_unreachable;
-    memcpy(response->invocation, keeper->invocation, sizeof response->invocation);
-    keeper->link.reply_fds[0] = keeper->state_fd;
-    keeper->link.reply_fds[1] = keeper->outputs.shared_fd;
-    keeper->link.reply_fds[2] = keeper->files.listener_fd;
-    keeper->link.reply_fds[3] = keeper->files.notify_fd;
-    keeper->link.reply_fds[4] = keeper->files.lock_fd;
-    keeper->link.reply_fds[5] = keeper->inventory_fd;
-    if (!outputs_pipes(&keeper->outputs, KEEPER_SLOT_DAEMON, &keeper->link.reply_fds[6]))
+    if (!link_welcome(keeper, keeper->server.starts - 1, response, keeper->link.reply_fds))
         return refuse(keeper, RPC_INTERNAL, "the daemon's log has no pipe");
     keeper->link.n_reply_fds = KEEPER_WELCOME_DESCRIPTORS;
     return RPC_OK;
@@ -68,6 +74,7 @@ static enum rpc_code report_startup(void *self, const keeper_report_startup_requ
     if (request->ready) {
         keeper->server.is_ready = true;
         keeper->server.was_ready = true;
+        atomic_store(&keeper->outputs.shared->is_untried, 0);
         keeper->server.rerun_delay_ms = 0;
         instance_tell(&keeper->ready_fd, "ready", "");
         replacement_ready(keeper);

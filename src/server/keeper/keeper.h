@@ -26,6 +26,8 @@ enum {
     /* With the answer to Hello: state, shared memory, listening socket, notify socket, lock,
      * inventory, both pipes of the daemon's log. */
     KEEPER_WELCOME_DESCRIPTORS = 8,
+    /* With the same in advance (link.h), the keeper's image besides. */
+    KEEPER_ADVANCE_DESCRIPTORS = KEEPER_WELCOME_DESCRIPTORS + 1,
     /* Descriptors with one packet: the arguments and those of the child. */
     KEEPER_PACKET_DESCRIPTORS = 1 + 16,
     /* Argument and environment texts of one spawn together; the kernel's own bound is lower.

@@ -122,7 +122,7 @@ int legacy_take(struct keeper *keeper, int fd, struct error *error)
     struct keeper_memory *memory = &keeper->outputs.shared->memory;
     atomic_fetch_add(&memory->earlier_keepers, 1);
     keeper->server.starts = atomic_load(&memory->server_starts);
-    keeper->server.was_ready = true;
+    keeper->server.was_ready = atomic_load(&keeper->outputs.shared->is_untried) == 0;
     keeper->descriptor_limit.rlim_cur = (rlim_t)atomic_load(&memory->descriptors_soft);
     keeper->descriptor_limit.rlim_max = (rlim_t)atomic_load(&memory->descriptors_hard);
     keeper->files.listener_name = memory->listener_name;

@@ -1,23 +1,18 @@
-/* The link's life: Hello, packets in and out on a uv_poll handle, calls in flight, events. */
+/* The link's life: packets in and out on a uv_poll handle, calls in flight, events. */
 #include "server/keeper/link.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "common/rpc/frame.h"
 #include "server/keeper/link_internal.h"
 #include "server/keeper/packet.h"
-
-enum { HELLO_TIMEOUT_MS = 10 * 1000 };
 
 /* A packet that waits for room in the socket. Owns its descriptors. */
 struct unsent_packet {
@@ -37,7 +32,7 @@ static void unsent_free(struct unsent_packet *packet)
 
 /* ---- packets ---- */
 
-static size_t encode_request(struct keeper_link *link, const struct crpc_nano_method *method,
+size_t link_encode_request(struct keeper_link *link, const struct crpc_nano_method *method,
     const void *message, uint32_t stream_id)
 {
     static uint8_t payload[KEEPER_PACKET_BYTES];
@@ -61,8 +56,7 @@ static size_t encode_request(struct keeper_link *link, const struct crpc_nano_me
     return RPC_FRAME_HEADER_BYTES + body_len;
 }
 
-/* False: not a response. */
-static bool decode_response(const struct keeper_link *link, size_t len, uint32_t *out_stream_id,
+bool link_decode_response(const struct keeper_link *link, size_t len, uint32_t *out_stream_id,
     struct rpc_response_envelope *out)
 {
     struct rpc_frame frame;
@@ -171,7 +165,7 @@ int link_send(struct keeper_link *link, const char *method, const void *request,
 {
     const struct crpc_nano_method *row = crpc_nano_find(&keeper_service, method, strlen(method));
     uint32_t stream_id = link->next_stream_id;
-    size_t len = encode_request(link, row, request, stream_id);
+    size_t len = link_encode_request(link, row, request, stream_id);
     if (len == 0)
         return error_set(
             error, STATUS_INVALID_ARGUMENT, "request to the keeper is too long: %s", method);
@@ -238,7 +232,7 @@ static bool handle_packet(struct keeper_link *link, size_t len)
 {
     uint32_t stream_id = 0;
     struct rpc_response_envelope response;
-    if (!decode_response(link, len, &stream_id, &response))
+    if (!link_decode_response(link, len, &stream_id, &response))
         return false;
     struct link_call *call = find_call(link, stream_id);
     if (call == NULL)
@@ -292,122 +286,6 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     receive(link);
 }
 
-/* ---- Hello ---- */
-
-static int wait_readable(int fd, int64_t until, struct error *error)
-{
-    struct pollfd watched = {.fd = fd, .events = POLLIN};
-    for (;;) {
-        int64_t left = until - clock_monotonic_ms();
-        int n = left > 0 ? poll(&watched, 1, (int)left) : 0;
-        if (n > 0)
-            return 0;
-        if (n == 0)
-            return error_set(error, STATUS_DEADLINE_EXCEEDED, "the keeper does not answer");
-        if (errno != EINTR)
-            return error_set_errno(error, errno, "wait for the keeper");
-    }
-}
-
-static int check_welcome(
-    const struct rpc_response_envelope *response, size_t n_fds, struct error *error)
-{
-    if (response->code > 0 && response->code < STATUS_CODE_COUNT)
-        return error_set(error, (enum status_code)response->code, "keeper: %.*s",
-            (int)response->message.len, (const char *)response->message.data);
-    if (response->code != 0 || n_fds != KEEPER_WELCOME_DESCRIPTORS)
-        return error_set(error, STATUS_INTERNAL, "the keeper's answer to Hello is not understood");
-    return 0;
-}
-
-/* To end one that hangs, and to be its successor; without them both are done without. */
-static void find_keeper(struct keeper_link *link, int32_t pid)
-{
-    link->keeper_pid = pid;
-    link->keeper_pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    link_renewed(link);
-}
-
-void link_renewed(struct keeper_link *link)
-{
-    char path[32];
-    (void)snprintf(path, sizeof path, "/proc/%d/exe", link->keeper_pid);
-    fd_close(&link->image_fd);
-    link->image_fd = open(path, O_PATH | O_CLOEXEC);
-}
-
-static uint64_t inode_of(int fd)
-{
-    struct stat status;
-    return fstat(fd, &status) == 0 ? status.st_ino : 0;
-}
-
-static int take_welcome(struct keeper_link *link, const struct rpc_response_envelope *response,
-    int *fds, size_t n_fds, struct keeper_welcome *out, struct error *error)
-{
-    keeper_hello_response hello;
-    int result = check_welcome(response, n_fds, error);
-    if (result != 0)
-        return result;
-    if (!crpc_nano_decode(&flocks_keeper_v1_HelloResponse_msg, response->payload.data,
-            response->payload.len, &hello))
-        return error_set(error, STATUS_INTERNAL, "the keeper's answer to Hello is not understood");
-    const void *shared = mmap(NULL, sizeof(struct keeper_shared), PROT_READ, MAP_SHARED, fds[1], 0);
-    if (shared == MAP_FAILED)
-        return error_set_errno(error, errno, "map the keeper's counters");
-    link->shared = shared;
-    link->shared_id = inode_of(fds[1]);
-    link->shared_fd = fd_take(&fds[1]);
-    link->lock_fd = fd_take(&fds[4]);
-    link->inventory_fd = fd_take(&fds[5]);
-    link->daemon_pipes =
-        (struct link_pipes){.pipe_fd = fd_take(&fds[6]), .private_fd = fd_take(&fds[7])};
-    find_keeper(link, hello.pid);
-    link->protocol = hello.protocol;
-    *out = (struct keeper_welcome){
-        .keeper_pid = hello.pid,
-        .earlier_starts = hello.earlier_starts,
-        .was_ready = hello.was_ready,
-        .earlier_keepers = hello.earlier_keepers,
-        .is_unreachable = hello.unreachable,
-        .state_fd = fd_take(&fds[0]),
-        .listener_fd = fd_take(&fds[2]),
-        .notify_fd = fd_take(&fds[3]),
-    };
-    memcpy(out->invocation, hello.invocation, sizeof out->invocation);
-    memcpy(out->keeper_version, hello.version, sizeof out->keeper_version);
-    memcpy(out->replacement, hello.replacement, sizeof out->replacement);
-    return 0;
-}
-
-static int say_hello(struct keeper_link *link, struct keeper_welcome *out, struct error *error)
-{
-    keeper_hello_request request = {
-        .protocol = KEEPER_PROTOCOL, .lowest_protocol = KEEPER_PROTOCOL_LOWEST};
-    (void)snprintf(request.version, sizeof request.version, "%s", FLOCKS_VERSION);
-    const struct crpc_nano_method *row = crpc_nano_find(&keeper_service, "Hello", 5);
-    size_t len = encode_request(link, row, &request, link->next_stream_id);
-    link->next_stream_id += 2;
-    if (len == 0 || packet_send(link->fd, link->out, len, NULL, 0) != 0)
-        return error_set_errno(error, errno, "greet the keeper");
-    int result = wait_readable(link->fd, clock_monotonic_ms() + HELLO_TIMEOUT_MS, error);
-    if (result != 0)
-        return result;
-    int fds[PACKET_DESCRIPTORS_MAX];
-    size_t n_fds = 0;
-    uint32_t stream_id = 0;
-    struct rpc_response_envelope response;
-    if (packet_receive(link->fd, link->in, sizeof link->in, &len, fds, &n_fds) != 0)
-        return error_set(error, STATUS_UNAVAILABLE, "the keeper has closed the link");
-    if (decode_response(link, len, &stream_id, &response))
-        result = take_welcome(link, &response, fds, n_fds, out, error);
-    else
-        result = error_set(error, STATUS_INTERNAL, "the keeper does not speak its protocol");
-    for (size_t i = 0; i < n_fds; i++)
-        fd_close(&fds[i]);
-    return result;
-}
-
 /* ---- life ---- */
 
 static void free_memory(struct keeper_link *link)
@@ -439,9 +317,10 @@ static void free_link(struct keeper_link **link)
         free_memory(*link);
 }
 
-int keeper_link_open(uv_loop_t *loop, int fd, struct keeper_link **out,
+int keeper_link_open(uv_loop_t *loop, int fd, int advance_fd, struct keeper_link **out,
     struct keeper_welcome *out_welcome, struct error *error)
 {
+    CLEANUP(fd_close) int advance = advance_fd;
     CLEANUP(free_link) struct keeper_link *link = calloc(1, sizeof *link);
     if (link == NULL) {
         fd_close(&fd);
@@ -454,19 +333,15 @@ int keeper_link_open(uv_loop_t *loop, int fd, struct keeper_link **out,
     link->next_stream_id = 1;
     list_init(&link->calls);
     list_init(&link->unsent);
-    int result = fd_set_cloexec(fd, true, error);
-    if (result == 0)
-        result = fd_set_nonblocking(fd, true, error);
-    if (result == 0)
-        result = say_hello(link, out_welcome, error);
-    if (result != 0)
+    int result = link_greet(link, advance, out_welcome, error);
+    if (result < 0)
         return result;
     int failure = uv_poll_init(loop, &link->poll, fd);
     if (failure == 0)
         failure = link_silence_open(link, loop);
     if (failure == 0) {
         link->poll.data = link;
-        failure = poll_again(link);
+        failure = link->is_lost ? 0 : poll_again(link);
     }
     if (failure != 0) {
         fd_close(&out_welcome->state_fd);
@@ -477,7 +352,7 @@ int keeper_link_open(uv_loop_t *loop, int fd, struct keeper_link **out,
     }
     *out = link;
     link = NULL;
-    return 0;
+    return result;
 }
 
 static void on_closed(uv_handle_t *handle)

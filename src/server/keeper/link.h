@@ -135,10 +135,18 @@ struct keeper_welcome {
     char replacement[33];
 };
 
-/* Takes `fd` (consumed, also on failure) and says Hello: blocks until the keeper answers, 10 s at
- * most
- * (-STATUS_DEADLINE_EXCEEDED). -STATUS_FAILED_PRECONDITION: no common protocol number. */
-NODISCARD int keeper_link_open(uv_loop_t *loop, int fd, struct keeper_link **out,
+/* What a keeper leaves beside the link, whose descriptor is `fd`, for a flocksd that it runs: the
+ * answer to Hello in advance, because it may be killed before it can answer. -1: an older keeper,
+ * which leaves nothing. To be asked before anything else is opened. */
+int keeper_link_find_advance(int fd);
+
+/* keeper_link_open: the keeper was killed before it answered. What it had left in advance is good
+ * for keeper_link_become and keeper_link_close, and for nothing else. */
+#define KEEPER_LINK_ORPHANED 1
+/* Takes `fd` and `advance_fd` (consumed, also on failure) and says Hello: blocks until the keeper
+ * answers, 10 s at most (-STATUS_DEADLINE_EXCEEDED). -STATUS_FAILED_PRECONDITION: no common
+ * protocol number. -STATUS_UNAVAILABLE: the keeper is gone and has left nothing. */
+NODISCARD int keeper_link_open(uv_loop_t *loop, int fd, int advance_fd, struct keeper_link **out,
     struct keeper_welcome *out_welcome, struct error *error);
 
 /* Begins telling events: all exits not yet acknowledged first. Before this none is told, also not

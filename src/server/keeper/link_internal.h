@@ -86,6 +86,12 @@ struct keeper_link {
     uint8_t in[KEEPER_PACKET_BYTES];
 };
 
+/* One request's packet in `link->out`; its length, 0: it does not fit. */
+size_t link_encode_request(struct keeper_link *link, const struct crpc_nano_method *method,
+    const void *message, uint32_t stream_id);
+/* Of the packet in `link->in`. False: not a response. */
+bool link_decode_response(const struct keeper_link *link, size_t len, uint32_t *out_stream_id,
+    struct rpc_response_envelope *out);
 /* Encodes and sends one request; descriptors are borrowed. `call` becomes the link's. */
 NODISCARD int link_send(struct keeper_link *link, const char *method, const void *request,
     const int *fds, size_t n_fds, struct link_call *call, struct error *error);
@@ -100,6 +106,11 @@ void link_lose(struct keeper_link *link, const char *why);
 /* The pipes of an output: kept, replacing others; given up. */
 void link_keep_pipes(struct keeper_link *link, uint32_t slot);
 void link_drop_pipes(struct keeper_link *link, uint32_t slot);
+
+/* ---- link_hello.c ---- */
+/* Says Hello and takes what is handed over. KEEPER_LINK_ORPHANED: what was left in advance. */
+NODISCARD int link_greet(
+    struct keeper_link *link, int advance_fd, struct keeper_welcome *out, struct error *error);
 
 /* ---- link_silence.c ---- */
 NODISCARD int link_silence_open(struct keeper_link *link, uv_loop_t *loop);

@@ -75,6 +75,7 @@ static int make_shared(struct error *error)
     struct keeper_memory *memory = &keeper.outputs.shared->memory;
     atomic_store(&memory->descriptors_soft, keeper.descriptor_limit.rlim_cur);
     atomic_store(&memory->descriptors_hard, keeper.descriptor_limit.rlim_max);
+    atomic_store(&keeper.outputs.shared->is_untried, 1);
     return 0;
 }
 

@@ -40,15 +40,21 @@ static void restore_names(struct keeper *keeper)
         log_error("the instance's files cannot be made again", "error=%s", error.text);
 }
 
-static pid_t run(const struct keeper *keeper, int link_fd)
+/* The link becomes 3; 4 is what makes it our heir from its first instruction on (link.h). */
+static pid_t run(struct keeper *keeper, int link_fd)
 {
+    CLEANUP(fd_close) int advance_fd = -1;
     struct helper_plan plan = {
         .image = &keeper->server.image,
         .arguments = keeper->server.arguments,
         .output_fd = keeper->log_fd,
-        .descriptors = {link_fd},
+        .descriptors = {link_fd, -1},
         .n_descriptors = 1,
     };
+    if (link_advance(keeper, &advance_fd) == 0)
+        plan.descriptors[plan.n_descriptors++] = advance_fd;
+    else
+        log_warn("flocksd is no heir before its Hello", "errno=%d", errno);
     return helper_start(&plan);
 }
 

@@ -1,10 +1,12 @@
 /* The keeper's end of the link: packets in, typed handlers, packets out. A flocksd that breaks the
  * protocol is killed and run again: both are ours, so it is a bug, and a fresh one knows more. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "common/base/fd.h"
 #include "common/base/log.h"
@@ -67,11 +69,10 @@ static void keep_blocked(struct keeper *keeper, size_t len)
     keeper_watch(keeper, EPOLL_CTL_MOD, link->fd, EPOLLOUT, EVENT_LINK, 0);
 }
 
-/* One response packet from `link->payload`. */
-static void send_response(struct keeper *keeper, uint32_t stream_id, enum rpc_code code,
+/* One response packet from `link->payload` in `link->out`; its length. */
+static size_t encode_response(struct link *link, uint32_t stream_id, enum rpc_code code,
     const char *message, size_t payload_len)
 {
-    struct link *link = &keeper->link;
     struct rpc_response_envelope envelope = {
         .code = (int32_t)code,
         .message = {(const uint8_t *)message, strlen(message)},
@@ -82,7 +83,14 @@ static void send_response(struct keeper *keeper, uint32_t stream_id, enum rpc_co
         .body_len = (uint32_t)body_len, .stream_id = stream_id, .type = RPC_FRAME_RESPONSE};
     rpc_frame_encode(&frame, link->out);
     (void)rpc_response_encode(&envelope, link->out + RPC_FRAME_HEADER_BYTES);
-    size_t len = RPC_FRAME_HEADER_BYTES + body_len;
+    return RPC_FRAME_HEADER_BYTES + body_len;
+}
+
+static void send_response(struct keeper *keeper, uint32_t stream_id, enum rpc_code code,
+    const char *message, size_t payload_len)
+{
+    struct link *link = &keeper->link;
+    size_t len = encode_response(link, stream_id, code, message, payload_len);
     int result = packet_send(link->fd, link->out, len, link->reply_fds, link->n_reply_fds);
     if (result == PACKET_WOULD_BLOCK)
         keep_blocked(keeper, len);
@@ -112,6 +120,31 @@ bool link_refuse(struct keeper *keeper, uint32_t stream_id, enum rpc_code code, 
         return false;
     send_response(keeper, stream_id, code, message, 0);
     return true;
+}
+
+int link_advance(struct keeper *keeper, int *out_fd)
+{
+    struct link *link = &keeper->link;
+    keeper_hello_response response = {.protocol = KEEPER_PROTOCOL};
+    int fds[KEEPER_ADVANCE_DESCRIPTORS];
+    int ends[2];
+    size_t len = 0;
+    errno = EBADF;
+    if (!link_welcome(keeper, keeper->server.starts, &response, fds) ||
+        !crpc_nano_encode(&flocks_keeper_v1_HelloResponse_msg, &response, link->payload,
+            sizeof link->payload, &len))
+        return -1;
+    CLEANUP(fd_close) int image_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+    fds[KEEPER_WELCOME_DESCRIPTORS] = image_fd;
+    if (image_fd < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return -1;
+    len = encode_response(link, 0, RPC_OK, "", len);
+    int result = packet_send(ends[0], link->out, len, fds, ARRAY_LENGTH(fds));
+    fd_close(&ends[0]);
+    if (result != 0)
+        fd_close(&ends[1]);
+    *out_fd = ends[1];
+    return result == 0 ? 0 : -1;
 }
 
 void link_pause(struct keeper *keeper)

@@ -52,6 +52,8 @@ struct keeper_shared {
     /* ... of those: by the mark (RLIMIT_RTTIME) that they were born with, and without one. */
     _Atomic uint64_t strays_marked[KEEPER_STRAY_PLACES];
     _Atomic uint64_t strays_unmarked;
+    /* No flocksd of this instance was ever ready; written by the keeper, for the next one. */
+    _Atomic uint32_t is_untried;
 };
 
 _Static_assert(sizeof(struct keeper_shared) <= KEEPER_SHARED_BYTES, "room to grow");

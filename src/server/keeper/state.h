@@ -20,6 +20,7 @@
 #include "server/keeper/children.h"
 #include "server/keeper/image.h"
 #include "server/keeper/instance.h"
+#include "server/keeper/keeper.h"
 #include "server/keeper/outputs.h"
 #include "server/keeper/packet.h"
 #include "server/keeper/replacement.h"
@@ -216,12 +217,19 @@ bool link_refuse(
 /* Requests are left in the socket; and no longer. */
 void link_pause(struct keeper *keeper);
 void link_resume(struct keeper *keeper);
+/* The answer to Hello in advance, of a flocksd that will be run: to be left to it at *out_fd
+ * (close- on-exec), and closed here then. Negative: errno says why. */
+NODISCARD int link_advance(struct keeper *keeper, int *out_fd);
 /* Goes on with a link that another image of the keeper has opened. */
 void link_take(struct keeper *keeper);
 /* Answers the long poll if there is something to tell. */
 void link_tell_events(struct keeper *keeper);
 
 /* ---- handlers.c: one function per method ---- */
+/* What Hello is answered with, less the protocol's number. Descriptors are borrowed. False: the
+ * daemon's log has no pipe. */
+bool link_welcome(struct keeper *keeper, uint32_t earlier_starts, keeper_hello_response *response,
+    int out_fds[KEEPER_WELCOME_DESCRIPTORS]);
 extern const struct keeper_handlers keeper_link_handlers;
 
 /* ---- spawning.c ---- */

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,10 +147,8 @@ static void on_shutdown(void *data, int signal_number)
 }
 
 /* The keeper's command line is ours: --root ROOT --config FILE --keeper-fd 3. */
-static void on_lost(void *data, const struct error *lost)
+static _Noreturn void become_keeper(void)
 {
-    (void)data;
-    (void)fprintf(stderr, "fake flocksd lost its keeper: %s\n", lost->text);
     char program[PATH_MAX];
     char *no_options[] = {NULL};
     struct error error = ERROR_INIT;
@@ -164,6 +163,13 @@ static void on_lost(void *data, const struct error *lost)
     assert(keeper_link_become(fake.link, &fake.welcome, &heir, &error) != 0);
     (void)fprintf(stderr, "fake flocksd: %s\n", error.text);
     leave_with(3);
+}
+
+static void on_lost(void *data, const struct error *lost)
+{
+    (void)data;
+    (void)fprintf(stderr, "fake flocksd lost its keeper: %s\n", lost->text);
+    become_keeper();
 }
 
 static void on_replaced(void *data, const struct keeper_replaced *replaced)
@@ -479,6 +485,15 @@ static void on_failure_told(void *data, int result, const struct error *error)
     leave_with(1);
 }
 
+/* Until SIGCONT, where ROOT/stop-early lies; once. */
+static void stop_if_asked(const char *root)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s/stop-early", root);
+    if (unlink(path) == 0)
+        (void)raise(SIGSTOP);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && is(argv[1], "--version")) {
@@ -493,8 +508,13 @@ int main(int argc, char **argv)
     struct error error = ERROR_INIT;
     if (is(mode, "die"))
         return 9;
+    stop_if_asked(argv[2]);
+    int advance_fd = keeper_link_find_advance(3);
     assert(uv_loop_init(&fake.loop) == 0);
-    if (keeper_link_open(&fake.loop, 3, &fake.link, &fake.welcome, &error) != 0) {
+    int opened = keeper_link_open(&fake.loop, 3, advance_fd, &fake.link, &fake.welcome, &error);
+    if (opened == KEEPER_LINK_ORPHANED)
+        become_keeper();
+    if (opened != 0) {
         (void)fprintf(stderr, "fake flocksd: %s\n", error.text);
         return 4;
     }

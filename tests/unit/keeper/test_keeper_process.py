@@ -290,6 +290,87 @@ def test_keeper_killed_flocksd_becomes_it_and_nothing_is_lost(keeper):
         end_heir(heir, pid)
 
 
+def stopped_flocksd(keeper_pid):
+    """The one that was asked to stop before it opens its link, once it has."""
+    def find():
+        for pid, words in children_of(keeper_pid):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as file:
+                if "--keeper-fd" in words and file.read().rsplit(")", 1)[1].split()[0] == "T":
+                    return pid
+        return None
+    return wait_for("flocksd stops", find)
+
+
+def become_early(keeper, keeper_pid):
+    """flocksd is killed, the keeper too before the next one has said Hello; that one is let go on."""
+    facts = keeper.facts()
+    open(keeper.path("stop-early"), "w").close()
+    os.kill(facts["pid"], signal.SIGKILL)
+    heir = stopped_flocksd(keeper_pid)
+    os.kill(keeper_pid, signal.SIGKILL)
+    wait_for("the keeper's end", lambda: not is_alive(keeper_pid))
+    os.kill(heir, signal.SIGCONT)
+
+    def serves():
+        with contextlib.suppress(OSError):
+            return keeper.facts()["keeper"] == heir
+        return False
+    wait_for("flocksd is the keeper", serves)
+    return heir
+
+
+def test_keeper_killed_before_the_hello_of_flocksd_is_succeeded_all_the_same(keeper):
+    log = keeper.register(0)
+    keeper.register(1)
+    keeper.ok("put", "remembered")
+    pid = int(keeper.spawn(
+        0, 1, "sh", "-c", "trap 'echo heard; exit 5' TERM; echo up; while :; do sleep 0.02; done")[1])
+    output_of(log, "up")
+    keeper.spawn(1, 3, "sh", "-c", "exit 4")
+    exit_of(keeper, 1, 3)
+    heir = keeper.pid
+    try:
+        for _ in range(3):
+            heir = become_early(keeper, heir)
+            assert is_alive(pid)
+            assert keeper.ask("get")[0] == "remembered"
+            assert exit_of(keeper, 1, 3)[4] == 4 << 8
+        keeper.register(0)
+        keeper.ok("signal", 0, 1, signal.SIGTERM, "group")
+        assert exit_of(keeper, 0, 1)[4] == 5 << 8
+        assert output_of(log, "heard").replace("Terminated\n", "") == "up\nheard\n"
+        keeper.ok("leave")
+        with contextlib.suppress(OSError):
+            keeper.ask("exit", 0)
+        wait_for("the heir's end", lambda: not is_alive(heir))
+        assert os.listdir(keeper.path("run")) == ["flocksd.lock"]
+        heir = None
+    finally:
+        end_heir(heir, pid)
+
+
+@pytest.mark.parametrize("mode", ["", "fail"])
+def test_keeper_killed_before_the_first_hello_is_succeeded_or_the_end_is_told(mode, tmp_path):
+    """One that cannot serve ends the instance, as under the first keeper: nobody was ever ready."""
+    (tmp_path / "stop-early").touch()
+    command = [os.environ["FLOCKS_KEEPER"], "--root", str(tmp_path), "--flocksd", os.environ["FLOCKS_FAKE_FLOCKSD"]]
+    first = subprocess.Popen(command, env={**os.environ, "FAKE_FLOCKSD": mode}, stdin=subprocess.DEVNULL)
+    heir = None
+    try:
+        heir = stopped_flocksd(first.pid)
+        first.kill()
+        first.wait()
+        os.kill(heir, signal.SIGCONT)
+        if mode == "fail":
+            wait_for("the end", lambda: not is_alive(heir))
+            assert os.listdir(tmp_path / "run") == ["flocksd.lock"]
+        else:
+            wait_for("a flocksd", lambda: any("--keeper-fd" in words for _, words in children_of(heir)))
+    finally:
+        first.kill()
+        end_heir(heir)
+
+
 def test_forgotten_slot_begins_again_for_the_next_keeper_too(keeper):
     keeper.register(0)
     keeper.spawn(0, 9, "true")
