@@ -1,6 +1,8 @@
 """System calls of a running process that fail, made to by strace(1)."""
 
+import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 from instance import wait_until
@@ -21,12 +23,15 @@ def is_traced(tid):
 
 class Injection:
     """`calls` ("openat,socket") of `pid` fail with `error` ("EMFILE") as `when` says: "3" the third one, "3+" all
-    from there on, None: none, they are only counted. A context; `count` and `injected` are known after it."""
+    from there on, None: none, they are only counted. A context; `counts`, by call, and `injected` are known after it."""
+
+    # Behind a pid where there are threads; a call that another thread has interrupted returns as "<... name resumed>".
+    RETURNED = re.compile(r"(?m)^(?:\d+ +)?(?:<\.\.\. )?(\w+).* = ")
 
     def __init__(self, pid, calls, error, when, log):
         self.pid = pid
         self.log = Path(log)
-        self.count = 0
+        self.counts = Counter()
         self.injected = 0
         self._command = ["strace", "-qq", "-o", str(log), "-p", str(pid), "-e", f"trace={calls}"]
         # Threads, but not the children that a process with one thread forks.
@@ -47,7 +52,7 @@ class Injection:
     def __exit__(self, *details):
         self._strace.terminate()
         self._strace.communicate(timeout=30)
-        lines = self.log.read_text(errors="replace").splitlines()
-        self.count = sum(" = " in line for line in lines)
-        self.injected = sum("(INJECTED)" in line for line in lines)
+        trace = self.log.read_text(errors="replace")
+        self.counts = Counter(self.RETURNED.findall(trace))
+        self.injected = trace.count("(INJECTED)")
         self.log.unlink()

@@ -1,56 +1,63 @@
 """Every system call that can fail fails: the state is honest each time, and recovery is full.
 
 One call at a time, spread over the calls that a small day's work makes (a crash, a restart, a stop, a start,
-status); then all of them for as long as that work takes. Faults of others: Supervisor#807 (spins once a descriptor
-is bad), canonical/pebble PR #380, monit-like supervisors that lose a child when fork fails."""
+status); then all of them for as long as that work takes. One instance goes through it all. Faults of others:
+Supervisor#807 (spins once a descriptor is bad), canonical/pebble PR #380, monit-like supervisors that lose a child
+when fork fails."""
 
 import json
 import os
 import signal
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from injection import Injection
-from instance import PYTHON, SERVICES, descriptors_of, is_alive, processes_with, wait_until
+from instance import PYTHON, SERVICES, descriptors_of, is_alive, processes_with, running_root, wait_until
+from ports import free_port
 
 # How many places are tried of those that there are.
 PLACES = int(os.environ.get("FLOCKS_INJECTION_PLACES", "2"))
 HONEST = {0, 1, 3, 4, 5}
+# How long a command waits: for what one failure delays; for what cannot be, as long as all calls fail.
+PATIENCE, NO_PATIENCE = "4s", "1s"
 
 # flocksd may end when these fail (libuv aborts, for its pipes of signals and threads too; or the keeper is heard no more),
 # and the next one takes over.
 FATAL = {"epoll_ctl", "read", "write", "sendto,sendmsg"}
-FLOCKSD = [
-    ("openat", "EMFILE"),
-    ("openat", "EIO"),
-    ("read", "EIO"),
-    ("getdents64", "ENOMEM"),
-    ("readlink", "EACCES"),
-    ("socket", "EMFILE"),
-    ("connect", "EAGAIN"),
-    ("accept4", "EMFILE"),
-    ("memfd_create", "ENFILE"),
-    ("pidfd_open", "EMFILE"),
-    ("epoll_ctl", "ENOMEM"),
-    ("write", "ENOSPC"),
-    ("sendto,sendmsg", "ENOBUFS"),
-]
-KEEPER = [
-    ("clone,clone3,fork,vfork", "EAGAIN"),
-    ("clone,clone3,fork,vfork", "ENOMEM"),
-    ("openat", "EMFILE"),
-    ("openat", "ENOSPC"),
-    ("pipe2", "EMFILE"),
-    ("sendmsg", "ENOBUFS"),
-]
-CAPTURE = [
-    ("splice", "EIO"),
-    ("splice", "ENOSPC"),
-    ("openat", "EMFILE"),
-    ("fcntl", "ENOLCK"),
-    ("fstat,newfstatat", "EIO"),
-]
+CASES = {
+    "flocksd": [
+        ("openat", "EMFILE"),
+        ("openat", "EIO"),
+        ("read", "EIO"),
+        ("getdents64", "ENOMEM"),
+        ("readlink", "EACCES"),
+        ("socket", "EMFILE"),
+        ("connect", "EAGAIN"),
+        ("accept4", "EMFILE"),
+        ("memfd_create", "ENFILE"),
+        ("pidfd_open", "EMFILE"),
+        ("epoll_ctl", "ENOMEM"),
+        ("write", "ENOSPC"),
+        ("sendto,sendmsg", "ENOBUFS"),
+    ],
+    "keeper": [
+        ("clone,clone3,fork,vfork", "EAGAIN"),
+        ("clone,clone3,fork,vfork", "ENOMEM"),
+        ("openat", "EMFILE"),
+        ("openat", "ENOSPC"),
+        ("pipe2", "EMFILE"),
+        ("sendmsg", "ENOBUFS"),
+    ],
+    "capture": [
+        ("splice", "EIO"),
+        ("splice", "ENOSPC"),
+        ("openat", "EMFILE"),
+        ("fcntl", "ENOLCK"),
+        ("fstat,newfstatat", "EIO"),
+    ],
+}
 
 
 def places(count):
@@ -71,17 +78,17 @@ def target_of(instance, kind):
     return next(int(pid) for pid in children if os.readlink(f"/proc/{pid}/exe") == image)
 
 
-def ask(instance, *arguments):
+def ask(instance, patience, *arguments):
     """A command that may fail, but says so, with an exit code that means something."""
-    result = instance.flocks("--timeout", "4s", *arguments, timeout=60)
+    result = instance.flocks("--timeout", patience, *arguments, timeout=60)
     assert result.returncode in HONEST, (arguments, result.returncode, result.stderr)
     if result.returncode not in (0, 3):
         assert result.stderr.strip() or result.stdout.strip(), arguments
     return result
 
 
-def work(instance):
-    status = json.loads(ask(instance, "status", "--json").stdout or "{}")
+def work(instance, patience=PATIENCE):
+    status = json.loads(ask(instance, patience, "status", "--json").stdout or "{}")
     pids = {s["name"]: s["pid"] for s in status.get("services", [])}
     if pids.get("ticker"):
         try:
@@ -90,9 +97,9 @@ def work(instance):
             pass
     # As a tool that rotates logs its own way would.
     (instance.root / "logs" / "ticker.log").unlink(missing_ok=True)
-    ask(instance, "restart", "web")
-    ask(instance, "stop", "ticker")
-    ask(instance, "start", "--no-browser")
+    ask(instance, patience, "restart", "web")
+    ask(instance, patience, "stop", "ticker")
+    ask(instance, patience, "start", "--no-browser")
 
 
 def check_recovery(instance):
@@ -112,11 +119,12 @@ def check_recovery(instance):
         assert service["pid"] in leaders and len(leaders) <= 2, (service, leaders)
 
 
-@pytest.fixture
-def working(instance, free_port):
-    port = free_port()
-    instance.write(
-        f"""
+@pytest.fixture(scope="module")
+def working():
+    with running_root() as instance:
+        port = free_port()
+        instance.write(
+            f"""
 services:
   ticker: {{command: [/bin/sh, -c, "echo hello; exec sleep 1000"], restart: {{delay: 20ms, max_delay: 100ms, give_up_after: 0}}}}
   web:
@@ -131,23 +139,39 @@ services:
     restart: {{delay: 20ms, max_delay: 100ms, give_up_after: 0}}
     probes: {{ready: {{exec: {{command: [/bin/true]}}, period: 500ms}}}}
 """
-    )
-    instance.start()
-    return instance
+        )
+        instance.start()
+        yield instance
 
 
-def inject(instance, kind, calls, error):
-    # Beside the root, which flocksd watches.
-    log = instance.root.with_suffix(".strace")
+def log_of(instance):
+    """Beside the root, which flocksd watches."""
+    return instance.root.with_suffix(".strace")
+
+
+@pytest.fixture(scope="module")
+def count(working):
+    """count("keeper", "openat,socket"): how often it makes one of these calls in a day's work."""
+
+    @cache
+    def counts(kind):
+        calls = ",".join(sorted({calls for calls, _ in CASES[kind]}))
+        with Injection(target_of(working, kind), calls, None, None, log_of(working)) as counted:
+            work(working)
+        check_recovery(working)
+        return counted.counts
+
+    return lambda kind, calls: sum(counts(kind)[call] for call in calls.split(","))
+
+
+def inject(instance, count, kind, calls, error):
+    calls_made = count(kind, calls)
+    assert calls_made > 0, f"{kind} makes no call of {calls} in a day's work: take it out of the list"
     target = target_of(instance, kind)
-    with Injection(target, calls, error, None, log) as counted:
-        work(instance)
-    check_recovery(instance)
-    assert counted.count > 0, f"{kind} makes no call of {calls} in a day's work: take it out of the list"
     before = descriptors_of(target)
-    for when in [str(place) for place in places(counted.count)] + ["1+"]:
-        with Injection(target, calls, error, when, log):
-            work(instance)
+    for when, patience in [*((str(place), PATIENCE) for place in places(calls_made)), ("1+", NO_PATIENCE)]:
+        with Injection(target, calls, error, when, log_of(instance)):
+            work(instance, patience)
         check_recovery(instance)
         if kind == "flocksd" and calls in FATAL:
             target = target_of(instance, kind)
@@ -156,18 +180,18 @@ def inject(instance, kind, calls, error):
 
 
 @pytest.mark.no_chaos("flocksd is traced")
-@pytest.mark.parametrize("calls,error", FLOCKSD)
-def test_flocksd_survives(working, calls, error):
-    inject(working, "flocksd", calls, error)
+@pytest.mark.parametrize("calls,error", CASES["flocksd"])
+def test_flocksd_survives(working, count, calls, error):
+    inject(working, count, "flocksd", calls, error)
 
 
 @pytest.mark.no_chaos("the keeper is traced")
-@pytest.mark.parametrize("calls,error", KEEPER)
-def test_keeper_survives(working, calls, error):
-    inject(working, "keeper", calls, error)
+@pytest.mark.parametrize("calls,error", CASES["keeper"])
+def test_keeper_survives(working, count, calls, error):
+    inject(working, count, "keeper", calls, error)
 
 
 @pytest.mark.no_chaos("capture is traced")
-@pytest.mark.parametrize("calls,error", CAPTURE)
-def test_capture_survives(working, calls, error):
-    inject(working, "capture", calls, error)
+@pytest.mark.parametrize("calls,error", CASES["capture"])
+def test_capture_survives(working, count, calls, error):
+    inject(working, count, "capture", calls, error)
