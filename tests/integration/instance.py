@@ -266,12 +266,12 @@ class Instance:
 
 
 @contextmanager
-def running_root(*below):
+def running_root(*below, **options):
     """An Instance in a directory of its own, or further below it; ended afterwards."""
     top = Path(tempfile.mkdtemp(prefix="fl-", dir="/tmp"))
     root = top.joinpath(*below)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    instance = Instance(root)
+    instance = Instance(root, **options)
     try:
         yield instance
     finally:
