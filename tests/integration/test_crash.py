@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 from instance import PYTHON, SERVICES, is_alive, processes_with, wait_until
 
@@ -31,7 +32,8 @@ def test_killed_leader_leaves_no_stray_of_its_generation(instance):
     wait_until(lambda: "family" in instance.log("family"), what="the family's word")
     old = processes_with("FLOCKS_INVOCATION_ID", before["invocation_id"])
     assert len(old) == 4, old
-    bare = sleeping_without_environment()
+    bare = adopted_without_environment(instance)
+    assert len(bare) == 1
     os.kill(before["pid"], signal.SIGKILL)
     instance.wait_for_generation("family", before["generation"])
     assert [pid for pid in old if is_alive(pid)] == []
@@ -50,8 +52,8 @@ services:
     instance.start()
     wait_until(lambda: "family" in instance.log("family"), what="the family's word")
     members = processes_with("FLOCKS_INVOCATION_ID", instance.service("family")["invocation_id"])
-    bare = sleeping_without_environment()
-    assert len(members) == 4 and len(bare) >= 1
+    bare = adopted_without_environment(instance)
+    assert (len(members), len(bare)) == (4, 1)
     instance.stop("family")
     assert [pid for pid in members + bare if is_alive(pid)] == []
 
@@ -139,19 +141,11 @@ services:
     told = instance.root / "probes"
     wait_until(lambda: told.exists() and told.read_text().count("\n") >= 10, what="ten probes")
     # One at most is under way.
-    wait_until(lambda: len(instance.processes()) <= 6, seconds=2, what="an end of what they started")
+    wait_until(lambda: len(instance.processes()) <= 6, what="an end of what they started")
 
 
-def sleeping_without_environment():
-    """Pids of `sleep 3600` whose environment is empty: family.py's `bare`."""
-    found = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            with open(f"/proc/{entry}/cmdline", "rb") as cmdline, open(f"/proc/{entry}/environ", "rb") as environ:
-                if cmdline.read() == b"sleep\x003600\x00" and environ.read() == b"":
-                    found.append(int(entry))
-        except OSError:
-            continue
-    return found
+def adopted_without_environment(instance):
+    """The keeper's children whose environment is empty: family.py's `bare`."""
+    keeper = instance.status()["daemon"]["keeper_pid"]
+    children = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+    return [int(pid) for pid in children if is_alive(pid) and Path(f"/proc/{pid}/environ").read_bytes() == b""]
