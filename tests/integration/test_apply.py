@@ -61,6 +61,10 @@ class Remote:
             "GetOperation", self.request("GetOperation", operation_id=operation_id)
         ).operation
 
+    def ended(self, operation):
+        """It, once it has ended."""
+        return wait_until(lambda: (now := self.operation(operation.id)).state > 2 and now, what=f"the end of {operation.id}")
+
     def status(self):
         return self.call("GetStatus", self.request("GetStatus"))
 
@@ -291,15 +295,16 @@ def test_apply_a_stopped_service_stays_stopped(remote):
 
 
 def test_apply_stops_in_reverse_and_starts_in_order(remote):
-    tell = 'command: [/bin/sh, -c, "trap \'date +%%s%%N >> %s.down; exit\' TERM; date +%%s%%N >> %s.up; while :; do sleep 0.05; done # VERSION"]'
-    root = "${root}"
-
     def text(version):
+        """Each is ready when it has said that it is up, which it does when it is prepared to say that it ends."""
         services = {}
-        for name, after in (("a", ""), ("b", "a"), ("c", "b")):
-            path = f"{root}/{name}"
-            command = (tell % (path, path)).replace("VERSION", str(version))
-            services[name] = command + (f", after: [{after}]" if after else "")
+        for name, after in (("a", ""), ("b", ", after: [a]"), ("c", ", after: [b]")):
+            path = "${root}/" + name
+            services[name] = (
+                f"command: [/bin/sh, -c, \"trap 'date +%s%N >> {path}.down; exit' TERM; date +%s%N >> {path}.up;"
+                f' while :; do sleep 0.05; done # {version}"]{after},'
+                f' probes: {{ready: {{exec: {{command: [/bin/sh, -c, "test $(wc -l < {path}.up) = {version}"]}}, period: 50ms}}}}'
+            )
         return config(services)
 
     daemon = remote(text(1))
@@ -366,30 +371,37 @@ def test_apply_the_same_request_id_is_the_same_operation(remote):
     assert again.id == first.id and daemon.services()["a"].generation == 2
 
 
+# Asked to end it does when there is `gate`, and it is ready when it knows that. A number for each version.
+GATED = (
+    "command: [/bin/sh, -c, \"trap 'until test -e ${root}/gate; do sleep 0.05; done; exit' TERM; touch ${root}/%d;"
+    ' while :; do sleep 0.05; done"], stop: {grace: 60s},'
+    " probes: {ready: {exec: {command: [/usr/bin/test, -e, '${root}/%d']}, period: 50ms}}"
+)
+
+
 def test_apply_a_stop_of_a_person_wins(remote):
-    slow = "command: [/bin/sh, -c, \"trap 'sleep 1; exit' TERM; while :; do sleep 0.05; done # %d\"]"
-    daemon = remote(config({"a": slow % 1}))
-    text = config({"a": slow % 2})
+    daemon = remote(config({"a": GATED % (1, 1)}))
+    text = config({"a": GATED % (2, 2)})
     operation = daemon.apply(daemon.plan(text).plan, text, wait=False)
+    daemon.call("StopServices", daemon.request("StopServices", services=["a"]))
+    (daemon.instance.root / "gate").touch()
+    assert daemon.ended(operation).state == CANCELLED
     daemon.instance.stop("a")
-    ended = wait_until(
-        lambda: (o := daemon.operation(operation.id)).state > 2 and o, what="the end of the apply"
-    )
-    assert ended.state == CANCELLED
     assert daemon.services()["a"].pid == 0 and not daemon.plan(text).changes
 
 
 def test_apply_removed_and_added_again_while_it_ends(remote):
-    slow = "command: [/bin/sh, -c, \"trap 'sleep 1; exit' TERM; while :; do sleep 0.05; done\"]"
-    with_a, without = config({"a": slow, "b": SLEEP}), config({"b": SLEEP})
+    with_a, without = config({"a": GATED % (1, 1), "b": SLEEP}), config({"b": SLEEP})
     daemon = remote(with_a)
     pid = daemon.services()["a"].pid
-    operation = daemon.apply(daemon.plan(without).plan, without, wait=False)
+    removal = daemon.apply(daemon.plan(without).plan, without, wait=False)
     assert daemon.services()["a"].state == 7
     plan = daemon.plan(with_a)
     assert impacts(plan)["a"] == START
-    assert daemon.apply(plan.plan, with_a).state == SUCCEEDED
-    assert daemon.operation(operation.id).state == SUCCEEDED
+    addition = daemon.apply(plan.plan, with_a, wait=False)
+    (daemon.instance.root / "gate").touch()
+    assert daemon.ended(addition).state == SUCCEEDED
+    assert daemon.operation(removal.id).state == SUCCEEDED
     service = daemon.services()["a"]
     assert service.pid not in (0, pid) and service.generation == 2 and not is_alive(pid)
 
