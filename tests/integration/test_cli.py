@@ -34,6 +34,12 @@ def run(instance, *arguments, **options):
     )
 
 
+def wait_until_followed(process):
+    """Until it says how the service `slow` is: it knows the operation then."""
+    assert select.select([process.stderr], [], [], 30)[0]
+    wait_until(lambda: "slow: STARTING" in process.stderr.readline(), what="it follows")
+
+
 # ---- output ----
 
 
@@ -220,8 +226,7 @@ def test_interrupted_start_says_the_operation_and_goes_on(instance, free_port):
     # Never ready: nothing listens on its port.
     instance.write(f"services: {{slow: {{command: [/bin/sleep, '1000'], port: {free_port()}}}}}\n")
     process = run(instance, "start", "--no-browser")
-    wait_until(lambda: instance.flocks("status").returncode != 3, what="a daemon")
-    wait_until(lambda: instance.service("slow")["pid"] > 0, what="slow is run")
+    wait_until_followed(process)
     process.send_signal(signal.SIGINT)
     output, words = process.communicate(timeout=30)
     assert process.returncode == 130, words
@@ -230,13 +235,14 @@ def test_interrupted_start_says_the_operation_and_goes_on(instance, free_port):
 
 
 def test_what_ends_the_waiting_names_the_operation_in_json(instance, free_port):
-    instance.write(f"services: {{slow: {{command: [/bin/sleep, '1000'], port: {free_port()}}}}}\n")
-    late = instance.start("--json", "--timeout", "1s", check=4)
+    instance.write(f"services: {{slow: {{command: [/bin/sleep, '1000'], port: {free_port()}, start: false}}}}\n")
+    # The second is for asking and being answered alone.
+    instance.start()
+    late = instance.start("slow", "--json", "--timeout", "1s", check=4)
     operation = json.loads(late.stdout)["error"]["details"][0]["operation_id"]
     assert operation
-    process = run(instance, "start", "--json")
-    assert select.select([process.stderr], [], [], 30)[0]
-    wait_until(lambda: "(0 of 1)" in process.stderr.readline(), what="it follows")
+    process = run(instance, "start", "slow", "--json")
+    wait_until_followed(process)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 130

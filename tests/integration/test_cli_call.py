@@ -12,7 +12,7 @@ import threading
 import pytest
 from google.protobuf import descriptor_pb2
 
-from instance import REPOSITORY
+from instance import REPOSITORY, wait_until
 from terminal import Terminal
 
 CONFIG = "services: {ticker: {command: [sh, -c, 'echo hello; exec sleep 1000'], stop: {grace: 1s}}}\n"
@@ -48,24 +48,36 @@ class Calls:
         self.instance = instance
         self.made = {}
 
-    def call(self, name, request=None, check=0, options=()):
+    def call(self, name, request=None, check=0):
         words = ["call", name] if request is None else ["call", name, json.dumps(request)]
-        out = self.instance.flocks("--json", *options, *words, check=check).stdout
+        out = self.instance.flocks("--json", *words, check=check).stdout
         answers = [json.loads(line) for line in out.splitlines()]
         assert answers, name
         self.made[name.rpartition("/")[2]] = answers
         return answers[0]
 
+    def first(self, name, request=None):
+        """The first answer of a stream that does not end."""
+        words = [name] if request is None else [name, json.dumps(request)]
+        with subprocess.Popen(
+            self.instance.command("--json", "call", *words), env=self.instance.environment, stdout=subprocess.PIPE, text=True
+        ) as process:
+            answer = json.loads(process.stdout.readline())
+            process.send_signal(signal.SIGINT)
+        assert process.returncode == 128 + signal.SIGINT, name
+        self.made[name.rpartition("/")[2]] = [answer]
+        return answer
+
     def read(self):
         call = self.call
         assert call("GetStatus")["services"][0]["name"] == "ticker"
-        assert call("WatchEvents", options=["--timeout=300ms"], check=4)["snapshot"]["services"]
+        assert self.first("WatchEvents")["snapshot"]["services"]
+        wait_until(lambda: self.instance.log("ticker"), what="its first line")
         call("ReadLogs", {"services": ["ticker"], "tail": 1})
         assert call("ExplainService", {"service": "ticker"})["status"]["name"] == "ticker"
         assert call("GetConfig")["config"]["services"]["ticker"]
         assert call("Health/Check", {"service": "ticker"}) == {"status": "SERVING"}
-        unknown = call("Health/Watch", {"service": "none"}, options=["--timeout=300ms"], check=4)
-        assert unknown == {"status": "SERVICE_UNKNOWN"}
+        assert self.first("Health/Watch", {"service": "none"}) == {"status": "SERVICE_UNKNOWN"}
 
     def work(self):
         call = self.call
@@ -105,6 +117,12 @@ def test_every_method_is_callable(instance, files):
     assert {name.rpartition("/")[2] for name in methods_of(files)} == set(calls.made)
     # Nobody is there any more.
     assert instance.flocks("call", "GetStatus", check=3).stderr.startswith("flocks: nothing runs in ")
+
+
+def test_stream_ends_with_the_deadline(instance):
+    instance.write(CONFIG)
+    instance.start("--quiet")
+    instance.flocks("call", "WatchEvents", "--timeout=300ms", check=4)
 
 
 def test_names_and_requests_that_are_wrong_are_told_before_anything_is_sent(instance):

@@ -143,8 +143,8 @@ def test_why_of_a_held_port_names_the_holder(instance, free_port, foreigners):
     wait_until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, what="somebody listens")
     instance.write(f"services: {{web: {{command: [/bin/sleep, '1000'], port: {port}}}}}\n")
     instance.flocks("--timeout", "2s", "start", "--no-browser", check=4)
-    told = instance.flocks("why", "web", check=0).stdout
-    assert f"port held by  pid {foreigners[0].pid} (" in told
+    holder = f"port held by  pid {foreigners[0].pid} ("
+    wait_until(lambda: holder in instance.flocks("why", "web", check=0).stdout, what="the holder's name")
 
 
 def test_why_and_events_refuse_what_is_not_there(instance):
@@ -381,8 +381,12 @@ def test_interrupt_at_every_moment_leaves_nothing_half_done(instance):
         time.sleep(number * 0.01)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) in (0, 130, -signal.SIGINT)
-    instance.wait_for_state("one", "HEALTHY")
-    assert not instance.service("one")["operation_id"]
+
+    def is_whole():
+        one = instance.service("one")
+        return one["state"] == "SERVICE_STATE_HEALTHY" and not one["operation_id"]
+
+    wait_until(is_whole, what="an end of what was begun")
 
 
 @pytest.mark.parametrize("command", [("restart", "one"), ("stop", "one"), ("why", "one"), ("status",), ("config",)])
@@ -401,10 +405,11 @@ def test_flocksd_killed_during_a_command_is_not_noticed(instance, command):
 
 def test_stop_lists_what_had_to_be_signalled(instance):
     instance.write(
-        "services: {deaf: {command: [/bin/sh, -c, 'trap \"\" TERM; while :; do sleep 0.1; done'], "
+        "services: {deaf: {command: [/bin/sh, -c, 'trap \"\" TERM; echo deaf; while :; do sleep 0.1; done'], "
         "stop: {grace: 300ms}}}\n"
     )
     instance.start()
+    wait_until(lambda: instance.log("deaf"), what="deafness")
     pid = instance.pid("deaf")
     told = instance.stop("deaf").stderr
     assert f"flocks: deaf: SIGKILL to pid {pid} (" in told
