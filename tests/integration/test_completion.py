@@ -54,7 +54,7 @@ BASH = """
 PS1='$ '
 bind 'set bell-style none'
 source <(flocks completion bash)
-show() { printf '%s' "$READLINE_LINE" >"$SHOWN.new"; mv "$SHOWN.new" "$SHOWN"; }
+show() { printf '%s' "$READLINE_LINE" >"$SHOWN.new"; READLINE_LINE=; READLINE_POINT=0; mv "$SHOWN.new" "$SHOWN"; }
 bind -x '"\\C-t": show'
 """
 
@@ -62,10 +62,9 @@ ZSH = """
 PS1='$ '
 unsetopt beep
 {load}
-show() {{ print -rn -- "$BUFFER" >"$SHOWN.new"; mv "$SHOWN.new" "$SHOWN"; }}
+show() {{ print -rn -- "$BUFFER" >"$SHOWN.new"; BUFFER=; mv "$SHOWN.new" "$SHOWN"; }}
 zle -N show
 bindkey '^T' show
-bindkey '^U' kill-whole-line
 """
 ZSH_FROM_PACKAGE = """
 fpath=("$INSTALLED/share/zsh/vendor-completions" $fpath)
@@ -112,7 +111,8 @@ class Prompt:
         self.terminal.wait_for(b"$ ")
 
     def complete(self, line):
-        """What stands on the line after TAB."""
+        """What stands on the line after TAB. The shell itself empties the line: while it shows it, a key may be the
+        terminal's."""
         self.shown.unlink(missing_ok=True)
         self.terminal.type(line + "\t\x14")
 
@@ -121,9 +121,7 @@ class Prompt:
             return self.shown.exists()
 
         wait_until(is_shown, what=f"{line!r} completed: {self.terminal.seen[-500:]!r}")
-        text = self.shown.read_text()
-        self.terminal.type("\x15")
-        return text
+        return self.shown.read_text()
 
 
 def check_lines(prompt, place):
