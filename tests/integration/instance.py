@@ -18,6 +18,7 @@ PYTHON = "/usr/bin/python3"
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("FLOCKS_BUILD_DIR", REPOSITORY / "build" / "dev"))
 SERVICES = REPOSITORY / "tests" / "fixtures" / "services"
+PROGRAMS = ("flocksd", "flocks-keeper", "flocks-capture")
 # PROCESS_ELDERS_MAX of src/server/supervise/process_set.h.
 ELDERS_MAX = 64
 
@@ -56,7 +57,8 @@ def start_ticks(pid):
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
-def _descriptors(pid):
+def open_files_of(pid):
+    """Where its descriptors lead, as the links of /proc tell it."""
     links = []
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
@@ -67,11 +69,11 @@ def _descriptors(pid):
 def descriptors_of(pid):
     """How many, but for those of processes: flocksd remembers the openers of older sessions, which are other programs'
     and come and go with them (PROCESS_ELDERS_MAX)."""
-    return sum("pidfd" not in link for link in _descriptors(pid))
+    return sum("pidfd" not in link for link in open_files_of(pid))
 
 
 def pidfds_of(pid):
-    return sum("pidfd" in link for link in _descriptors(pid))
+    return sum("pidfd" in link for link in open_files_of(pid))
 
 
 def numbers(instance, name="numbers"):
@@ -106,6 +108,20 @@ def processes_with(variable, value):
         if wanted in environment:
             found.append(int(entry.name))
     return sorted(found)
+
+
+def programs(instance):
+    """Our own processes of this instance: {name: pid}. The oldest of a name: a service that is being spawned is called
+    as the keeper is until its program runs."""
+    found = {}
+    for pid in instance.processes():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            name = Path(f"/proc/{pid}/comm").read_text().strip()
+            if name in PROGRAMS:
+                found.setdefault(name, []).append((start_ticks(pid), pid))
+    found = {name: min(candidates)[1] for name, candidates in found.items()}
+    assert set(found) == set(PROGRAMS), found
+    return found
 
 
 class Killer:

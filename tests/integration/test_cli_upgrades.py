@@ -210,8 +210,8 @@ def test_without_a_daemon_it_says_so_and_abort_asks_the_updater(shop):
 def test_abort_ends_what_a_killed_updater_left(shop):
     shop.hold("1.1.0")
     process = shop.begin("--yes")
-    wait_until(lambda: shop.updater() and shop.product.journal() == "preparing", what="it downloads")
-    os.kill(shop.updater(), signal.SIGKILL)
+    updater = wait_until(lambda: shop.product.journal() == "preparing" and shop.updater(), what="it downloads")
+    os.kill(updater, signal.SIGKILL)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 1 and "ended by signal 9" in told
     shop.run("--abort")

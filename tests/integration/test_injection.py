@@ -5,16 +5,16 @@ status); then all of them for as long as that work takes. One instance goes thro
 Supervisor#807 (spins once a descriptor is bad), canonical/pebble PR #380, monit-like supervisors that lose a child
 when fork fails."""
 
+import contextlib
 import json
 import os
 import signal
 from functools import cache
-from pathlib import Path
 
 import pytest
 
 from injection import Injection
-from instance import PYTHON, SERVICES, descriptors_of, is_alive, processes_with, running_root, wait_until
+from instance import PYTHON, SERVICES, descriptors_of, is_alive, processes_with, programs, running_root, wait_until
 from ports import free_port
 
 # How many places are tried of those that there are.
@@ -42,7 +42,7 @@ CASES = {
         ("write", "ENOSPC"),
         ("sendto,sendmsg", "ENOBUFS"),
     ],
-    "keeper": [
+    "flocks-keeper": [
         ("clone,clone3,fork,vfork", "EAGAIN"),
         ("clone,clone3,fork,vfork", "ENOMEM"),
         ("openat", "EMFILE"),
@@ -50,7 +50,7 @@ CASES = {
         ("pipe2", "EMFILE"),
         ("sendmsg", "ENOBUFS"),
     ],
-    "capture": [
+    "flocks-capture": [
         ("splice", "EIO"),
         ("splice", "ENOSPC"),
         ("openat", "EMFILE"),
@@ -65,17 +65,6 @@ def places(count):
     if count <= PLACES:
         return list(range(1, count + 1))
     return sorted({1 + round(i * (count - 1) / max(1, PLACES - 1)) for i in range(PLACES)})
-
-
-def target_of(instance, kind):
-    daemon = instance.status()["daemon"]
-    if kind == "flocksd":
-        return daemon["pid"]
-    if kind == "keeper":
-        return daemon["keeper_pid"]
-    children = Path(f"/proc/{daemon['keeper_pid']}/task/{daemon['keeper_pid']}/children").read_text().split()
-    image = os.readlink(f"/proc/{daemon['keeper_pid']}/exe")
-    return next(int(pid) for pid in children if os.readlink(f"/proc/{pid}/exe") == image)
 
 
 def ask(instance, patience, *arguments):
@@ -102,6 +91,15 @@ def work(instance, patience=PATIENCE):
     ask(instance, patience, "start", "--no-browser")
 
 
+def leaders_of(instance, service):
+    """The processes of a service that lead a session."""
+    found = []
+    for pid in set(instance.processes()).intersection(processes_with("FLOCKS_SERVICE", service)):
+        with contextlib.suppress(ProcessLookupError):
+            found += [pid] if os.getsid(pid) == pid else []
+    return found
+
+
 def check_recovery(instance):
     """Everything runs again, once each, and nothing was left behind."""
 
@@ -111,10 +109,8 @@ def check_recovery(instance):
         return services and all(s["state"] == "SERVICE_STATE_HEALTHY" for s in services)
 
     wait_until(is_well, 60, "health of all")
-    ours = set(instance.processes())
     for service in instance.status()["services"]:
-        members = ours.intersection(processes_with("FLOCKS_SERVICE", service["name"]))
-        leaders = [pid for pid in members if is_alive(pid) and os.getsid(pid) == pid]
+        leaders = leaders_of(instance, service["name"])
         # Itself, and perhaps its exec probe.
         assert service["pid"] in leaders and len(leaders) <= 2, (service, leaders)
 
@@ -151,12 +147,12 @@ def log_of(instance):
 
 @pytest.fixture(scope="module")
 def count(working):
-    """count("keeper", "openat,socket"): how often it makes one of these calls in a day's work."""
+    """count("flocks-keeper", "openat,socket"): how often it makes one of these calls in a day's work."""
 
     @cache
     def counts(kind):
         calls = ",".join(sorted({calls for calls, _ in CASES[kind]}))
-        with Injection(target_of(working, kind), calls, None, None, log_of(working)) as counted:
+        with Injection(programs(working)[kind], calls, None, None, log_of(working)) as counted:
             work(working)
         check_recovery(working)
         return counted.counts
@@ -167,14 +163,14 @@ def count(working):
 def inject(instance, count, kind, calls, error):
     calls_made = count(kind, calls)
     assert calls_made > 0, f"{kind} makes no call of {calls} in a day's work: take it out of the list"
-    target = target_of(instance, kind)
+    target = programs(instance)[kind]
     before = descriptors_of(target)
     for when, patience in [*((str(place), PATIENCE) for place in places(calls_made)), ("1+", NO_PATIENCE)]:
         with Injection(target, calls, error, when, log_of(instance)):
             work(instance, patience)
         check_recovery(instance)
         if kind == "flocksd" and calls in FATAL:
-            target = target_of(instance, kind)
+            target = programs(instance)[kind]
         assert is_alive(target), f"{kind} ended when {calls} failed with {error} at {when}"
     wait_until(lambda: descriptors_of(target) <= before + 1, 30, f"descriptors of {kind} closed again")
 
@@ -186,12 +182,12 @@ def test_flocksd_survives(working, count, calls, error):
 
 
 @pytest.mark.no_chaos("the keeper is traced")
-@pytest.mark.parametrize("calls,error", CASES["keeper"])
+@pytest.mark.parametrize("calls,error", CASES["flocks-keeper"])
 def test_keeper_survives(working, count, calls, error):
-    inject(working, count, "keeper", calls, error)
+    inject(working, count, "flocks-keeper", calls, error)
 
 
 @pytest.mark.no_chaos("capture is traced")
-@pytest.mark.parametrize("calls,error", CASES["capture"])
+@pytest.mark.parametrize("calls,error", CASES["flocks-capture"])
 def test_capture_survives(working, count, calls, error):
-    inject(working, count, "capture", calls, error)
+    inject(working, count, "flocks-capture", calls, error)
