@@ -189,15 +189,21 @@ def test_flocksd_killed_fifty_times_loses_and_repeats_no_event(running, stubs):
     watcher.wait_for(lambda i: i.HasField("snapshot"), "a snapshot")
     moment = random.Random(20261123)
     over = threading.Event()
+    crashed = [0]
 
     def crash_services():
         while not over.wait(0.03):
             pid = running.status()["services"][0]["pid"]
             if pid:
+                crashed[0] = pid
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
+
+    def is_back():
+        one = running.service("one")
+        return one["state"] == "SERVICE_STATE_HEALTHY" and one["pid"] != crashed[0]
 
     crasher = threading.Thread(target=crash_services)
     crasher.start()
@@ -210,7 +216,7 @@ def test_flocksd_killed_fifty_times_loses_and_repeats_no_event(running, stubs):
         os.kill(victim, signal.SIGKILL)
     over.set()
     crasher.join()
-    running.wait_for_state("one", "HEALTHY")
+    wait_until(is_back, what="one after the last crash")
     running.stop("two")
     watcher.wait_for(
         lambda i: i.event.service.status.name == "two" and i.event.service.status.state == 1, "the last event"

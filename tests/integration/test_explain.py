@@ -103,7 +103,7 @@ def test_prepare_step_that_fails(instance, stubs):
         "    restart: {delay: 60s, max_delay: 60s}}\n",
     )
     instance.wait_for_state("webui", "BACKOFF")
-    why = explain(instance, stubs, "webui")
+    why = wait_until(lambda: (w := explain(instance, stubs, "webui")) and w.output_tail and w, what="its output")
     assert "prepare step" in why.hint and "no node" in why.output_tail
 
 
