@@ -163,9 +163,9 @@ def crowd(target, count, first=b""):
             client.close()
 
 
-def pour(clients, data, seconds, reads=True, times=None):
+def pour(clients, data, seconds, reads=True, times=None, quiet_seconds=None):
     """Writes `data` over and over (or `times`) to all clients, as fast as they are read from, until there is
-    nothing left to write or no time. Answers how much was written."""
+    nothing left to write or no time, or nothing could be written for `quiet_seconds`. Answers how much was written."""
     selector = selectors.DefaultSelector()
     rest = {}
     written = 0
@@ -174,7 +174,12 @@ def pour(clients, data, seconds, reads=True, times=None):
         selector.register(client, selectors.EVENT_WRITE | (selectors.EVENT_READ if reads else 0))
         rest[client] = [memoryview(data), times]
     deadline = time.monotonic() + seconds
+    quiet_since, quiet_at = time.monotonic(), 0
     while time.monotonic() < deadline and selector.get_map():
+        if written > quiet_at:
+            quiet_since, quiet_at = time.monotonic(), written
+        if quiet_seconds is not None and time.monotonic() - quiet_since > quiet_seconds:
+            break
         for key, events in selector.select(0.1):
             client = key.fileobj
             try:
