@@ -36,6 +36,7 @@ from hostile import (
     varint,
 )
 from instance import Instance, wait_until
+from side_by_side import side_by_side
 from wire import REQUEST, RESPONSE
 
 CONFIG = """
@@ -267,19 +268,17 @@ def test_oversized_data_on_an_unknown_stream_is_discarded(target):
 # ---- time ----
 
 
-def test_half_a_header_held_for_ever_is_closed_in_time(target):
-    """The bound is ten seconds; every smaller step of it is tests/unit/rpc/test_session.c's."""
+def hold_half_a_header(target):
     with target.connect(timeout=3 * FRAME_SECONDS_MAX) as client, target.connect() as silent:
         began = time.monotonic()
         client.say(b"\0\0\0\x10\0")
-        target.assert_unhurt()
         assert client.is_closed(3 * FRAME_SECONDS_MAX)
         assert time.monotonic() - began > FRAME_SECONDS_MAX - 1
         # One that says nothing at all is not half of anything.
         assert silent.is_alive()
 
 
-def test_header_that_trickles_is_closed_all_the_same(target):
+def trickle_a_frame(target):
     """A byte now and then is no progress: the time runs from a frame's first byte."""
     with target.connect() as client:
         whole = frame(REQUEST, 1, bytes(64))
@@ -289,6 +288,22 @@ def test_header_that_trickles_is_closed_all_the_same(target):
                 client.say(bytes([byte]))
                 time.sleep(0.4)  # the attack itself
         assert time.monotonic() - began < 3 * FRAME_SECONDS_MAX
+
+
+SLOW = (hold_half_a_header, trickle_a_frame)
+
+
+@pytest.fixture(scope="module")
+def slow(target):
+    """The bound is ten seconds; every smaller step of it is tests/unit/rpc/test_session.c's."""
+    with side_by_side(lambda attack: attack(target), SLOW) as result_of:
+        yield result_of
+
+
+@pytest.mark.parametrize("attack", SLOW, ids=lambda attack: attack.__name__)
+def test_frame_that_takes_for_ever_is_closed_in_time(target, slow, attack):
+    target.assert_unhurt()
+    slow(attack)
 
 
 # ---- contents ----
