@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 
@@ -14,6 +15,15 @@ enum {
     /* Beyond any pid_max: no real process is ever touched. */
     FIRST_PID = 0x40000000
 };
+
+void fake_paths(struct paths *out)
+{
+    int pid = (int)getpid();
+
+    (void)snprintf(out->root, sizeof out->root, "/nonexistent/flocks-%d", pid);
+    (void)snprintf(out->run, sizeof out->run, "/nonexistent/flocks-%d/run", pid);
+    (void)snprintf(out->logs, sizeof out->logs, "/nonexistent/flocks-%d/logs", pid);
+}
 
 void fake_link_open(struct fake_keeper *keeper, struct keeper_link *out)
 {

@@ -3,6 +3,7 @@
 #ifndef FLOCKS_TEST_FAKE_LINK_H
 #define FLOCKS_TEST_FAKE_LINK_H
 
+#include "common/base/paths.h"
 #include "server/keeper/link.h"
 
 enum { FAKE_SLOTS = 8, FAKE_CALLS_MAX = 64 };
@@ -53,6 +54,9 @@ struct keeper_link {
     int refuses;
 };
 
+/* An instance that is not on disk, of this process alone: the control groups that go by its root
+ * are real ones where the machine lets us make some. */
+void fake_paths(struct paths *out);
 void fake_link_open(struct fake_keeper *keeper, struct keeper_link *out);
 /* Answers the list of children, after which the supervisor is reconciled. */
 void fake_link_answer_list(struct keeper_link *link);

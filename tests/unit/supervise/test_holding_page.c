@@ -17,15 +17,11 @@
 
 #include "children.h"
 #include "common/base/clock.h"
+#include "patience.h"
+#include "ports.h"
 #include "server/supervise/holding_page.h"
 
-enum {
-    PATIENCE_MS = 10000,
-    /* Below the ports that the kernel gives to clients: nobody else has one of these by chance. */
-    PORTS_BEGIN = 15000,
-    PORTS_END = 32000,
-    ANSWER_SIZE = 16 * 1024
-};
+enum { ANSWER_SIZE = 16 * 1024 };
 
 #define REQUEST "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -72,27 +68,6 @@ static int serve(uint16_t port)
     return -1;
 }
 
-static uint16_t choose_port(void)
-{
-    static uint16_t next;
-
-    if (next == 0)
-        next = (uint16_t)(PORTS_BEGIN + getpid() * 37 % (PORTS_END - PORTS_BEGIN));
-    for (int i = PORTS_BEGIN; i < PORTS_END; i++) {
-        uint16_t port = next;
-        int fd;
-
-        next = next + 1 < PORTS_END ? (uint16_t)(next + 1) : PORTS_BEGIN;
-        fd = serve(port);
-        if (fd >= 0) {
-            (void)close(fd);
-            return port;
-        }
-    }
-    fail_msg("no port is free");
-    return 0;
-}
-
 static struct holding_page *open_page(const char *host, uint16_t *port)
 {
     struct holding_page *page = NULL;
@@ -101,7 +76,7 @@ static struct holding_page *open_page(const char *host, uint16_t *port)
     for (int i = 0; i < 50 && page == NULL; i++) {
         int result;
 
-        *port = choose_port();
+        *port = ports_choose();
         result = holding_page_open(&loop, host, *port, &page, &error);
         if (result < 0)
             fail_msg("%s", error.text);
@@ -182,11 +157,7 @@ static int expect_end(int fd)
 
 static void run_until_connections(struct holding_page *page, size_t wanted)
 {
-    int64_t deadline = clock_monotonic_ms() + PATIENCE_MS;
-
-    while (holding_page_connections(page) != wanted && clock_monotonic_ms() < deadline)
-        (void)uv_run(&loop, UV_RUN_ONCE);
-    assert_int_equal(holding_page_connections(page), wanted);
+    RUN_UNTIL(&loop, holding_page_connections(page) == wanted);
 }
 
 /* ---- giving the port back ---- */
@@ -194,7 +165,7 @@ static void run_until_connections(struct holding_page *page, size_t wanted)
 /* What the tests below look for can be seen: who closes first keeps the port. */
 static void test_port_is_kept_by_a_server_that_closes_first(void **state)
 {
-    uint16_t port = choose_port();
+    uint16_t port = ports_choose();
     int listener = serve(port);
     int client = connect_to("127.0.0.1", port);
     int accepted = accept(listener, NULL, NULL);
@@ -291,7 +262,7 @@ static int run_page(void *context)
 
 static void test_port_is_free_at_once_when_the_process_is_killed(void **state)
 {
-    struct killed_page killed = {.port = choose_port()};
+    struct killed_page killed = {.port = ports_choose()};
     int ready[2];
     int clients[4];
     char byte;
@@ -344,11 +315,10 @@ static void test_client_that_does_not_close_is_reset_in_time(void **state)
     uint16_t port = 0;
     struct holding_page *page = open_page("127.0.0.1", &port);
     int client = connect_to("127.0.0.1", port);
-    int64_t since;
+    int64_t since = clock_monotonic_ms();
 
     (void)state;
     expect_page(client);
-    since = clock_monotonic_ms();
     assert_int_equal(expect_end(client), ECONNRESET);
     assert_true(clock_monotonic_ms() - since >= HOLDING_LINGER_MS / 2);
     (void)close(client);
@@ -507,7 +477,7 @@ static void test_page_answers_where_the_service_would(void **state)
 static void test_page_waits_for_a_port_in_use(void **state)
 {
     static const char *const hosts[] = {"127.0.0.1", "localhost", "0.0.0.0", "::", "*"};
-    uint16_t port = choose_port();
+    uint16_t port = ports_choose();
     int holder = serve(port);
     struct holding_page *page = NULL;
 
@@ -540,9 +510,9 @@ static void test_page_needs_an_address_of_this_machine(void **state)
     struct error error = ERROR_INIT;
 
     (void)state;
-    assert_true(holding_page_open(&loop, "192.0.2.1", choose_port(), &page, &error) < 0);
+    assert_true(holding_page_open(&loop, "192.0.2.1", ports_choose(), &page, &error) < 0);
     assert_non_null(strstr(error.text, "192.0.2.1"));
-    assert_true(holding_page_open(&loop, "example.org", choose_port(), &page, &error) < 0);
+    assert_true(holding_page_open(&loop, "example.org", ports_choose(), &page, &error) < 0);
     assert_null(page);
 }
 

@@ -15,6 +15,7 @@
 
 #include "children.h"
 #include "common/base/clock.h"
+#include "ports.h"
 #include "server/supervise/listener.h"
 #include "server/supervise/tcp_listener.h"
 
@@ -133,8 +134,7 @@ static struct listener_observation look(
 static void test_listener_closed_port_is_none(void **state)
 {
     (void)state;
-    uint16_t port = ANY_PORT;
-    close(open_listener("127.0.0.1", &port, PLAIN));
+    uint16_t port = ports_choose();
     assert_int_equal(look("127.0.0.1", port, NULL).answer, LISTENER_NONE);
 }
 
@@ -158,13 +158,18 @@ static void test_listener_of_leader_is_ours(void **state)
     assert_int_equal(seen.owner, identity.leader.pid);
 }
 
+struct drop_context {
+    int fd;
+    int ready; /* told by the one that keeps it */
+};
+
 static int fork_and_drop(void *context)
 {
-    const int *fd = context;
+    const struct drop_context *drop = context;
     if (fork() != 0)
-        close(*fd);
-    else
-        (void)setsid();
+        close(drop->fd);
+    else if (setsid() < 0 || write(drop->ready, "", 1) != 1)
+        return 1;
     return children_wait(NULL);
 }
 
@@ -172,9 +177,15 @@ static void test_listener_of_setsid_child_is_ours(void **state)
 {
     (void)state;
     uint16_t port = ANY_PORT;
-    int fd = open_listener("127.0.0.1", &port, PLAIN);
-    struct process_identity identity = children_identity(children_run(fork_and_drop, &fd));
-    close(fd);
+    int ready[2];
+    char byte = 0;
+    assert_int_equal(pipe(ready), 0);
+    struct drop_context drop = {.fd = open_listener("127.0.0.1", &port, PLAIN), .ready = ready[1]};
+    struct process_identity identity = children_identity(children_run(fork_and_drop, &drop));
+    close(drop.fd);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
     struct listener_observation seen = look("127.0.0.1", port, &identity);
     assert_int_equal(seen.answer, LISTENER_OURS);
     assert_int_equal(look("127.0.0.1", port, &identity).answer, LISTENER_OURS);
@@ -257,7 +268,7 @@ static void test_listener_foreign_then_ours_is_seen_at_once(void **state)
 static void test_listener_two_addresses_are_told_apart(void **state)
 {
     (void)state;
-    uint16_t port = ANY_PORT;
+    uint16_t port = ports_choose();
     int ours = open_listener("::1", &port, V6_ONLY);
     struct process_identity identity = give_away(ours);
     int foreign = open_listener("127.0.0.1", &port, PLAIN);
@@ -276,7 +287,7 @@ static void test_listener_two_addresses_are_told_apart(void **state)
 static void test_listener_dual_stack_answers_for_ipv4(void **state)
 {
     (void)state;
-    uint16_t port = ANY_PORT;
+    uint16_t port = ports_choose();
     int fd = open_listener("::", &port, DUAL_STACK);
     struct process_identity identity = give_away(fd);
     assert_int_equal(look("127.0.0.1", port, &identity).answer, LISTENER_OURS);
@@ -286,7 +297,7 @@ static void test_listener_dual_stack_answers_for_ipv4(void **state)
 static void test_listener_v6_only_does_not_answer_for_ipv4(void **state)
 {
     (void)state;
-    uint16_t port = ANY_PORT;
+    uint16_t port = ports_choose();
     int fd = open_listener("::", &port, V6_ONLY);
     struct process_identity identity = give_away(fd);
     assert_int_equal(look("127.0.0.1", port, &identity).answer, LISTENER_NONE);
@@ -296,7 +307,7 @@ static void test_listener_v6_only_does_not_answer_for_ipv4(void **state)
 static void test_listener_wildcard_is_reached_by_loopback(void **state)
 {
     (void)state;
-    uint16_t port = ANY_PORT;
+    uint16_t port = ports_choose();
     int fd = open_listener("0.0.0.0", &port, PLAIN);
     struct process_identity identity = give_away(fd);
     assert_int_equal(look("0.0.0.0", port, &identity).answer, LISTENER_OURS);
@@ -321,7 +332,7 @@ static void test_listener_group_with_a_stranger_is_foreign(void **state)
 static void test_listener_localhost_needs_both_addresses(void **state)
 {
     (void)state;
-    uint16_t port = ANY_PORT;
+    uint16_t port = ports_choose();
     int ours = open_listener("127.0.0.1", &port, PLAIN);
     struct process_identity identity = give_away(ours);
     assert_int_equal(look("localhost", port, &identity).answer, LISTENER_OURS);
@@ -337,7 +348,7 @@ static void test_listener_localhost_needs_both_addresses(void **state)
 static void test_listener_more_specific_stranger_is_foreign(void **state)
 {
     (void)state;
-    uint16_t port = ANY_PORT;
+    uint16_t port = ports_choose();
     int ours = open_listener("0.0.0.0", &port, REUSE_PORT);
     struct process_identity identity = give_away(ours);
     assert_int_equal(look("127.0.0.1", port, &identity).answer, LISTENER_OURS);
@@ -351,7 +362,7 @@ static void test_listener_more_specific_stranger_is_foreign(void **state)
 static void test_listener_wildcard_host_has_every_address(void **state)
 {
     (void)state;
-    uint16_t port = ANY_PORT;
+    uint16_t port = ports_choose();
     int ours = open_listener("0.0.0.0", &port, REUSE_PORT);
     struct process_identity identity = give_away(ours);
     int foreign = open_listener("127.0.0.2", &port, REUSE_PORT);

@@ -18,15 +18,12 @@
 #include "common/base/clock.h"
 #include "common/base/fd.h"
 #include "fake_link.h"
+#include "patience.h"
+#include "ports.h"
 #include "server/supervise/supervisor_private.h"
 #include "shortage.h"
 
-enum {
-    STATE_BYTES = 1024 * 1024,
-    /* Longest wait for anything; far beyond what is ever needed. */
-    PATIENCE_MS = 20000,
-    BACKLOG = 8
-};
+enum { STATE_BYTES = 1024 * 1024, BACKLOG = 8 };
 
 struct world {
     uv_loop_t loop;
@@ -112,22 +109,9 @@ static struct service *web(const struct world *world)
     return world->supervisor->services[0];
 }
 
-static void on_patience_over(uv_timer_t *timer)
-{
-    (void)timer;
-    fail_msg("waited in vain");
-}
-
 static void run_until_state(struct world *world, enum service_state wanted)
 {
-    uv_timer_t patience;
-
-    (void)uv_timer_init(&world->loop, &patience);
-    (void)uv_timer_start(&patience, on_patience_over, PATIENCE_MS, 0);
-    while (web(world)->facts.state != wanted)
-        (void)uv_run(&world->loop, UV_RUN_ONCE);
-    uv_close((uv_handle_t *)&patience, NULL);
-    turn(world);
+    RUN_UNTIL(&world->loop, web(world)->facts.state == wanted);
 }
 
 /* Up to the service's process, which is this one. */
@@ -186,13 +170,11 @@ static int set_up(void **state)
     assert_int_equal(uv_loop_init(&world->loop), 0);
     world->state_fd = memfd_create("state", MFD_CLOEXEC);
     assert_int_equal(ftruncate(world->state_fd, STATE_BYTES), 0);
-    (void)snprintf(world->paths.root, sizeof world->paths.root, "/nonexistent/flocks-test");
-    (void)snprintf(world->paths.run, sizeof world->paths.run, "/nonexistent/flocks-test/run");
-    (void)snprintf(world->paths.logs, sizeof world->paths.logs, "/nonexistent/flocks-test/logs");
+    fake_paths(&world->paths);
     assert_int_equal(process_identify(getpid(), &self, NULL), 0);
     world->keeper.next_pid = self.pid;
     world->keeper.start_ticks = self.start_ticks;
-    close(open_bound("127.0.0.1", &world->port));
+    world->port = ports_choose();
     open_supervisor(world, true);
     *state = world;
     return 0;
@@ -340,23 +322,12 @@ static int open_stranger(struct world *world)
     return leash[1];
 }
 
-static void on_tick(uv_timer_t *timer)
-{
-    (void)timer;
-}
-
 /* Long enough for several looks of a service that starts. */
 static void run_for_some_looks(struct world *world)
 {
     int64_t until = clock_monotonic_ms() + INT64_C(10) * SERVICE_PORT_POLL_MS;
-    uv_timer_t tick;
 
-    (void)uv_timer_init(&world->loop, &tick);
-    (void)uv_timer_start(&tick, on_tick, 1, 1);
-    while (clock_monotonic_ms() < until)
-        (void)uv_run(&world->loop, UV_RUN_ONCE);
-    uv_close((uv_handle_t *)&tick, NULL);
-    turn(world);
+    RUN_UNTIL(&world->loop, clock_monotonic_ms() >= until);
 }
 
 /* A look that fails says nothing; above all not that the stranger's socket is the service's. */

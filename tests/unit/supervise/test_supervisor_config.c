@@ -9,7 +9,6 @@
 /* cmocka wants the standard headers above first. */
 #include <cmocka.h>
 
-#include "common/base/clock.h"
 #include "common/config/config.h"
 #include "world.h"
 
@@ -23,10 +22,11 @@ static const char base_only[] = "services: {base: " RUNS "}}\n";
 static const char base_changed[] = "services: {base: " OTHER "}}\n";
 static const char renamed[] = "services: {fresh: " RUNS "}}\n";
 
-/* The file does not matter: every text is given. */
+/* The file does not matter: every text is given. What others write beside it would be looked at, as
+ * they do in /tmp. */
 static const char *const environment[] = {"PATH=/usr/bin:/bin", NULL};
 static const struct config_request config_request = {
-    .root = "/tmp", .file = "/tmp/no-such-flocks.yaml", .environment = environment};
+    .root = "/", .file = "/no-such-flocks.yaml", .environment = environment};
 
 /* ---- asking ---- */
 
@@ -72,24 +72,9 @@ static void on_applied(void *data, int result, const char *operation_id,
         (void)snprintf(answer->id, sizeof answer->id, "%s", operation_id);
 }
 
-static void on_tick(uv_timer_t *timer)
-{
-    (void)timer;
-}
-
 static void run_until_answered(struct world *world, const struct answer *answer)
 {
-    int64_t deadline_at = clock_monotonic_ms() + PATIENCE_MS;
-    uv_timer_t tick;
-
-    (void)uv_timer_init(&world->loop, &tick);
-    (void)uv_timer_start(&tick, on_tick, 1, 1);
-    while (answer->n == 0) {
-        (void)uv_run(&world->loop, UV_RUN_ONCE);
-        assert_true(clock_monotonic_ms() < deadline_at);
-    }
-    uv_close((uv_handle_t *)&tick, NULL);
-    world_turn(world);
+    RUN_UNTIL(&world->loop, answer->n > 0);
     assert_int_equal(answer->n, 1);
 }
 
@@ -161,35 +146,21 @@ static struct looked look(struct world *world, const char *name)
     return looked;
 }
 
+/* The keeper answers meanwhile. */
+static bool is_in_state(struct world *world, const char *name, enum flocks_service_state wanted)
+{
+    fake_link_answer_spawns(&world->link);
+    return look(world, name).state == wanted;
+}
+
 static void run_until(struct world *world, const char *name, enum flocks_service_state wanted)
 {
-    int64_t deadline_at = clock_monotonic_ms() + PATIENCE_MS;
-    uv_timer_t tick;
-
-    (void)uv_timer_init(&world->loop, &tick);
-    (void)uv_timer_start(&tick, on_tick, 1, 1);
-    while (look(world, name).state != wanted) {
-        (void)uv_run(&world->loop, UV_RUN_ONCE);
-        fake_link_answer_spawns(&world->link);
-        assert_true(clock_monotonic_ms() < deadline_at);
-    }
-    uv_close((uv_handle_t *)&tick, NULL);
-    world_turn(world);
+    RUN_UNTIL(&world->loop, is_in_state(world, name, wanted));
 }
 
 static void run_until_gone(struct world *world, const char *name)
 {
-    int64_t deadline_at = clock_monotonic_ms() + PATIENCE_MS;
-    uv_timer_t tick;
-
-    (void)uv_timer_init(&world->loop, &tick);
-    (void)uv_timer_start(&tick, on_tick, 1, 1);
-    while (look(world, name).exists) {
-        (void)uv_run(&world->loop, UV_RUN_ONCE);
-        assert_true(clock_monotonic_ms() < deadline_at);
-    }
-    uv_close((uv_handle_t *)&tick, NULL);
-    world_turn(world);
+    RUN_UNTIL(&world->loop, !look(world, name).exists);
 }
 
 /* The slot of a service, by its log. */
@@ -415,7 +386,6 @@ static void test_apply_overdue_when_one_of_its_services_is_gone(void **state)
     struct supervisor_apply_request request = {.text = text_of(base_changed), .timeout_ms = 300};
     struct answer planned;
     struct answer applied = {.n = 0};
-    int64_t deadline_at = clock_monotonic_ms() + PATIENCE_MS;
     struct supervisor_job *job;
     char id[SUPERVISOR_OPERATION_ID_SIZE];
 
@@ -428,10 +398,8 @@ static void test_apply_overdue_when_one_of_its_services_is_gone(void **state)
     assert_int_equal(applied.result, 0);
     end_run(world, "app");
     run_until_gone(world, "app");
-    while (world_operation_state(world, applied.id) == FLOCKS_OPERATION_STATE_RUNNING) {
-        (void)uv_run(&world->loop, UV_RUN_ONCE);
-        assert_true(clock_monotonic_ms() < deadline_at);
-    }
+    RUN_UNTIL(
+        &world->loop, world_operation_state(world, applied.id) != FLOCKS_OPERATION_STATE_RUNNING);
     assert_int_equal(
         world_operation_state(world, applied.id), FLOCKS_OPERATION_STATE_DEADLINE_EXCEEDED);
     assert_int_equal(look(world, "base").state, FLOCKS_SERVICE_STATE_STOPPING);

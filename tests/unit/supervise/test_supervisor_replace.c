@@ -23,8 +23,7 @@ static void begin(
 
 static void run_until_prepared(struct world *world)
 {
-    while (world->keeper.prepared_done == NULL)
-        (void)uv_run(&world->loop, UV_RUN_ONCE);
+    RUN_UNTIL(&world->loop, world->keeper.prepared_done != NULL);
 }
 
 static void assert_ended(
@@ -90,8 +89,7 @@ static void test_replace_of_a_file_that_is_not_there_has_failed(void **state)
     char id[SUPERVISOR_OPERATION_ID_SIZE];
 
     begin(world, &nowhere, id);
-    while (world_operation_state(world, id) == FLOCKS_OPERATION_STATE_RUNNING)
-        (void)uv_run(&world->loop, UV_RUN_ONCE);
+    RUN_UNTIL(&world->loop, world_operation_state(world, id) != FLOCKS_OPERATION_STATE_RUNNING);
     assert_ended(world, id, FLOCKS_OPERATION_STATE_FAILED, "ENOENT");
 }
 

@@ -14,10 +14,11 @@
 
 #include "children.h"
 #include "common/base/clock.h"
+#include "patience.h"
 #include "server/supervise/proc_file.h"
 #include "server/supervise/sweeper.h"
 
-enum { PATIENCE_MS = 10000, SETS = 40 };
+enum { SETS = 40 };
 
 struct world {
     uv_loop_t loop;
@@ -100,13 +101,9 @@ static void watch(struct world *world, struct watcher *watcher, pid_t leader)
     sweep_init(&watcher->sweep, world->sweeper, on_answer, watcher);
 }
 
-/* False: it did not come true in time. */
-static bool run_until(struct world *world, const unsigned *counter, unsigned wanted)
+static void run_until(struct world *world, const unsigned *counter, unsigned wanted)
 {
-    int64_t until = clock_monotonic_ms() + PATIENCE_MS;
-    while (*counter < wanted && clock_monotonic_ms() < until)
-        (void)uv_run(&world->loop, UV_RUN_ONCE);
-    return *counter >= wanted;
+    RUN_UNTIL(&world->loop, *counter >= wanted);
 }
 
 /* Nearly always its pass runs afterwards; that it may have ended is as good. */
@@ -123,7 +120,7 @@ static void test_asking_is_answered_later_and_once(void **state)
     watch(world, &watcher, children_run(children_wait, NULL));
     sweep_ask(&watcher.sweep, &watcher.question);
     assert_int_equal(watcher.answers, 0);
-    assert_true(run_until(world, &watcher.answers, 1));
+    run_until(world, &watcher.answers, 1);
     assert_int_equal(watcher.n_members, 1);
     assert_false(watcher.is_empty);
     assert_int_equal(uv_run(&world->loop, UV_RUN_NOWAIT) >= 0, 1);
@@ -141,7 +138,7 @@ static void test_many_sets_share_passes(void **state)
         sweep_ask(&watchers[i].sweep, &watchers[i].question);
     }
     for (size_t i = 0; i < SETS; i++)
-        assert_true(run_until(world, &watchers[i].answers, 1));
+        run_until(world, &watchers[i].answers, 1);
     for (size_t i = 0; i < SETS; i++)
         n += watchers[i].n_killed == 1 ? 1 : 0;
     assert_int_equal(n, SETS);
@@ -155,7 +152,7 @@ static void test_set_is_empty_when_nobody_is_left(void **state)
     watch(world, &watcher, leader);
     children_kill(leader);
     sweep_ask(&watcher.sweep, &watcher.question);
-    assert_true(run_until(world, &watcher.answers, 1));
+    run_until(world, &watcher.answers, 1);
     assert_true(watcher.is_empty);
 }
 
@@ -170,12 +167,12 @@ static void test_set_is_not_empty_while_its_orphans_are_reaped(void **state)
     children_kill(leader);
     world->strays_per_look = 1;
     sweep_ask(&watcher.sweep, &watcher.question);
-    assert_true(run_until(world, &watcher.answers, watcher.wanted));
+    run_until(world, &watcher.answers, watcher.wanted);
     assert_false(watcher.is_empty);
     world->strays_per_look = 0;
     watcher.wanted++;
     sweep_ask(&watcher.sweep, &watcher.question);
-    assert_true(run_until(world, &watcher.answers, watcher.wanted));
+    run_until(world, &watcher.answers, watcher.wanted);
     assert_true(watcher.is_empty);
 }
 
@@ -190,11 +187,11 @@ static void test_uncounted_set_is_empty_after_several_passes(void **state)
     watcher.wanted = SWEEP_UNCOUNTED_PASSES - 1;
     children_kill(leader);
     sweep_ask(&watcher.sweep, &watcher.question);
-    assert_true(run_until(world, &watcher.answers, watcher.wanted));
+    run_until(world, &watcher.answers, watcher.wanted);
     assert_false(watcher.is_empty);
     watcher.wanted++;
     sweep_ask(&watcher.sweep, &watcher.question);
-    assert_true(run_until(world, &watcher.answers, watcher.wanted));
+    run_until(world, &watcher.answers, watcher.wanted);
     assert_true(watcher.is_empty);
 }
 
@@ -208,7 +205,7 @@ static void test_cancelled_asking_is_not_answered(void **state)
     sweep_ask(&cancelled.sweep, &cancelled.question);
     sweep_ask(&other.sweep, &other.question);
     sweep_cancel(&cancelled.sweep);
-    assert_true(run_until(world, &other.answers, 1));
+    run_until(world, &other.answers, 1);
     assert_int_equal(cancelled.answers, 0);
 }
 
@@ -224,7 +221,7 @@ static void test_answer_may_cancel_another_of_its_pass(void **state)
     first.wanted = second.wanted = 2;
     sweep_ask(&first.sweep, &first.question);
     sweep_ask(&second.sweep, &second.question);
-    assert_true(run_until(world, &first.answers, 2));
+    run_until(world, &first.answers, 2);
     assert_int_equal(second.answers, 0);
 }
 
@@ -237,7 +234,7 @@ static void test_question_during_its_pass_is_answered_too(void **state)
     let_it_begin(&watcher);
     watcher.question.wish = PROCESS_KILL;
     sweep_ask(&watcher.sweep, &watcher.question);
-    assert_true(run_until(world, &watcher.answers, 2));
+    run_until(world, &watcher.answers, 2);
     assert_int_equal(watcher.n_killed, 1);
 }
 
@@ -253,7 +250,7 @@ static void test_another_set_begins_anew(void **state)
     children_kill(leader);
     watcher.question.identity.leader.start_ticks++;
     sweep_ask(&watcher.sweep, &watcher.question);
-    assert_true(run_until(world, &watcher.answers, 1));
+    run_until(world, &watcher.answers, 1);
     assert_true(watcher.is_empty);
     assert_int_equal(watcher.answers, 1);
 }
@@ -262,17 +259,19 @@ static void test_idle_set_is_looked_at_less_and_less_until_hurried(void **state)
 {
     struct world *world = *state;
     struct watcher watcher;
+    int64_t asked_at;
     watch(world, &watcher, children_run(children_wait, NULL));
     watcher.wanted = 8;
     sweep_ask(&watcher.sweep, &watcher.question);
-    assert_true(run_until(world, &watcher.answers, watcher.wanted));
+    run_until(world, &watcher.answers, watcher.wanted);
     assert_true(watcher.sweep.pace_ms >= 64);
     watcher.wanted = 9;
+    asked_at = clock_monotonic_ms();
     sweep_ask(&watcher.sweep, &watcher.question);
-    assert_true(watcher.sweep.due_at > clock_monotonic_ms());
+    assert_true(watcher.sweep.due_at > asked_at);
     sweep_hurry(&watcher.sweep);
     assert_true(watcher.sweep.due_at <= clock_monotonic_ms());
-    assert_true(run_until(world, &watcher.answers, 9));
+    run_until(world, &watcher.answers, 9);
 }
 
 static void test_burial_kills_what_is_left(void **state)
@@ -280,11 +279,8 @@ static void test_burial_kills_what_is_left(void **state)
     struct world *world = *state;
     pid_t leader = children_run(children_wait, NULL);
     const struct process_identity identity = children_identity(leader);
-    int64_t until = clock_monotonic_ms() + PATIENCE_MS;
     sweeper_bury(world->sweeper, &identity, "a probe");
-    while (waitpid(leader, NULL, WNOHANG) == 0 && clock_monotonic_ms() < until)
-        (void)uv_run(&world->loop, UV_RUN_ONCE);
-    assert_int_equal(waitpid(leader, NULL, WNOHANG), -1);
+    RUN_UNTIL(&world->loop, waitpid(leader, NULL, WNOHANG) == leader);
 }
 
 static void test_close_while_a_pass_runs(void **state)

@@ -230,8 +230,7 @@ static void test_takeover_does_not_drop_a_lease_that_it_was_asked_for_itself(voi
         supervisor_begin_lease(world->supervisor, &request, id, note_answer, &code, &wait, NULL),
         0);
     fake_link_answer_list(&world->link);
-    while (code == -1)
-        (void)uv_run(&world->loop, UV_RUN_ONCE);
+    RUN_UNTIL(&world->loop, code != -1);
     assert_int_not_equal(code, 0);
     assert_int_not_equal(code, STATUS_UNAVAILABLE);
 }

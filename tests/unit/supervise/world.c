@@ -12,7 +12,6 @@
 /* cmocka wants the standard headers above first. */
 #include <cmocka.h>
 
-#include "common/base/clock.h"
 #include "common/base/fd.h"
 
 /* ---- its configuration ---- */
@@ -170,9 +169,7 @@ int world_set_up(void **state)
     assert_int_equal(uv_loop_init(&world->loop), 0);
     world->state_fd = memfd_create("state", MFD_CLOEXEC);
     assert_int_equal(ftruncate(world->state_fd, KEEPER_STATE_BYTES), 0);
-    (void)snprintf(world->paths.root, sizeof world->paths.root, "/nonexistent/flocks-test");
-    (void)snprintf(world->paths.run, sizeof world->paths.run, "/nonexistent/flocks-test/run");
-    (void)snprintf(world->paths.logs, sizeof world->paths.logs, "/nonexistent/flocks-test/logs");
+    fake_paths(&world->paths);
     *state = world;
     return 0;
 }
@@ -219,43 +216,14 @@ uint32_t world_generation_of(struct world *world, size_t slot)
     return found;
 }
 
-static void on_patience_over(uv_timer_t *timer)
-{
-    (void)timer;
-    fail_msg("waited in vain");
-}
-
 void world_run_until_state(struct world *world, size_t slot, enum flocks_service_state wanted)
 {
-    uv_timer_t patience;
-
-    (void)uv_timer_init(&world->loop, &patience);
-    (void)uv_timer_start(&patience, on_patience_over, PATIENCE_MS, 0);
-    while (world_state_of(world, slot) != wanted)
-        (void)uv_run(&world->loop, UV_RUN_ONCE);
-    uv_close((uv_handle_t *)&patience, NULL);
-    world_turn(world);
-}
-
-/* A spawn that is asked for is no event of the loop. */
-static void on_tick(uv_timer_t *timer)
-{
-    (void)timer;
+    RUN_UNTIL(&world->loop, world_state_of(world, slot) == wanted);
 }
 
 void world_run_until_spawns(struct world *world, unsigned wanted)
 {
-    int64_t deadline_at = clock_monotonic_ms() + PATIENCE_MS;
-    uv_timer_t tick;
-
-    (void)uv_timer_init(&world->loop, &tick);
-    (void)uv_timer_start(&tick, on_tick, 1, 1);
-    while (world->keeper.spawns < wanted) {
-        (void)uv_run(&world->loop, UV_RUN_ONCE);
-        assert_true(clock_monotonic_ms() < deadline_at);
-    }
-    uv_close((uv_handle_t *)&tick, NULL);
-    world_turn(world);
+    RUN_UNTIL(&world->loop, world->keeper.spawns >= wanted);
 }
 
 void world_begin(struct world *world, enum flocks_operation_kind kind, const char *service,

@@ -7,12 +7,11 @@
 #include <uv.h>
 
 #include "fake_link.h"
+#include "patience.h"
 #include "server/supervise/supervisor.h"
 
 enum {
     STATE_BYTES = 1024 * 1024,
-    /* Longest wait for anything; far beyond what is ever needed. */
-    PATIENCE_MS = 10000,
     KILLED = 9 /* wait status of SIGKILL */
 };
 
