@@ -527,13 +527,24 @@ static void end_job(struct supervisor_job *job)
 
 static void begin_next(struct supervisor *supervisor);
 
+/* Our own looks take nobody's place. */
+static bool is_asked_for(const struct supervisor_job *job)
+{
+    return job->kind != JOB_LOOK;
+}
+
+static void unlink_job(struct supervisor_job *job)
+{
+    list_remove(&job->link);
+    job->supervisor->n_asked_jobs -= is_asked_for(job);
+}
+
 static void on_worked(uv_work_t *work, int status)
 {
     struct supervisor_job *job = work->data;
     struct supervisor *supervisor = job->supervisor;
 
-    list_remove(&job->link);
-    supervisor->n_jobs--;
+    unlink_job(job);
     if (status == 0 && !supervisor->is_closing)
         end_job(job);
     job_free(job);
@@ -563,7 +574,7 @@ static void queue(struct supervisor_job *job)
     struct supervisor *supervisor = job->supervisor;
 
     list_append(&supervisor->jobs, &job->link);
-    supervisor->n_jobs++;
+    supervisor->n_asked_jobs += is_asked_for(job);
     begin_next(supervisor);
 }
 
@@ -573,8 +584,7 @@ static void drop(struct supervisor_job *job)
         job->is_cancelled = true;
         return;
     }
-    list_remove(&job->link);
-    job->supervisor->n_jobs--;
+    unlink_job(job);
     job_free(job);
 }
 
@@ -584,7 +594,7 @@ static int check_new_job(const struct supervisor *supervisor, struct error *erro
 
     if (supervisor->config_request == NULL)
         return error_set(error, STATUS_FAILED_PRECONDITION, "there is no file to compare with");
-    if (supervisor->n_jobs < SUPERVISOR_JOBS_MAX)
+    if (supervisor->n_asked_jobs < SUPERVISOR_JOBS_MAX)
         return 0;
     result = error_set(error, STATUS_RESOURCE_EXHAUSTED, "%d configurations are being read",
         (int)SUPERVISOR_JOBS_MAX);

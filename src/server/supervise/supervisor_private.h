@@ -118,8 +118,8 @@ struct supervisor {
     } door;
     const struct config_request *config_request; /* NULL: nothing is planned */
     struct supervisor_file file;
-    struct list jobs; /* of supervisor_job; the first one is read */
-    size_t n_jobs;
+    struct list jobs;    /* of supervisor_job; the first one is read */
+    size_t n_asked_jobs; /* plans and applies of them */
 
     struct service *
         *services; /* in the order of their names; each lives where it is until it ends */

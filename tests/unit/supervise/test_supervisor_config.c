@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "common/config/config.h"
+#include "server/supervise/supervisor_private.h"
 #include "world.h"
 
 #define RUNS "{command: [/bin/sleep, \"1000\"]"
@@ -467,6 +468,25 @@ static void test_plan_of_too_many_at_once_is_refused_and_cancelled_ones_make_roo
         assert_int_equal(answers[i].n, 1);
 }
 
+/* Whoever writes beside the file, without end, perhaps, makes the daemon look at it. */
+static void test_plan_has_its_place_whatever_the_daemon_itself_looks_at(void **state)
+{
+    struct world *world = *state;
+    const struct supervisor_text text = text_of(both);
+    struct answer answers[SUPERVISOR_JOBS_MAX] = {{.n = 0}};
+    struct supervisor_job *job;
+
+    begin_both(world);
+    supervisor_look_at_file(world->supervisor);
+    for (size_t i = 0; i < SUPERVISOR_JOBS_MAX; i++)
+        assert_int_equal(
+            supervisor_plan(world->supervisor, &text, on_planned, &answers[i], &job, NULL), 0);
+    supervisor_look_at_file(world->supervisor);
+    assert_int_equal(supervisor_plan(world->supervisor, &text, on_planned, &answers[0], &job, NULL),
+        -STATUS_RESOURCE_EXHAUSTED);
+    run_until_answered(world, &answers[SUPERVISOR_JOBS_MAX - 1]);
+}
+
 static void test_plan_is_not_answered_by_a_supervisor_that_was_closed(void **state)
 {
     struct world *world = *state;
@@ -511,6 +531,7 @@ int main(void)
         TEST(test_apply_ends_what_fails_already_once_it_is_to_be_ended),
         TEST(test_plan_tells_mistakes),
         TEST(test_plan_of_too_many_at_once_is_refused_and_cancelled_ones_make_room),
+        TEST(test_plan_has_its_place_whatever_the_daemon_itself_looks_at),
         TEST(test_plan_is_not_answered_by_a_supervisor_that_was_closed),
         TEST(test_plan_without_a_file_to_compare_with_is_refused),
     };
