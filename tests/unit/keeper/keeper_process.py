@@ -133,6 +133,10 @@ class Keeper:
                 return pid
         return None
 
+    def capture(self):
+        """Its pid, once there is one: between fork and exec it looks like the keeper."""
+        return wait_for("capture", self.capture_pid)
+
     def leave(self):
         self.ok("leave")
         with contextlib.suppress(OSError):

@@ -104,8 +104,15 @@ def image_of(pid):
     return os.readlink(f"/proc/{pid}/exe")
 
 
-def descriptors_of(pid):
-    return sorted(os.readlink(f"/proc/{pid}/fd/{fd}").split(":")[0] for fd in os.listdir(f"/proc/{pid}/fd"))
+def descriptors_of(keeper):
+    """Between two requests: after its answer, whatever it was doing before is done."""
+    keeper.children()
+    directory = f"/proc/{keeper.pid}/fd"
+    found = []
+    for fd in os.listdir(directory):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.readlink(f"{directory}/{fd}").split(":")[0])
+    return sorted(found)
 
 
 def test_both_images_change_and_children_notice_nothing(keeper, replacements, tmp_path):
@@ -151,12 +158,12 @@ def test_twenty_replacements_leave_nothing_behind(keeper, replacements, tmp_path
     keepers = [copy(tmp_path, KEEPER, "keeper-a"), copy(tmp_path, KEEPER, "keeper-b", OTHER)]
     # The first one makes the descriptors close-on-exec that were opened otherwise; then none may be added.
     replacements.run(FAKE_FLOCKSD, keepers[1])
-    wait_for("capture", keeper.capture_pid)
-    before = descriptors_of(keeper.pid)
+    keeper.capture()
+    before = descriptors_of(keeper)
     for i in range(20):
         assert replacements.run(FAKE_FLOCKSD, keepers[i % 2])[1] == ""
-    wait_for("capture", keeper.capture_pid)
-    wait_for("descriptors as before", lambda: descriptors_of(keeper.pid) == before)
+    keeper.capture()
+    wait_for("descriptors as before", lambda: descriptors_of(keeper) == before)
     assert [child[2] for child in keeper.children()] == pids
     assert all(is_alive(pid) for pid in pids)
 
