@@ -168,9 +168,10 @@ static void test_patience_and_deadline_hold_during_an_outage(void **state)
 {
     (void)state;
     double_run(&(struct daemon_script){.last = 0});
-    struct flocks_stream *stream = watch(600);
-    flocks_stream_set_patience(stream, 100);
+    /* Long after the two times of patience. */
+    struct flocks_stream *stream = watch(2000);
     expect_number(stream, 1);
+    flocks_stream_set_patience(stream, 100);
     int64_t began_at = clock_monotonic_ms();
     assert_int_equal(next(stream), RPC_AGAIN);
     double_kill();

@@ -6,6 +6,7 @@ input does. The first component of a path says how: see the methods do_*. It is 
 """
 import collections
 import email.utils
+import fcntl
 import http.server
 import os
 import re
@@ -13,6 +14,7 @@ import socket
 import ssl
 import struct
 import sys
+import termios
 import threading
 import time
 
@@ -72,11 +74,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def reset(self):
         self.wfile.flush()
-        # What was sent has to be read before the reset overtakes it.
-        time.sleep(0.05)
+        # What was sent has to arrive before the reset overtakes it.
+        until = time.monotonic() + PATIENCE_S
+        while self.unsent() and time.monotonic() < until:
+            time.sleep(0.001)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
         self.close_connection = True
+
+    def unsent(self):
+        """Bytes that the client's kernel has not got yet."""
+        return struct.unpack("i", fcntl.ioctl(self.connection, termios.TIOCOUTQ, b"\0" * 4))[0]
 
     def wait(self):
         """For the client to go away."""
