@@ -163,7 +163,7 @@ static void test_set_is_not_empty_while_its_orphans_are_reaped(void **state)
     struct watcher watcher;
     pid_t leader = children_run(children_wait, NULL);
     watch(world, &watcher, leader);
-    watcher.wanted = 60;
+    watcher.wanted = 4 * SWEEP_UNCOUNTED_PASSES;
     children_kill(leader);
     world->strays_per_look = 1;
     sweep_ask(&watcher.sweep, &watcher.question);
