@@ -7,11 +7,14 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 from injection import Injection
-from instance import PYTHON, is_alive, wait_until
+from instance import PYTHON, is_alive, running_root, wait_until
 from leased import Leased
+from ports import free_port
+from side_by_side import side_by_side
 from wire import Failure
 
 pytestmark = pytest.mark.no_chaos(reason="speaks over one connection, and kills flocksd itself in every phase")
@@ -25,6 +28,14 @@ def product(instance, stubs, free_port):
     product = Leased(instance, stubs, (free_port(), free_port()))
     instance.start()
     return product
+
+
+@contextmanager
+def running_product(stubs):
+    with running_root() as instance:
+        product = Leased(instance, stubs, (free_port(), free_port()))
+        instance.start()
+        yield product
 
 
 # ---- HELD ----
@@ -85,37 +96,6 @@ def test_holder_stops_services_and_they_stay_wanted(product):
         product.stop_services(lease, ["other"])
     assert failure.value.code == FAILED_PRECONDITION
     assert product.states()["other"] == "HEALTHY"
-
-
-def test_paused_upgrade_never_resumed_cannot_be(product):
-    """The old updater died between stop and start, and the product stayed down: here the TTL runs out."""
-    lease = product.begin(ttl=5)
-    product.stop_services(lease)
-    product.switch()
-    began = time.monotonic()
-    product.wait_for_phase("ROLLED_BACK", lease.id)
-    assert time.monotonic() - began >= 3
-    # Rule 2: never a bare resume. The new version was not started without a gate.
-    assert product.target() == "releases/1"
-    product.wait_for_states(backend="HEALTHY", webui="HEALTHY")
-    assert product.serving() == "1" and "serves 2" not in product.instance.log("backend")
-    assert "did not renew" in product.get(lease.id).lease.message
-    with pytest.raises(Failure) as failure:
-        product.renew(lease)
-    assert (failure.value.code, failure.value.detail.reason) == (
-        ABORTED,
-        product.types.ERROR_REASON_LEASE_ENDED,
-    )
-    assert failure.value.detail.lease.phase == product.types.UPGRADE_PHASE_ROLLED_BACK
-
-
-def test_renewals_keep_it(product):
-    lease = product.begin(ttl=5)
-    until = time.monotonic() + 7
-    while time.monotonic() < until:
-        assert product.renew(lease).phase == product.types.UPGRADE_PHASE_HELD
-        time.sleep(0.5)
-    assert product.phase() == "HELD"
 
 
 def test_updater_killed_shortens_the_lease_to_two_seconds(product, tmp_path):
@@ -214,6 +194,13 @@ def test_nine_leases_are_one_too_many(instance, stubs, free_port):
     )
 
 
+@pytest.fixture(scope="module")
+def unleased(stubs):
+    """One product for all that is refused."""
+    with running_product(stubs) as product:
+        yield product
+
+
 @pytest.mark.parametrize(
     "undo, code",
     [
@@ -225,12 +212,12 @@ def test_nine_leases_are_one_too_many(instance, stubs, free_port):
         ([("{root}/flocks.yaml", "releases/1")], FAILED_PRECONDITION),
     ],
 )
-def test_links_that_are_not_what_was_said_are_refused(product, undo, code):
-    undo = [(link.format(root=product.instance.root), target) for link, target in undo]
+def test_links_that_are_not_what_was_said_are_refused(unleased, undo, code):
+    undo = [(link.format(root=unleased.instance.root), target) for link, target in undo]
     with pytest.raises(Failure) as failure:
-        product.begin(undo=undo)
+        unleased.begin(undo=undo)
     assert failure.value.code == code
-    assert "leases" not in product.instance.status() or product.instance.status()["leases"] == []
+    assert "leases" not in unleased.instance.status() or unleased.instance.status()["leases"] == []
 
 
 def test_requests_beyond_their_bounds_are_refused(product):
@@ -330,7 +317,41 @@ def test_flocks_stop_during_an_upgrade_ends_everything_and_undoes_the_link(produ
     assert product.serving() == "1"
 
 
-def test_expiry_while_a_stop_is_under_way(product):
+# ---- time ----
+
+
+def paused_upgrade_never_resumed_cannot_be(product):
+    """The old updater died between stop and start, and the product stayed down: here the TTL runs out."""
+    lease = product.begin(ttl=5)
+    product.stop_services(lease)
+    product.switch()
+    began = time.monotonic()
+    product.wait_for_phase("ROLLED_BACK", lease.id)
+    assert time.monotonic() - began >= 3
+    # Rule 2: never a bare resume. The new version was not started without a gate.
+    assert product.target() == "releases/1"
+    product.wait_for_states(backend="HEALTHY", webui="HEALTHY")
+    assert product.serving() == "1" and "serves 2" not in product.instance.log("backend")
+    assert "did not renew" in product.get(lease.id).lease.message
+    with pytest.raises(Failure) as failure:
+        product.renew(lease)
+    assert (failure.value.code, failure.value.detail.reason) == (
+        ABORTED,
+        product.types.ERROR_REASON_LEASE_ENDED,
+    )
+    assert failure.value.detail.lease.phase == product.types.UPGRADE_PHASE_ROLLED_BACK
+
+
+def renewals_keep_it(product):
+    lease = product.begin(ttl=5)
+    until = time.monotonic() + 7
+    while time.monotonic() < until:
+        assert product.renew(lease).phase == product.types.UPGRADE_PHASE_HELD
+        time.sleep(0.5)
+    assert product.phase() == "HELD"
+
+
+def expiry_while_a_stop_is_under_way(product):
     """A stop of a person and the end of the TTL at about the same time: the stop holds."""
     lease = product.begin(ttl=5)
     product.switch()
@@ -339,6 +360,28 @@ def test_expiry_while_a_stop_is_under_way(product):
     product.wait_for_phase("ROLLED_BACK", lease.id)
     product.wait_for_states(backend="STOPPED", webui="STOPPED", other="HEALTHY")
     assert product.target() == "releases/1"
+
+
+# Five seconds is the shortest life of a lease.
+LIVES = {
+    life.__name__: life
+    for life in (paused_upgrade_never_resumed_cannot_be, renewals_keep_it, expiry_while_a_stop_is_under_way)
+}
+
+
+@pytest.fixture(scope="module")
+def lived(stubs):
+    def run(life):
+        with running_product(stubs) as product:
+            LIVES[life](product)
+
+    with side_by_side(run, LIVES) as result_of:
+        yield result_of
+
+
+@pytest.mark.parametrize("life", LIVES)
+def test_life_of_a_lease(lived, life):
+    lived(life)
 
 
 # ---- COMMITTING, OBSERVING, COMMITTED ----
