@@ -75,6 +75,27 @@ def test_check_tells_the_whole_the_services_and_the_api(instance, health):
     assert (health.check("one"), health.check("")) == (NOT_SERVING, SERVING)
 
 
+def test_end_of_what_has_done_its_work_is_nothing_wrong(instance, door, messages):
+    """It ends well and leaves a child behind: until that one is gone, too, it is STOPPING."""
+    instance.write(
+        "services:\n  done: {restart: {policy: ON_FAILURE}, command: "
+        '[/bin/sh, -c, "sleep 1000 & until test -e ${root}/go; do sleep 0.05; done"]}\n'
+    )
+    instance.start()
+    health = Health(door(), messages)
+    whole, done = health.watch(""), health.watch("done")
+    assert (next(whole), next(done)) == (SERVING, SERVING)
+    (instance.root / "go").touch()
+    assert next(done) == NOT_SERVING
+    instance.wait_for_state("done", "COMPLETED")
+    instance.stop()
+    # Nothing was told of the whole before the shutdown.
+    told = []
+    with pytest.raises(Failure):
+        told.extend(whole)
+    assert told == [NOT_SERVING]
+
+
 def test_watch_tells_at_once_and_then_what_changes(instance, health):
     one, whole, later = health.watch("one"), health.watch(""), health.watch("three")
     assert (next(one), next(whole), next(later)) == (SERVING, SERVING, SERVICE_UNKNOWN)

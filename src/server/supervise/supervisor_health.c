@@ -4,10 +4,18 @@
 
 enum told_health { TOLD_NOTHING, TOLD_HEALTHY, TOLD_NOT_HEALTHY };
 
+/* Nothing is wrong while those are ended that one leaves behind which has ended well. */
+static bool has_done_its_work(const struct service_facts *facts)
+{
+    return facts->state == SERVICE_COMPLETED ||
+           (facts->state == SERVICE_STOPPING && facts->next == SERVICE_NEXT_COMPLETE);
+}
+
 static bool is_unwell(const struct service *service)
 {
-    return service->facts.wanted && service->facts.state != SERVICE_HEALTHY &&
-           service->facts.state != SERVICE_COMPLETED;
+    const struct service_facts *facts = &service->facts;
+
+    return facts->wanted && facts->state != SERVICE_HEALTHY && !has_done_its_work(facts);
 }
 
 static void count(struct service *service, bool unwell)
