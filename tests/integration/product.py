@@ -195,7 +195,7 @@ class Product:
             if version_of(entry.name) != version:
                 found.append(f"{entry.name} has the version {version}")
             found += [f"no {name} in {entry.name}" for name in SERVICES if not (entry / name / "service.py").exists()]
-        allowed = {"logs", "run", "run/downloads", "run/lease.pb", "run/upgrade.lock", "run/upgrade-result.json"}
+        allowed = {"logs", "run", "run/downloads", "run/lease.pb", "run/upgrade.lock", "run/upgrade-result.json", "run/upgrade-back"}
         more = self.names() - (self.before or set()) - allowed
         found += [f"left: {', '.join(sorted(more))}"] if more else []
         found += self._complaints_about_downloads()

@@ -7,8 +7,8 @@
 #include "common/base/error.h"
 #include "common/release/release_dir.h"
 
-/* Where the last upgrade came from, if that one made what is current, and it is on the disk; else
- * the newest older release there. -STATUS_NOT_FOUND: there is none. */
+/* Where the upgrade that made what is current came from, whatever was tried since, if that is on
+ * the disk; else the newest older release there. -STATUS_NOT_FOUND: there is none. */
 NODISCARD int update_back_choose(const struct update_settings *settings,
     const struct release_dir *dir, char out[VERSION_TEXT_MAX + 1], struct error *error);
 

@@ -15,6 +15,7 @@ int upgrade_paths_resolve(const char *root, struct upgrade_paths *out, struct er
         {offsetof(struct upgrade_paths, journal), "/run/upgrade.journal"},
         {offsetof(struct upgrade_paths, lock), "/run/upgrade.lock"},
         {offsetof(struct upgrade_paths, result), "/run/upgrade-result.json"},
+        {offsetof(struct upgrade_paths, way_back), "/run/upgrade-back"},
         {offsetof(struct upgrade_paths, downloads), "/run/downloads"},
         {offsetof(struct upgrade_paths, log), "/logs/update.log"},
         {offsetof(struct upgrade_paths, current), "/current"},

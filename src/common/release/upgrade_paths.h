@@ -10,9 +10,10 @@
 /* Plain value; every path is absolute. */
 struct upgrade_paths {
     char root[PATH_MAX];
-    char journal[PATH_MAX]; /* <root>/run/upgrade.journal (upgrade_journal.h) */
-    char lock[PATH_MAX];    /* <root>/run/upgrade.lock (upgrade_lock.h) */
-    char result[PATH_MAX];  /* <root>/run/upgrade-result.json (upgrade_result.h) */
+    char journal[PATH_MAX];  /* <root>/run/upgrade.journal (upgrade_journal.h) */
+    char lock[PATH_MAX];     /* <root>/run/upgrade.lock (upgrade_lock.h) */
+    char result[PATH_MAX];   /* <root>/run/upgrade-result.json (upgrade_result.h) */
+    char way_back[PATH_MAX]; /* <root>/run/upgrade-back (way_back.h) */
     /* <root>/run/downloads: of the present upgrade; removed at its end, with all that is in it, so
      * it lies where nothing is but ours. Kept for the next try where an updater could not prepare a
      * release, and ended by itself. */

@@ -55,12 +55,16 @@ static int append_time(struct buffer *out, const char *name, int64_t wall_ms)
     return buffer_printf(out, ",\"%s\":\"%s.%03dZ\"", name, text, (int)(wall_ms % MS_PER_S));
 }
 
-static int append_error(struct buffer *out, const struct error *failure)
+static int append_error(struct buffer *out, const struct error *failure, const char *reason)
 {
     int result = buffer_append_text(out, ",\"error\":{\"attempted\":");
     if (result == 0)
         result = append_text(out, failure->text, MESSAGE_MAX);
-    if (result == 0)
+    if (failure->reason == 0)
+        reason = "UNSPECIFIED";
+    if (result == 0 && reason != NULL)
+        result = buffer_printf(out, ",\"reason\":\"ERROR_REASON_%s\"", reason);
+    else if (result == 0)
         result = buffer_printf(out, ",\"reason\":%u", (unsigned)failure->reason);
     if (result == 0)
         result = append_member(out, "service", failure->subject);
@@ -98,7 +102,7 @@ int upgrade_result_text(const struct upgrade_result *result, struct buffer *out)
         done = buffer_printf(out, ",\"not_verified\":%s,\"code\":%d",
             result->not_verified ? "true" : "false", (int)result->failure.code);
     if (done == 0 && result->failure.code != STATUS_OK)
-        done = append_error(out, &result->failure);
+        done = append_error(out, &result->failure, result->reason);
     return done == 0 ? buffer_append_text(out, "}\n") : done;
 }
 

@@ -30,6 +30,8 @@ struct upgrade_result {
     int64_t ended_wall_ms;
     /* STATUS_OK: it is committed. */
     struct error failure;
+    /* flocks.v1.ErrorReason, less its prefix, of the failure's reason; NULL: a number tells it. */
+    const char *reason;
 };
 
 /* Appends the object and a newline. -STATUS_RESOURCE_EXHAUSTED. */

@@ -10,6 +10,7 @@
 #include "common/release/release_use.h"
 #include "common/release/tree.h"
 #include "common/release/upgrade_result.h"
+#include "common/release/way_back.h"
 
 enum {
     /* Names that one call of release_dir_* may touch; then the server may be told that we live. */
@@ -82,20 +83,29 @@ static void remove_partial(struct settling *settling, const struct release_dir *
         note(settling, &problem);
 }
 
-/* The release that a commit came from is the way back, and has the first place. Returns how many
- * places are left besides the current one's. */
-static size_t keep_way_back(struct settling *settling, struct release_use *use)
+/* What a commit came from is the way back from now on. */
+static void note_way_back(struct settling *settling)
 {
-    const char *from = journal_of(settling)->from;
+    struct error problem = ERROR_INIT;
+    const struct upgrade_journal *journal = journal_of(settling);
+    bool is_way = journal->from[0] != '\0' && strcmp(journal->from, journal->to) != 0;
+    if (is_way && way_back_write(settling->request->places->way_back, journal->to, journal->from,
+                      &problem) < 0)
+        note(settling, &problem);
+}
+
+/* The way back has the first place. Returns how many are left besides the current one's. */
+static size_t keep_way_back(
+    const struct settling *settling, const char *way_back, struct release_use *use)
+{
     size_t keep = settling->request->keep - 1;
-    if (settling->out->what != UPGRADE_SETTLED_COMMITTED || keep == 0 || from[0] == '\0' ||
-        use->n_named == RELEASE_DIR_ENTRIES_MAX)
+    if (keep == 0 || way_back[0] == '\0' || use->n_named == RELEASE_DIR_ENTRIES_MAX)
         return keep;
     for (size_t i = 0; i < use->n_named; i++) {
-        if (strcmp(use->named[i], from) == 0)
+        if (strcmp(use->named[i], way_back) == 0)
             return keep;
     }
-    use->named[use->n_named++] = from;
+    use->named[use->n_named++] = way_back;
     return keep - 1;
 }
 
@@ -103,6 +113,7 @@ static void retain(struct settling *settling, const struct release_dir *dir)
 {
     struct error problem = ERROR_INIT;
     char current[VERSION_TEXT_MAX + 1];
+    char way_back[VERSION_TEXT_MAX + 1] = "";
     struct release_use use = {.n_named = 0};
     size_t keep = 0;
     int result = release_dir_current(dir, current, &problem);
@@ -112,7 +123,9 @@ static void retain(struct settling *settling, const struct release_dir *dir)
     if (result == 0)
         result = release_use_look(dir, &use, &problem);
     if (result == 0) {
-        keep = keep_way_back(settling, &use);
+        if (!way_back_read(settling->request->places->way_back, current, way_back))
+            way_back[0] = '\0';
+        keep = keep_way_back(settling, way_back, &use);
         result = RELEASE_DIR_MORE;
     }
     while (result == RELEASE_DIR_MORE) {
@@ -182,7 +195,10 @@ static void write_result(struct settling *settling)
         .not_verified = not_verified,
         .began_wall_ms = journal->times[0],
         .ended_wall_ms = wall_ms(),
-        .failure = *failure};
+        .failure = *failure,
+        .reason = settling->request->reason_name != NULL
+                      ? settling->request->reason_name(failure->reason)
+                      : NULL};
     if (upgrade_result_write(settling->request->places->result, &result, &problem) < 0)
         note(settling, &problem);
 }
@@ -193,7 +209,9 @@ static int complete(struct settling *settling, enum upgrade_settled what, struct
     settling->out->what = what;
     if (what != UPGRADE_SETTLED_COMMITTED)
         explain(settling);
-    else if (settling->request->on_committed != NULL)
+    else
+        note_way_back(settling);
+    if (what == UPGRADE_SETTLED_COMMITTED && settling->request->on_committed != NULL)
         settling->request->on_committed(
             settling->request->data, journal_of(settling), &settling->after);
     clean_up(settling, what != UPGRADE_SETTLED_DISCARDED);

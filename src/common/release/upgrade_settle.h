@@ -53,6 +53,9 @@ struct upgrade_settle_request {
     const struct error *why;
     /* "". */
     const char *source;
+    /* Of flocks.v1.ErrorReason, less the prefix, which this room does not know: "LEASE_HELD"; NULL:
+     * no such number. NULL: numbers are written. */
+    const char *(*reason_name)(uint32_t reason);
 };
 
 enum upgrade_settled {
