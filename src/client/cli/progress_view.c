@@ -52,7 +52,8 @@ void progress_view_detail(
         (void)snprintf(out, PROGRESS_DETAIL_MAX, "%s", wording_reason((int)outcome->reason).text);
     if (out[0] || !status)
         return;
-    status_view_detail(status, NULL, view->now_s, detail);
+    status_view_detail(
+        status, status_view_find_lease(view->status, status->lease_id), view->now_s, detail);
     (void)snprintf(out, PROGRESS_DETAIL_MAX, "%s", detail);
 }
 

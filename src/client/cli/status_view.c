@@ -11,7 +11,7 @@
 
 /* ---- small texts ---- */
 
-static const flocks_lease *find_lease(const flocks_get_status_response *status, const char *id)
+const flocks_lease *status_view_find_lease(const flocks_get_status_response *status, const char *id)
 {
     for (size_t i = 0; id[0] && i < status->n_leases; i++)
         if (strcmp(status->leases[i]->id, id) == 0)
@@ -34,7 +34,7 @@ static void lease_text(
 {
     bool is_paused = service->state == FLOCKS_SERVICE_STATE_PAUSED;
     (void)snprintf(out, size, "%s %s", is_paused ? "paused by" : "held by",
-        lease ? lease->owner : service->lease_id);
+        lease && lease->owner[0] ? lease->owner : "an upgrade");
     size_t len = strlen(out);
     if (lease && lease->remaining)
         (void)snprintf(
@@ -126,7 +126,8 @@ static void add_service(
     endpoint_url(service->host, service->port, url);
     if (service->since)
         age = wording_age(view->now_s - service->since->seconds);
-    status_view_detail(service, find_lease(view->status, service->lease_id), view->now_s, detail);
+    status_view_detail(
+        service, status_view_find_lease(view->status, service->lease_id), view->now_s, detail);
     table_cell(table, TERMINAL_PLAIN, "%s", service->name);
     table_cell(table, wording_state_color((int)service->state), "%s",
         wording_state((int)service->state).text);

@@ -44,6 +44,9 @@ enum outcome status_view_judge(const flocks_get_status_response *status, const c
 void status_view_detail(const flocks_service_status *service, const flocks_lease *lease,
     int64_t now_s, char out[STATUS_DETAIL_MAX]);
 
+/* NULL: the response has no such lease, or `id` is "". */
+const flocks_lease *status_view_find_lease(
+    const flocks_get_status_response *status, const char *id);
 /* NULL: no such service in the response. */
 const flocks_service_status *status_view_find(
     const flocks_get_status_response *status, const char *name);

@@ -194,10 +194,13 @@ static void test_status_view_detail_says_what_the_service_says_of_itself(void **
 static void test_status_view_detail_of_a_paused_service_names_owner_and_time_left(void **state)
 {
     struct details details;
+    char detail[STATUS_DETAIL_MAX];
     (void)state;
     init_details(&details);
     details.service.lease_id = "1f";
     assert_string_equal(detail_of(&details), "held by updater, 25s left");
+    status_view_detail(&details.service, NULL, 0, detail);
+    assert_string_equal(detail, "held by an upgrade");
     details.service.state = FLOCKS_SERVICE_STATE_PAUSED;
     details.service.pid = 0;
     details.service.reason = FLOCKS_STATE_REASON_LEASE_HELD;
