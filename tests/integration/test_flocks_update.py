@@ -79,6 +79,28 @@ def test_apply_tells_each_step_and_the_end(product):
     product.assert_whole("1.1.0")
 
 
+def test_programs_that_did_not_take_over_do_with_the_next_update(product):
+    """1.1.0 brings a flocksd that cannot be executed; then somebody mends that."""
+    product.start()
+    before = product.instance.status()["daemon"]
+    flocksd = (product.instance.bin / "flocksd").read_bytes() + b"another"
+    programs = {"programs": {"flocksd": "libexec/flocksd"}}
+    product.publisher.publish("1.1.0", kind="tar", release=programs, files={"libexec/flocksd": flocksd})
+    outcome = product.apply(check=None)
+    assert outcome.code != 0 and outcome.last["phase"] == "UPGRADE_PHASE_COMMITTED", outcome.said
+    again = product.apply(check=None)
+    assert again.code != 0 and "1.1.0 is current, but its flocksd did not take over" in again.text
+    assert product.instance.status()["daemon"]["pid"] == before["pid"]
+    image = product.root / "releases" / "1.1.0" / "libexec" / "flocksd"
+    image.chmod(0o755)
+    mended = product.apply()
+    assert mended.last["message"] == "1.1.0 is current, and its flocksd took over"
+    daemon = product.instance.status()["daemon"]
+    assert os.path.samefile(f"/proc/{daemon['pid']}/exe", image) and daemon["keeper_pid"] == before["keeper_pid"]
+    assert "nothing newer" in product.apply().last["message"]
+    product.assert_whole("1.1.0")
+
+
 def test_check_says_what_would_be_done_and_changes_nothing(product):
     before = product.names()
     product.publisher.publish("1.1.0")

@@ -60,7 +60,8 @@ static enum outcome look(const struct cli *cli, const struct update_plan *plan)
 
 enum decision { DECISION_GO, DECISION_NOTHING, DECISION_NO };
 
-/* Shows what there is and asks; what was shown is what is done. */
+/* Shows what there is and asks; what was shown is what is done. Of the current release nobody has
+ * to be asked: all that can be left of it is that its programs take over. */
 static int ask(const struct cli *cli, struct update_plan *plan, struct arena *arena,
     enum decision *out, struct error *error)
 {
@@ -68,8 +69,14 @@ static int ask(const struct cli *cli, struct update_plan *plan, struct arena *ar
     int result = update_check(cli, plan, arena, &check, error);
     if (result < 0)
         return result;
-    update_view_check(check, cli->color_notes, stderr);
     *out = DECISION_NOTHING;
+    if (!check->version[0] && check->current_version[0] && !plan->roll_back) {
+        *out = DECISION_GO;
+        update_view_failures(check, stderr);
+        plan->version = check->current_version;
+        return 0;
+    }
+    update_view_check(check, cli->color_notes, stderr);
     if (!check->version[0])
         return 0;
     if (!plan->roll_back)

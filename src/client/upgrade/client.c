@@ -393,6 +393,20 @@ static int replace(void *self, const struct update_programs *programs,
                      out_operation, error);
 }
 
+static int get_running(void *self, struct update_running *out, struct error *error)
+{
+    flocks_get_status_request request = FLOCKS_GET_STATUS_REQUEST_INIT;
+    CLEANUP(free_message) const ProtobufCMessage *answer = NULL;
+    int result = call_supervisor(self, FLOCKS_SUPERVISOR_GET_STATUS, &request.base, &answer, error);
+    if (result != 0)
+        return result;
+    const flocks_daemon_status *daemon = ((const flocks_get_status_response *)answer)->daemon;
+    if (daemon == NULL)
+        return error_set(error, STATUS_INTERNAL, "the daemon does not tell what it is");
+    *out = (struct update_running){.flocksd_pid = daemon->pid, .keeper_pid = daemon->keeper_pid};
+    return 0;
+}
+
 static const struct update_server_calls calls = {.config = get_config,
     .begin = begin,
     .renew = renew,
@@ -403,6 +417,7 @@ static const struct update_server_calls calls = {.config = get_config,
     .find = find_lease,
     .abort = abort_lease,
     .replace = replace,
+    .running = get_running,
     .lives = lives,
     .hold = hold};
 

@@ -9,6 +9,7 @@
 #include "client/upgrade/back.h"
 #include "client/upgrade/ending.h"
 #include "client/upgrade/recover.h"
+#include "client/upgrade/replace.h"
 #include "client/upgrade/told.h"
 #include "common/base/clock.h"
 #include "common/inventory/instance_lock.h"
@@ -194,6 +195,9 @@ static int settle(struct flow *flow, int result, struct error *error)
     const struct update_recover_request recover = {.settings = request->settings,
         .server = request->server,
         .reporter = request->reporter,
+        /* Before the lease nothing that others see has changed. */
+        .undoes = flow->lease.id[0] != '\0' ||
+                  upgrade_journal_step(&flow->journal) >= UPGRADE_STEP_SWITCHING,
         .cancel_fd = -1,
         .why = result < 0 ? error : NULL,
         .source = flow->found.source_shown};
@@ -214,18 +218,37 @@ static int settle(struct flow *flow, int result, struct error *error)
     return settlement.what == UPGRADE_SETTLED_COMMITTED ? -(int)replacement.code : result;
 }
 
-static int end_early(struct flow *flow, int result, struct error *error)
+/* Without a journal; `message` where it went well. */
+static int end_early(struct flow *flow, int result, const char *message, struct error *error)
 {
-    struct update_reporter *reporter = flow->request->reporter;
+    bool is_well = result == 0;
+    update_reporter_end(flow->request->reporter, FLOCKS_UPGRADE_PHASE_UNSPECIFIED, false,
+        is_well ? NULL : error, is_well ? message : error->text);
+    return result;
+}
+
+/* Nothing is to be installed; but programs of the current release may have failed to take over when
+ * it was, or others were started since. */
+static int hand_over(struct flow *flow, struct error *error)
+{
+    const struct update_apply_request *request = flow->request;
+    const char *current = flow->found.current;
+    char due[UPDATE_DUE_SIZE];
     char message[ERROR_TEXT_MAX];
-    if (result < 0) {
-        update_reporter_end(reporter, FLOCKS_UPGRADE_PHASE_UNSPECIFIED, false, error, error->text);
-        return result;
+    update_replace_due(request->settings, request->server, current, due);
+    if (due[0] == '\0') {
+        (void)snprintf(message, sizeof message, "%s is current, and nothing newer is there",
+            current[0] != '\0' ? current : "no release");
+        return end_early(flow, 0, message, error);
     }
-    (void)snprintf(message, sizeof message, "%s is current, and nothing newer is there",
-        flow->found.current[0] != '\0' ? flow->found.current : "no release");
-    update_reporter_end(reporter, FLOCKS_UPGRADE_PHASE_UNSPECIFIED, false, NULL, message);
-    return 0;
+    update_reporter_plan(request->reporter, STEP(REPLACING));
+    int result =
+        update_replace(request->settings, request->server, request->reporter, current, error);
+    if (result < 0)
+        (void)error_add_context(
+            error, result, "%s is current, but its %s did not take over", current, due);
+    (void)snprintf(message, sizeof message, "%s is current, and its %s took over", current, due);
+    return end_early(flow, result, message, error);
 }
 
 static int run(struct flow *flow, struct error *error)
@@ -237,10 +260,12 @@ static int run(struct flow *flow, struct error *error)
         result = flow_check(flow, error);
     if (result == 0)
         result = find(flow, error);
+    if (result == UPDATE_FIND_NOTHING)
+        return hand_over(flow, error);
     if (result != 0)
-        return end_early(flow, result, error);
+        return end_early(flow, result, "", error);
     result = go_forward(flow, error);
-    return flow->has_journal ? settle(flow, result, error) : end_early(flow, result, error);
+    return flow->has_journal ? settle(flow, result, error) : end_early(flow, result, "", error);
 }
 
 int update_apply(const struct update_apply_request *request, struct error *error)

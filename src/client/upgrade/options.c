@@ -133,6 +133,14 @@ static bool id_is_good(const char *id)
     return id[len] == '\0' && len > 0 && len <= UPGRADE_ID_MAX;
 }
 
+/* As `cn`, or a locale: zh_CN.UTF-8. */
+static bool region_is_good(const char *region)
+{
+    size_t len = strspn(region, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "-_.@");
+    return region[len] == '\0' && isalpha((unsigned char)region[0]);
+}
+
 static int check(const struct update_options *options, unsigned commands, struct error *error)
 {
     if (options->help || options->version)
@@ -144,6 +152,8 @@ static int check(const struct update_options *options, unsigned commands, struct
             error, command_names[options->command], "one of the options is not for this command");
     if (options->roll_back && (options->to != NULL || options->from != NULL || options->force))
         return refuse(error, "--rollback", "not with --to, --from or --force");
+    if (options->region != NULL && !region_is_good(options->region))
+        return refuse(error, "--region", "wants a region as 'cn', or 'none'");
     if (options->upgrade_id != NULL && !id_is_good(options->upgrade_id))
         return refuse(error, "--upgrade-id", "wants 1 to 32 letters and digits");
     return 0;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "flocks/v1/types.names.h"
+
 #include "client/updater/cancel.h"
 #include "client/upgrade/adopt.h"
 #include "client/upgrade/replace.h"
@@ -117,6 +119,12 @@ static void replace_programs(
     *out_failure = *recovery->out_replacement;
 }
 
+static const char *reason_name(uint32_t reason)
+{
+    enum flocks_error_reason known = flocks_error_reason_from(reason);
+    return (uint32_t)known == reason ? flocks_error_reason_name(known) : NULL;
+}
+
 int update_recover(const struct update_recover_request *request, struct upgrade_settlement *out,
     struct error *out_replacement, struct error *error)
 {
@@ -133,10 +141,11 @@ int update_recover(const struct update_recover_request *request, struct upgrade_
         .on_committed = replace_programs,
         .data = &recovery,
         .why = request->why,
-        .source = request->source};
+        .source = request->source,
+        .reason_name = reason_name};
     *out = (struct upgrade_settlement){.what = UPGRADE_SETTLED_NOTHING};
     *out_replacement = ERROR_INIT;
-    if (request->reporter != NULL && request->why != NULL)
+    if (request->reporter != NULL && request->why != NULL && request->undoes)
         update_reporter_step(
             request->reporter, FLOCKS_UPGRADE_STEP_ROLLING_BACK, "%s", request->why->text);
     int result = request->why == NULL ? update_adopt_continue(settings, error) : 0;

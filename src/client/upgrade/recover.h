@@ -20,8 +20,9 @@ enum {
 struct update_recover_request {
     const struct update_settings *settings;
     const struct update_server *server;
-    /* May be NULL. Tells RECOVERING, or ROLLING_BACK where `why` is given. */
+    /* May be NULL. Tells ROLLING_BACK where `why` is given and something was changed (`undoes`). */
     struct update_reporter *reporter;
+    bool undoes;
     /* Nobody waits for the server any more when it becomes readable; -1: none. */
     int cancel_fd;
     /* As in upgrade_settle_request. */

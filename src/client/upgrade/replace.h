@@ -10,7 +10,8 @@
 
 enum {
     /* flocksd and keeper have 10 s each to say that they are ready, and so have the old ones. */
-    UPDATE_REPLACE_MS = 120 * 1000
+    UPDATE_REPLACE_MS = 120 * 1000,
+    UPDATE_DUE_SIZE = 32
 };
 
 /* That of release `name`, which is on the disk: its flocks-release.yaml says which programs there
@@ -19,5 +20,11 @@ enum {
 NODISCARD int update_replace(const struct update_settings *settings,
     const struct update_server *server, struct update_reporter *reporter, const char *name,
     struct error *error);
+
+/* Which programs of release `name` are not what runs, "flocksd and flocks-keeper", "flocksd",
+ * "flocks-keeper"; "": all do, it has none, no instance runs, or nobody can tell. The same file
+ * runs, or one of the same content: versions would not tell one build from another. */
+void update_replace_due(const struct update_settings *settings, const struct update_server *server,
+    const char *name, char out[UPDATE_DUE_SIZE]);
 
 #endif

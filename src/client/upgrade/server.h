@@ -84,6 +84,12 @@ struct update_programs {
     const char *version;
 };
 
+/* Plain value. */
+struct update_running {
+    int32_t flocksd_pid;
+    int32_t keeper_pid;
+};
+
 /* Each answers 0, UPDATE_SERVER_NONE, or negative; within UPDATE_CALL_MS or a little more. */
 struct update_server_calls {
     /* What runs: names and version sources count. In the arena. */
@@ -107,6 +113,7 @@ struct update_server_calls {
     int (*abort)(void *self, const char *lease_id, const char *reason, struct error *error);
     int (*replace)(void *self, const struct update_programs *programs,
         char out_operation[UPDATE_ID_SIZE], struct error *error);
+    int (*running)(void *self, struct update_running *out, struct error *error);
     /* Whether an instance lives, as its lock says. */
     int (*lives)(void *self, bool *out, struct error *error);
     /* The lock of instances, so that nobody starts meanwhile; the caller closes *out_fd. As

@@ -129,7 +129,12 @@ static int enter(struct model *model, enum model_call call, struct error *error)
         return UPDATE_SERVER_NONE;
     enum status_code refusal = model->refusals[call];
     model->refusals[call] = STATUS_OK;
-    return refusal == STATUS_OK ? 0 : error_set(error, refusal, "refused for a test");
+    if (refusal == STATUS_OK)
+        return 0;
+    int result = error_set(error, refusal, "refused for a test");
+    if (error != NULL)
+        error->reason = (uint32_t)model->refusal_reason;
+    return result;
 }
 
 static int leave(int result)
@@ -312,6 +317,17 @@ static int replace(void *self, const struct update_programs *programs, char out[
     return leave(0);
 }
 
+static int running(void *self, struct update_running *out, struct error *error)
+{
+    const struct model *model = self;
+    (void)error;
+    if (model->is_gone)
+        return UPDATE_SERVER_NONE;
+    *out =
+        (struct update_running){.flocksd_pid = (int32_t)getpid(), .keeper_pid = (int32_t)getpid()};
+    return 0;
+}
+
 static int lives(void *self, bool *out, struct error *error)
 {
     (void)error;
@@ -344,6 +360,7 @@ struct update_server model_server(struct model *model)
         .find = find,
         .abort = abort_lease,
         .replace = replace,
+        .running = running,
         .lives = lives,
         .hold = hold};
     return (struct update_server){.calls = &calls, .self = model};

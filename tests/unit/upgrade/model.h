@@ -31,6 +31,7 @@ struct model {
     bool stop_fails;
     /* What a call answers once, in place of doing anything; STATUS_OK: it does its work. */
     enum status_code refusals[MODEL_CALLS];
+    enum flocks_error_reason refusal_reason;
     /* Raised when that call is made: the person's end. -1: none. */
     int abort_at;
     int abort_fd;

@@ -204,6 +204,43 @@ static void test_flow_programs_take_over_after_commit(void **state)
     stand_close(&stand);
 }
 
+/* What runs is this test. */
+static void test_flow_current_hands_over_to_programs_that_do_not_run(void **state)
+{
+    struct stand stand;
+    (void)state;
+    set_up(&stand, "programs: {flocksd: bin/flocksd, keeper: bin/keeper}\n");
+    place_make_directory("releases/1.1.0/bin");
+    place_write("releases/1.1.0/bin/flocksd", "another");
+    place_link("releases/1.1.0/bin/keeper", "/proc/self/exe");
+    stand.model->refusals[MODEL_REPLACE] = STATUS_FAILED_PRECONDITION;
+    assert_true(apply(&stand) < 0);
+    assert_int_equal(stand.model->calls[MODEL_REPLACE], 1);
+    stand.model->refusals[MODEL_REPLACE] = STATUS_FAILED_PRECONDITION;
+    assert_int_equal(apply(&stand), -STATUS_FAILED_PRECONDITION);
+    assert_has(last_line(), "1.1.0 is current, but its flocksd did not take over: ");
+    assert_int_equal(apply(&stand), 0);
+    assert_has(last_line(), "1.1.0 is current, and its flocksd took over");
+    assert_has(stand.model->replaced, "/releases/1.1.0/bin/flocksd|");
+    assert_int_equal(stand.model->calls[MODEL_REPLACE], 3);
+    stand_close(&stand);
+}
+
+static void test_flow_current_leaves_programs_that_run(void **state)
+{
+    struct stand stand;
+    (void)state;
+    set_up(&stand, "programs: {flocksd: bin/flocksd}\n");
+    place_make_directory("releases/1.1.0/bin");
+    place_link("releases/1.1.0/bin/flocksd", "/proc/self/exe");
+    assert_int_equal(apply(&stand), 0);
+    assert_int_equal(stand.model->calls[MODEL_REPLACE], 1);
+    assert_int_equal(apply(&stand), 0);
+    assert_has(last_line(), "1.1.0 is current, and nothing newer is there");
+    assert_int_equal(stand.model->calls[MODEL_REPLACE], 1);
+    stand_close(&stand);
+}
+
 static void test_flow_programs_that_fail_leave_the_commit(void **state)
 {
     struct stand stand;
@@ -240,6 +277,55 @@ static void test_flow_rollback_goes_where_the_last_came_from(void **state)
     stand.model->lease.phase = FLOCKS_UPGRADE_PHASE_UNSPECIFIED;
     assert_int_equal(apply_to(&stand, "", true), 0);
     assert_over("1.0.0", "\"phase\":\"UPGRADE_PHASE_COMMITTED\"");
+    stand_close(&stand);
+}
+
+/* 1.0.5 was tried and did not stay. */
+static void test_flow_rollback_after_a_failed_upgrade_goes_where_the_last_good_came_from(
+    void **state)
+{
+    struct stand stand;
+    (void)state;
+    set_up(&stand, "");
+    make_release("1.0.5", "");
+    assert_int_equal(apply(&stand), 0);
+    make_release("1.2.0", "");
+    stand.model->lease.phase = FLOCKS_UPGRADE_PHASE_UNSPECIFIED;
+    stand.model->gate_fails = true;
+    assert_int_equal(apply_to(&stand, "1.2.0", false), -STATUS_UNKNOWN);
+    assert_over("1.1.0", "\"phase\":\"UPGRADE_PHASE_ROLLED_BACK\"");
+    stand.model->lease.phase = FLOCKS_UPGRADE_PHASE_UNSPECIFIED;
+    stand.model->gate_fails = false;
+    assert_int_equal(apply_to(&stand, "", true), 0);
+    assert_over("1.0.0", "\"phase\":\"UPGRADE_PHASE_COMMITTED\"");
+    stand_close(&stand);
+}
+
+static void make_crowd(struct stand *stand, const char *configuration)
+{
+    set_up(stand, "");
+    stand_close(stand);
+    place_write("flocks.yaml", configuration);
+    make_release("0.9.0", "");
+    stand_open(stand);
+}
+
+/* What was tried has the last place, and none that another needs. */
+static void test_flow_release_that_was_rejected_stays_while_there_is_room(void **state)
+{
+    struct stand stand;
+    (void)state;
+    make_crowd(&stand, "{services: {a: {command: [/bin/true]}}, update: {keep: 3}}\n");
+    stand.model->gate_fails = true;
+    assert_int_equal(apply(&stand), -STATUS_UNKNOWN);
+    assert_int_equal(place_count("releases"), 3);
+    take_down(&stand);
+    make_crowd(&stand, "{services: {a: {command: [/bin/true]}}, update: {keep: 2}}\n");
+    stand.model->gate_fails = true;
+    assert_int_equal(apply(&stand), -STATUS_UNKNOWN);
+    assert_true(place_has("releases/0.9.0"));
+    assert_true(place_has("releases/1.0.0"));
+    assert_false(place_has("releases/1.1.0"));
     stand_close(&stand);
 }
 
@@ -291,6 +377,26 @@ static void test_flow_service_that_does_not_stop_goes_back(void **state)
     assert_int_equal(apply(&stand), -STATUS_FAILED_PRECONDITION);
     assert_over("1.0.0", "\"phase\":\"UPGRADE_PHASE_ROLLED_BACK\"");
     assert_has(stand.error.text, "stopping the services: backend: does not end");
+    stand_close(&stand);
+}
+
+/* Before the lease there is nothing to go back from. */
+static void test_flow_refused_lease_rolls_nothing_back_and_is_named(void **state)
+{
+    struct stand stand;
+    (void)state;
+    set_up(&stand, "");
+    stand.model->refusals[MODEL_BEGIN] = STATUS_ABORTED;
+    stand.model->refusal_reason = FLOCKS_ERROR_REASON_LEASE_HELD;
+    assert_int_equal(apply(&stand), -STATUS_ABORTED);
+    assert_has(place_read("run/upgrade-result.json"), "\"reason\":\"ERROR_REASON_LEASE_HELD\"");
+    assert_null(strstr(place_read("lines"), "UPGRADE_STEP_ROLLING_BACK"));
+    take_down(&stand);
+    set_up(&stand, "");
+    stand.model->refusals[MODEL_COMMIT] = STATUS_ABORTED;
+    assert_int_equal(apply(&stand), -STATUS_ABORTED);
+    assert_has(place_read("run/upgrade-result.json"), "\"reason\":\"ERROR_REASON_UNSPECIFIED\"");
+    assert_has(place_read("lines"), "UPGRADE_STEP_ROLLING_BACK");
     stand_close(&stand);
 }
 
@@ -536,13 +642,18 @@ int main(void)
         TEST(test_flow_release_file_decides_who_stops),
         TEST(test_flow_nobody_stops_no_lease),
         TEST(test_flow_programs_take_over_after_commit),
+        TEST(test_flow_current_hands_over_to_programs_that_do_not_run),
+        TEST(test_flow_current_leaves_programs_that_run),
         TEST(test_flow_programs_that_fail_leave_the_commit),
         TEST(test_flow_current_is_newest_nothing_is_done),
         TEST(test_flow_rollback_goes_where_the_last_came_from),
+        TEST(test_flow_rollback_after_a_failed_upgrade_goes_where_the_last_good_came_from),
+        TEST(test_flow_release_that_was_rejected_stays_while_there_is_room),
         TEST(test_flow_rollback_without_result_takes_the_next_older),
         TEST(test_flow_rollback_from_the_oldest_is_refused),
         TEST(test_flow_gate_fails_goes_back_and_says_why),
         TEST(test_flow_service_that_does_not_stop_goes_back),
+        TEST(test_flow_refused_lease_rolls_nothing_back_and_is_named),
         TEST(test_flow_refused_call_goes_back),
         TEST(test_flow_late_answers_are_asked_again),
         TEST(test_flow_aborted_goes_back_from_each_call),

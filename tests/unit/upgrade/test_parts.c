@@ -63,7 +63,8 @@ static void test_options_that_make_no_sense_are_refused(void **state)
         WORDS("recover", "--force"), WORDS("apply", "--rollback", "--force"),
         WORDS("apply", "--rollback", "--to", "1.2.0"), WORDS("apply", "--to"),
         WORDS("apply", "--to="), WORDS("apply", "--force=yes"), WORDS("apply", "--forc"),
-        WORDS("apply", "--upgrade-id", "a-b"),
+        WORDS("apply", "--upgrade-id", "a-b"), WORDS("apply", "--region", "!!"),
+        WORDS("check", "--region", "c n"),
         WORDS("apply", "--upgrade-id", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), WORDS("--root", "/r")};
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(lines); i++) {
