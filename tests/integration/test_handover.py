@@ -42,15 +42,16 @@ def socket_of(instance):
 
 
 def daemon_pid(instance):
-    return instance.status()["daemon"]["pid"]
+    """0: nobody has answered in time."""
+    return instance.status().get("daemon", {}).get("pid", 0)
 
 
 def hand_over(instance):
     """Asks for one and waits until another flocksd answers; how long that took."""
-    before = daemon_pid(instance)
+    before = wait_until(lambda: daemon_pid(instance), what="flocksd")
     began = time.monotonic()
     os.kill(before, signal.SIGUSR1)
-    wait_until(lambda: daemon_pid(instance) != before, what="the next flocksd")
+    wait_until(lambda: daemon_pid(instance) not in (0, before), what="the next flocksd")
     return time.monotonic() - began
 
 
@@ -156,7 +157,7 @@ def test_what_is_in_flight_is_answered(running, stubs):
         assert watching.item("WatchEvents").HasField("snapshot")
         request = stubs[1].RestartServicesRequest(services=["one"], wait=True)
         stream, frame = waiting.frame("RestartServices", request)
-        before = daemon_pid(running)
+        before = wait_until(lambda: daemon_pid(running), what="flocksd")
         waiting.socket.sendall(frame)
         os.kill(before, signal.SIGUSR1)
         with pytest.raises(Failure) as ended:
@@ -171,7 +172,7 @@ def test_what_is_in_flight_is_answered(running, stubs):
         for wire in (waiting, watching):
             with pytest.raises(ConnectionError):
                 wire.exactly(1)
-    wait_until(lambda: daemon_pid(running) != before, what="the next flocksd")
+    wait_until(lambda: daemon_pid(running) not in (0, before), what="the next flocksd")
 
 
 def test_nobody_can_hold_a_hand_over_up(instance, free_port, stubs):
@@ -195,7 +196,7 @@ def test_nobody_can_hold_a_hand_over_up(instance, free_port, stubs):
         _, frame = waiting.frame("StartServices", stubs[1].StartServicesRequest(services=["slow"], wait=True))
         waiting.socket.sendall(frame)
         instance.wait_for_state("slow", "STARTING")
-        before = daemon_pid(instance)
+        before = wait_until(lambda: daemon_pid(instance), what="flocksd")
         began = time.monotonic()
         os.kill(before, signal.SIGUSR1)
         _, response = waiting.response()
@@ -203,7 +204,7 @@ def test_nobody_can_hold_a_hand_over_up(instance, free_port, stubs):
             waiting.decode(response, stubs[1].StartServicesResponse)
         assert ended.value.code == UNAVAILABLE
         assert stubs[2].ErrorReason.Name(ended.value.detail.reason) == "ERROR_REASON_REPLACING"
-        wait_until(lambda: daemon_pid(instance) != before, what="the next flocksd")
+        wait_until(lambda: daemon_pid(instance) not in (0, before), what="the next flocksd")
         assert time.monotonic() - began < LIMIT_SECONDS + SLACK_SECONDS
     for other in others:
         other.close()

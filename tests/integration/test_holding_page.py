@@ -197,8 +197,8 @@ def test_page_stays_through_dependencies_and_prepare_steps(instance, stubs, free
 def test_page_goes_with_the_lease_however_it_ends(web):
     """Expired, stopped by a person, shut down."""
     lease = web.begin(holding_page=True, ttl=5)
-    web.stop_services(lease)
     web.switch()
+    web.stop_services(lease)
     web.wait_for_phase("ROLLED_BACK", lease.id)
     web.wait_for_release("1")
 
