@@ -76,6 +76,11 @@ def programs(instance, name):
     return [pid for pid in instance.processes() if comm(pid).startswith(name)]
 
 
+def wait_for_one(instance, name):
+    """One process of that name. A child that the keeper has forked is called as itself until it executes another."""
+    wait_until(lambda: len(programs(instance, name)) == 1, what=f"one {name}")
+
+
 # ---- the keeper dies ----
 
 
@@ -94,16 +99,19 @@ def test_keeper_killed_many_times_keeps_pids_and_every_line(instance):
     status = instance.status()
     assert all(s["generation"] == 1 and s["state"] == "SERVICE_STATE_HEALTHY" for s in status["services"])
     assert len(programs(instance, "sleep")) == 10
-    assert len(programs(instance, "flocks-keeper")) == 1
-    wait_until(lambda: len(programs(instance, "flocks-capture")) == 1, what="one capture")
+    wait_for_one(instance, "flocks-keeper")
+    wait_for_one(instance, "flocks-capture")
     check_numbers(instance)
 
 
 def test_status_is_answered_while_the_keeper_is_replaced(instance):
     instance.write(sleepers(5))
     instance.start()
+    keeper = 0
     for _ in range(5):
-        os.kill(daemon(instance)["keeper_pid"], signal.SIGKILL)
+        # One that has just been killed may still be told.
+        keeper = wait_until(lambda old=keeper: (p := daemon(instance)["keeper_pid"]) not in (0, old) and p, what="a keeper")
+        os.kill(keeper, signal.SIGKILL)
         for _ in range(5):
             assert instance.flocks("status", "--json", timeout=10).returncode == 0
 
@@ -189,14 +197,20 @@ def test_stop_after_the_keeper_was_killed_is_empty(instance):
 
 
 def test_keeper_killed_during_shutdown_shutdown_goes_on(instance):
+    may_end = instance.root / "may-end"
+    ending = f"until [ -e {may_end} ]; do sleep 0.05; done; exit 0"
     instance.write(
-        'services: {slow: {command: [/bin/sh, -c, "trap \'sleep 2; exit 0\' TERM; while :; do sleep 0.1; done"], stop: {grace: 20s}}}\n'
+        "services: {slow: {command: [/bin/sh, -c, "
+        f'"trap \'{ending}\' TERM; echo armed; while :; do sleep 0.1; done"], stop: {{grace: 60s}}}}}}\n'
     )
     instance.start()
+    wait_until(lambda: "armed" in instance.log("slow"), what="the service")
     keeper = daemon(instance)["keeper_pid"]
     stop = subprocess.Popen(instance.command("stop"), env=instance.environment, stderr=subprocess.DEVNULL)
-    wait_until(lambda: instance.service("slow")["state"] == "SERVICE_STATE_STOPPING", what="the stop's begin")
+    instance.wait_for_state("slow", "STOPPING")
     os.kill(keeper, signal.SIGKILL)
+    wait_until(lambda: daemon(instance)["keeper_pid"] not in (0, keeper), what="another keeper")
+    may_end.touch()
     assert stop.wait(60) == 0
     assert instance.processes() == []
 
@@ -408,7 +422,7 @@ def test_deleted_files_of_a_living_instance_are_made_again(instance, what):
     instance.start()
     wait_until(lambda: sorted(p.name for p in run.iterdir()) == names, what="the files")
     assert (pids(instance), daemon(instance)["keeper_pid"]) == before
-    assert len(programs(instance, "flocks-keeper")) == 1
+    wait_for_one(instance, "flocks-keeper")
     kill_keeper(instance)
     assert pids(instance) == before[0]
     instance.stop()
@@ -425,7 +439,7 @@ def test_deleted_run_directory_is_made_again(instance):
     wait_until(lambda: (run / "inventory").exists() and (run / "flocksd.sock").exists(), what="the files")
     instance.start()
     assert pids(instance) == before
-    assert len(programs(instance, "flocks-keeper")) == 1
+    wait_for_one(instance, "flocks-keeper")
     kill_both(instance)
     instance.start()
     assert len(programs(instance, "sleep")) == 2
@@ -441,7 +455,7 @@ def test_lock_deleted_and_keeper_killed_at_once_no_second_daemon(instance):
     os.kill(keeper, signal.SIGKILL)
     instance.start()
     assert sorted(programs(instance, "sleep")) == sorted(pids(instance).values())
-    assert len(programs(instance, "flocks-keeper")) == 1
+    wait_for_one(instance, "flocks-keeper")
 
 
 def test_racing_starts_spawn_one_daemon(instance):
@@ -460,7 +474,7 @@ def test_racing_starts_spawn_one_daemon(instance):
         ]
         failed = [(r.returncode, err) for r in racers if (err := r.communicate(timeout=120)[1]) is not None and r.returncode]
         assert failed == []
-        assert len(programs(instance, "flocks-keeper")) == 1
+        wait_for_one(instance, "flocks-keeper")
         assert len(programs(instance, "sleep")) == 3
         instance.stop()
 
