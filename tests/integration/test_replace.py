@@ -15,7 +15,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from instance import BUILD, check_numbers, is_alive, numbers, wait_until
+from instance import BUILD, check_numbers, descriptors_of, is_alive, numbers, wait_until
 from tcp import grpc_method
 
 pytestmark = pytest.mark.no_chaos(reason="looks at what each flocksd says")
@@ -193,7 +193,7 @@ def test_both_programs_are_replaced_and_no_call_fails(running, release, stubs):
     running.stop()
 
 
-def test_who_watches_a_replacement_is_told_its_end_by_the_next_flocksd(running, release, tmp_path):
+def test_second_replacement_is_refused_and_who_watches_the_first_is_told_its_end_by_the_next_flocksd(running, release, tmp_path):
     before = daemon(running)
     may_go_on = tmp_path / "may-go-on"
     patient = write_program(
@@ -204,6 +204,7 @@ def test_who_watches_a_replacement_is_told_its_end_by_the_next_flocksd(running, 
     command = running.command("call", "WatchOperation", json.dumps({"operation_id": operation_id}))
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=running.environment) as watcher:
         assert told_last(watcher.stdout.readline())["state"] == "OPERATION_STATE_RUNNING"
+        assert "under way" in call(running, "ReplaceDaemon", release.request(), check=5)
         may_go_on.touch()
         told = watcher.stdout.read()
     assert watcher.returncode == 0 and told_last(told)["state"] == "OPERATION_STATE_SUCCEEDED", told
@@ -262,12 +263,9 @@ def test_flocksd_that_dies_or_is_another_gives_way_to_the_old_one(running, relea
     check_numbers(running)
 
 
-def test_flocksd_that_hangs_gives_way_and_meanwhile_another_is_refused(running, release):
+def test_flocksd_that_hangs_gives_way(running, release):
     services = identities(running)
-    shutil.rmtree(release.directory / "old", ignore_errors=True)
     operation_id = begin(running, release.request(flocksd_path=pretend(release, "exec sleep 1000")))
-    with contextlib.suppress(AssertionError):
-        assert "under way" in call(running, "ReplaceDaemon", release.request(), check=5)
     assert_failed(ended(running, operation_id), "was not ready in time")
     assert identities(running) == services
 
@@ -298,18 +296,18 @@ def test_twenty_replacements_leave_nothing_behind(running, release, tmp_path):
     services = identities(running)
 
     def use():
-        """Descriptors of both, and how many processes there are."""
+        """Descriptors of both, and how many processes there are: more for a moment, while something ends."""
         now = daemon(running)
         pids = (now["pid"], now["keeper_pid"])
-        return [len(os.listdir(f"/proc/{pid}/fd")) for pid in pids] + [len(running.processes())]
+        return [descriptors_of(pid) for pid in pids] + [len(running.processes())]
 
     for which in releases:
         assert replace(running, which.request())["state"] == "OPERATION_STATE_SUCCEEDED"
-    before = wait_until(lambda: use(), what="how much there is")
+    before = use()
     for i in range(REPLACEMENTS):
         operation = replace(running, releases[i % 2].request())
         assert operation["state"] == "OPERATION_STATE_SUCCEEDED", operation
-    wait_until(lambda: use() == before, what=f"{before} again, not {use()}")
+    wait_until(lambda: all(n <= m for n, m in zip(use(), before)), what=f"no more than {before}, not {use()}")
     assert identities(running) == services
     check_numbers(running)
     running.stop()
