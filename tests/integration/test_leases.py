@@ -125,11 +125,11 @@ time.sleep(60)
         assert updater.stdout.readline() == "held\n"
         # Its connection is closed already.
         assert product.get().lease.remaining.seconds > 100
+        killed = time.monotonic()
         updater.kill()
         updater.wait()
-        killed = time.monotonic()
-        product.wait_for_phase("ROLLED_BACK", seconds=10)
-        assert 1.5 < time.monotonic() - killed < 8
+        product.wait_for_phase("ROLLED_BACK")
+        assert time.monotonic() - killed >= 2
         assert product.get().lease.message == "its holder died"
     finally:
         if updater.poll() is None:
@@ -322,12 +322,12 @@ def test_flocks_stop_during_an_upgrade_ends_everything_and_undoes_the_link(produ
 
 def paused_upgrade_never_resumed_cannot_be(product):
     """The old updater died between stop and start, and the product stayed down: here the TTL runs out."""
+    began = time.monotonic()
     lease = product.begin(ttl=5)
     product.stop_services(lease)
     product.switch()
-    began = time.monotonic()
     product.wait_for_phase("ROLLED_BACK", lease.id)
-    assert time.monotonic() - began >= 3
+    assert time.monotonic() - began >= 5
     # Rule 2: never a bare resume. The new version was not started without a gate.
     assert product.target() == "releases/1"
     product.wait_for_states(backend="HEALTHY", webui="HEALTHY")
@@ -505,10 +505,12 @@ def test_stop_during_a_commit_wins(product):
 def test_flocksd_killed_while_held_keeps_the_lease(product):
     lease = product.begin(ttl=5)
     product.stop_services(lease)
+    killed = time.monotonic()
     product.kill_flocksd()
     assert product.phase(lease.id) == "HELD"
-    # At least five seconds for the holder to come back.
-    assert product.get().lease.remaining.ToMilliseconds() > 3000
+    # At least five seconds for the holder to come back, from when there was another flocksd.
+    remaining = product.get().lease.remaining.ToMilliseconds() / 1000
+    assert remaining >= 5 - (time.monotonic() - killed)
     assert product.states()["backend"] == "PAUSED"
     product.renew(lease)
     product.switch()
@@ -559,14 +561,14 @@ def test_flocksd_killed_before_the_version_was_answered_asks_again(product):
 def test_flocksd_killed_while_observing_observes_again(product):
     lease = product.begin()
     product.switch()
-    product.commit(lease, {"backend": "2"}, observe=2, wait=False)
+    product.commit(lease, {"backend": "2"}, observe=4, wait=False)
     product.wait_for_phase("OBSERVING", lease.id)
     pid = product.instance.pid("backend")
+    killed = time.monotonic()
     product.kill_flocksd()
     assert product.phase(lease.id) == "OBSERVING"
-    began = time.monotonic()
     product.wait_for_phase("COMMITTED", lease.id)
-    assert time.monotonic() - began > 1
+    assert time.monotonic() - killed >= 4
     assert product.instance.pid("backend") == pid
 
 
