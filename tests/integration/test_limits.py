@@ -4,6 +4,7 @@ import grp
 import json
 import os
 import pwd
+import re
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,18 @@ from instance import PYTHON, SERVICES, wait_until
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root may")
 
 
+def word_of(instance, name):
+    """The last whole line of JSON in its log."""
+    return json.loads(wait_until(lambda: re.findall(r"^{.*}\n", instance.log(name), re.M), what="its word")[-1])
+
+
 def said_with(instance, limits, name="app", **options):
     """What a service with these limits says of itself."""
     instance.write(
         f'services: {{{name}: {{command: [{PYTHON}, {SERVICES}/limits.py], directory: /, limits: {{{limits}}}}}}}\n'
     )
     instance.start(**options)
-    line = wait_until(lambda: [l for l in instance.log(name).splitlines() if l.startswith("{")], what="its word")
-    return json.loads(line[-1])
+    return word_of(instance, name)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +50,7 @@ def test_limit_is_what_the_process_has(instance, limit, value, seen):
 def test_limits_that_are_not_configured_are_the_daemons(instance):
     instance.write(f"services: {{app: {{command: [{PYTHON}, {SERVICES}/limits.py]}}}}\n")
     instance.start()
-    line = wait_until(lambda: [l for l in instance.log("app").splitlines() if l.startswith("{")], what="its word")
-    said = json.loads(line[0])
+    said = word_of(instance, "app")
     assert said["umask"] == 0o022
     assert said["nice"] == os.getpriority(os.PRIO_PROCESS, 0)
     assert said["uid"] == [os.getuid()] * 3

@@ -133,10 +133,10 @@ def test_watchdog_that_is_kept_does_not(instance, app):
         "def beat(*_): say('WATCHDOG=1')\\n"
         "signal.signal(signal.SIGALRM, beat); signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05); say('READY=1')"
     )
-    app("    watchdog: 500ms\n", f', SPEAKER_AT_START: "{beat}"')
+    app("    watchdog: 1s\n", f', SPEAKER_AT_START: "{beat}"')
     first = instance.wait_for_state("app", "HEALTHY")
-    # Three watchdogs' time.
-    time.sleep(1.5)
+    # Two watchdogs' time.
+    time.sleep(2)
     assert instance.service("app")["pid"] == first["pid"]
     # One that hangs is noticed.
     os.kill(first["pid"], signal.SIGSTOP)
@@ -176,7 +176,7 @@ def test_stopping_is_shown_and_liveness_is_left_alone(instance, app, free_port):
     instance.write(
         "services:"
         + speaking(
-            f"    port: {port}\n    listener: {{grace: 100ms}}\n    stop: {{grace: 30s}}\n    watchdog: 10s\n"
+            f"    port: {port}\n    listener: {{grace: 100ms}}\n    stop: {{grace: 60s}}\n"
             f"    probes: {{alive: {{tcp: {{}}, period: 100ms, failure_threshold: 1, on_failure: RESTART}}}}\n",
             f", SPEAKER_AT_START: \"listener = socket.create_server(('127.0.0.1', {port})); say('READY=1')\"",
         )
@@ -213,8 +213,8 @@ def stop_outcome(instance):
 
 
 def test_stop_waits_longer_for_who_asks_for_it(instance, app):
-    linger = "say('STOPPING=1\\\\nEXTEND_TIMEOUT_USEC=20000000'); time.sleep(1.5); print('tidied up', flush=True)"
-    app("    stop: {grace: 300ms}\n", f'{READY}, SPEAKER_AT_TERM: "{linger}"')
+    linger = "say('STOPPING=1\\\\nEXTEND_TIMEOUT_USEC=20000000'); time.sleep(2); print('tidied up', flush=True)"
+    app("    stop: {grace: 1s}\n", f'{READY}, SPEAKER_AT_TERM: "{linger}"')
     instance.wait_for_state("app", "HEALTHY")
     outcome = stop_outcome(instance)
     assert [s["signal"] for s in outcome["signalled"]] == ["SIGTERM"]
@@ -310,19 +310,17 @@ def test_flood_of_one_service_starves_nobody(instance):
     instance.write("services:" + speaking(environment=READY, name="loud") + speaking(environment=READY, name="calm"))
     instance.start()
     first = instance.service("calm")
-    loud = Speaker(instance, "loud")
-    began = time.monotonic()
+    end = instance.root / "end-of-flood"
     with open(os.open(instance.root / "loud.pipe", os.O_RDWR), "w") as pipe:
-        pipe.write(json.dumps({"n": "flood", "flood": 4}) + "\n")
+        pipe.write(json.dumps({"n": "flood", "flood": str(end)}) + "\n")
         pipe.flush()
         wait_until(lambda: "flood" in instance.service("loud")["notified_status"], what="the flood")
         os.kill(first["pid"], signal.SIGKILL)
-        second = instance.wait_for_generation("calm", first["generation"], seconds=3)
-        assert time.monotonic() - began < 4
+        second = instance.wait_for_generation("calm", first["generation"])
+        end.touch()
         wait_until(lambda: "done flood" in instance.log("loud"), what="the end of the flood")
     assert second["pid"] != first["pid"]
     assert instance.service("loud")["generation"] == 1
-    assert loud
 
 
 @pytest.mark.no_chaos(reason="stops and kills flocksd itself")
@@ -339,7 +337,7 @@ def test_what_is_said_while_flocksd_is_away_is_heard(instance, app):
 
 @pytest.mark.no_chaos(reason="kills flocksd itself")
 def test_words_and_watchdog_survive_flocksd(instance, app):
-    speaker = app("    watchdog: 2s\n", READY)
+    speaker = app("    watchdog: 4s\n", READY)
     first = instance.wait_for_state("app", "HEALTHY")
     speaker.say("STATUS=before\nWATCHDOG=1")
     wait_until(lambda: instance.service("app")["notified_status"] == "before", what="its words")

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -250,12 +251,15 @@ def is_told_lost(instance):
 @pytest.mark.no_chaos("the time from the close to the news, and the log's last line of it")
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0"])
 def test_closed_listener_is_known_at_once_and_restarted_after_the_grace(instance, free_port, host):
+    """At once: the slow look comes every ten seconds."""
     port = free_port()
-    configure(instance, listening(port, host=host), port, host=host, grace="1s")
+    configure(instance, listening(port, host=host), port, host=host, grace="3s")
     instance.start()
     before = instance.service("web")
+    closed = time.time()
     os.kill(before["pid"], signal.SIGUSR1)
-    status = instance.wait_for_state("web", "DEGRADED", seconds=0.9)
+    status = instance.wait_for_state("web", "DEGRADED")
+    assert datetime.fromisoformat(status["since"]).timestamp() - closed < 1
     assert (status["reason"], status["listener"]) == ("STATE_REASON_LISTENER_LOST", "LISTENER_STATE_NONE")
     assert "nothing listens on" in status["last_error"]
     after = instance.wait_for_generation("web", before["generation"])
