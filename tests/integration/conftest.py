@@ -17,6 +17,9 @@ from product import Product  # noqa: E402
 from releases import Publisher  # noqa: E402
 from wire import compile_stubs  # noqa: E402
 
+# In the background of a script it is ignored, and would be in every program that is tested.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def pytest_addoption(parser):
     parser.addoption(

@@ -1,5 +1,6 @@
 """An instance whose services come from releases: upgrades of it, and what must be so after each of them."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -291,15 +292,24 @@ class Row:
         self.publisher.withdraw(version)
 
     def usage(self):
-        """Names, releases, processes, and the descriptors of ours."""
+        """How many there are of each name, of releases, processes, and the descriptors of ours."""
         processes = self.product.instance.processes()
-        ours = [pid for pid in processes if name_of(pid).startswith("flocks")]
-        return (
-            sorted(self.product.names()),
-            len(list((self.product.root / "releases").iterdir())),
-            len(processes),
-            {name_of(pid): descriptors_of(pid) for pid in ours},
-        )
+        counts = {name: 1 for name in self.product.names()}
+        counts["releases/*"] = len(list((self.product.root / "releases").iterdir()))
+        counts["processes"] = len(processes)
+        for pid in processes:
+            with contextlib.suppress(OSError):
+                if (name := name_of(pid)).startswith("flocks"):
+                    counts[f"descriptors of {name}"] = descriptors_of(pid)
+        return counts
+
+    def assert_no_more_than(self, before):
+        """Soon: what ends may be there for a moment, and may have been counted in `before`, too."""
+
+        def more():
+            return {what: n for what, n in self.usage().items() if n > before.get(what, 0)}
+
+        wait_until(lambda: not more(), what=f"no more than {before}, but {more()}")
 
 
 class Stopped:

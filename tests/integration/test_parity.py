@@ -347,11 +347,14 @@ def ends(world, opened, reason):
 
 @pytest.fixture
 def talking(instance, stubs):
-    """Its last service takes its time to end."""
-    stubborn = "trap '' TERM; while :; do sleep 0.1; done"
-    instance.write(CONFIG + f'  stubborn: {{command: [/bin/sh, -c, "{stubborn}"], stop: {{grace: 3s}}}}\n')
+    """Its last service ends when it may."""
+    ending = f"until [ -e {instance.root}/may-end ]; do sleep 0.05; done; exit 0"
+    stubborn = f"trap '{ending}' TERM; echo armed; while :; do sleep 0.05; done"
+    instance.write(CONFIG + f'  stubborn: {{command: [/bin/sh, -c, "{stubborn}"], stop: {{grace: 60s}}}}\n')
     instance.start()
-    return World(instance, stubs)
+    wait_until(lambda: "armed" in instance.log("stubborn"), what="the stubborn service")
+    yield World(instance, stubs)
+    (instance.root / "may-end").touch()
 
 
 def test_streams_end_the_same_when_another_flocksd_takes_over(talking):
@@ -383,6 +386,7 @@ def test_shutdown_ends_and_refuses_the_same(talking):
     ]
     for one in refused:
         check(talking, one, run_case(talking, one))
+    (talking.instance.root / "may-end").touch()
     ends(talking, opened, "SHUTTING_DOWN")
 
 
