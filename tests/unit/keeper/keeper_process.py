@@ -155,6 +155,8 @@ class Keeper:
 
     def __exit__(self, *_):
         if self.process.poll() is None:
+            # It would run another flocksd, which would be its heir.
+            self.process.send_signal(signal.SIGSTOP)
             self._kill_children()
             self.process.kill()
             self._kill_children()

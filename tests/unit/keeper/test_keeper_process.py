@@ -241,7 +241,9 @@ def kill_both(keeper):
 
 
 def end_heir(heir, *others):
-    """The fixture knows the first keeper only. flocksd first: it would be the next heir."""
+    """The fixture knows the first keeper only. flocksd first: it would be the next heir; and so would one that is run meanwhile."""
+    with contextlib.suppress(OSError, TypeError):
+        os.kill(heir, signal.SIGSTOP)
     for left in [*(child[0] for child in (children_of(heir) if heir else [])), heir, *others]:
         with contextlib.suppress(OSError, TypeError):
             os.kill(left, signal.SIGKILL)
