@@ -24,7 +24,7 @@ enum {
     NOBODY = 65534,
     PATIENCE_MS = 20000,
     LOOKS_MAX = 1000,
-    STRANGERS = 2 * SOCKET_SEARCH_MAX
+    STRANGERS = SOCKET_SEARCH_MAX + 8
 };
 
 static struct listener_finder *finder;
@@ -491,7 +491,8 @@ static void test_listener_of_hidden_process_is_unverifiable(void **state)
     assert_int_equal(children_reap(children_run(look_as_nobody, &context)), LISTENER_UNVERIFIABLE);
 }
 
-/* Every test by both means; what /proc/net does not say, by netlink only. */
+/* Every test by both means; by netlink only, what /proc/net does not say, and what is the same
+ * beside it, where /proc/net takes long to read. */
 #define BY_NETLINK(name)                                                                           \
     {                                                                                              \
 #name " by netlink", name, set_up, tear_down, &(enum listener_means)                       \
@@ -530,7 +531,7 @@ int main(void)
         BY_BOTH(test_listener_wildcard_host_has_every_address),
         BY_BOTH(test_listener_larger_group_is_unverifiable),
         BY_NETLINK(test_listener_scans_have_their_turns),
-        BY_BOTH(test_listener_names_of_many_strangers_stay),
+        BY_NETLINK(test_listener_names_of_many_strangers_stay),
         BY_BOTH(test_listener_of_hidden_process_is_unverifiable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
