@@ -115,6 +115,13 @@ def check_recovery(instance):
         assert service["pid"] in leaders and len(leaders) <= 2, (service, leaders)
 
 
+def check_capture(instance):
+    """What is written after the failures is in the log."""
+    known = instance.log("ticker").count("hello")
+    instance.flocks("restart", "ticker", check=0)
+    wait_until(lambda: instance.log("ticker").count("hello") > known, what="the output of a new process")
+
+
 @pytest.fixture(scope="module")
 def working():
     with running_root() as instance:
@@ -166,9 +173,12 @@ def inject(instance, count, kind, calls, error):
     target = programs(instance)[kind]
     before = descriptors_of(target)
     for when, patience in [*((str(place), PATIENCE) for place in places(calls_made)), ("1+", NO_PATIENCE)]:
-        with Injection(target, calls, error, when, log_of(instance)):
+        with Injection(target, calls, error, when, log_of(instance)) as injection:
             work(instance, patience)
+        assert injection.injected > 0 or when != "1+"
         check_recovery(instance)
+        if kind == "flocks-capture":
+            check_capture(instance)
         if kind == "flocksd" and calls in FATAL:
             target = programs(instance)[kind]
         assert is_alive(target), f"{kind} ended when {calls} failed with {error} at {when}"

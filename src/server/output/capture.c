@@ -23,7 +23,7 @@ enum { EVENTS_PER_WAIT = 64, CONTROL_EVENT = CAPTURE_ENTRIES };
 
 struct entry {
     bool is_open;
-    /* The file was locked by another: not polled until the retry. */
+    /* The file was locked by another, or reading failed: not polled until the retry. */
     bool is_busy;
     uint32_t slot;
     uint32_t keep;
@@ -113,17 +113,24 @@ static bool entry_write(struct entry *entry)
     return true;
 }
 
-/* First stage: false at the end of the output. */
-static bool entry_fill(struct entry *entry)
+enum fill { FILL_NONE, FILL_SOME, FILL_FAILED, FILL_END };
+
+/* First stage. A failure is no end: the keeper holds the other end for the service's next
+ * processes. */
+static enum fill entry_fill(struct entry *entry)
 {
     ssize_t moved;
     do
         moved = splice(entry->source_fd, NULL, entry->private_fd, NULL, CAPTURE_BATCH_BYTES,
             SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     while (moved < 0 && errno == EINTR);
-    if (moved > 0)
+    if (moved > 0) {
         entry->pending = (size_t)moved;
-    return moved > 0 || (moved < 0 && errno == EAGAIN);
+        return FILL_SOME;
+    }
+    if (moved == 0)
+        return FILL_END;
+    return errno == EAGAIN ? FILL_NONE : FILL_FAILED;
 }
 
 static void entry_set_busy(struct entry *entry, bool busy)
@@ -141,14 +148,10 @@ static void entry_set_busy(struct entry *entry, bool busy)
 /* One batch. */
 static void entry_pump(struct entry *entry)
 {
-    bool more = true;
-    if (entry->pending == 0)
-        more = entry_fill(entry);
-    if (entry->pending > 0) {
-        bool written = entry_write(entry);
-        entry_set_busy(entry, !written);
-    }
-    if (!more && entry->pending == 0)
+    enum fill fill = entry->pending == 0 ? entry_fill(entry) : FILL_NONE;
+    bool is_written = entry->pending == 0 || entry_write(entry);
+    entry_set_busy(entry, fill == FILL_FAILED || !is_written);
+    if (fill == FILL_END)
         entry_close(entry);
 }
 
