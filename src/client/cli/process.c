@@ -163,11 +163,14 @@ static int send_signal(
     return error_set_errno(error, errno, "signal process %d", (int)process->pid);
 }
 
-/* A stopped process takes nothing but SIGKILL until it goes on; one that runs does not notice. */
+/* A stopped process takes nothing but SIGKILL until it goes on; one that runs does not notice, and
+ * one that has ended already was asked all the same. */
 static int ask_to_end(const struct process *process, int pidfd, bool to_group, struct error *error)
 {
     int result = send_signal(process, pidfd, to_group, SIGTERM, error);
-    return result == 0 ? send_signal(process, pidfd, to_group, SIGCONT, error) : result;
+    if (result == 0)
+        result = send_signal(process, pidfd, to_group, SIGCONT, error);
+    return result == PROCESS_GONE ? 0 : result;
 }
 
 int process_ask(const struct process *process, struct error *error)
