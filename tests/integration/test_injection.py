@@ -129,7 +129,8 @@ def working():
         instance.write(
             f"""
 services:
-  ticker: {{command: [/bin/sh, -c, "echo hello; exec sleep 1000"], restart: {{delay: 20ms, max_delay: 100ms, give_up_after: 0}}}}
+  # With somebody who has to be found and ended at each of its ends.
+  ticker: {{command: [/bin/sh, -c, "setsid sleep 1000 & echo hello; exec sleep 1000"], restart: {{delay: 20ms, max_delay: 100ms, give_up_after: 0}}}}
   web:
     command: [{PYTHON}, {SERVICES}/web.py, "${{host}}", "${{port}}"]
     port: {port}
