@@ -14,8 +14,8 @@ pytestmark = pytest.mark.no_chaos(reason="kills keepers and flocksd at chosen mo
 
 # System calls of a start behind which flocksd is stopped, out of all that it makes until it is ready.
 PLACES = int(os.environ.get("FLOCKS_SUCCESSION_PLACES", "3"))
-# The shell that becomes it.
-BEFORE_EXEC = 0
+# The shell that becomes it; the same, and its first memfd cannot be made.
+BEFORE_EXEC, FAILING = 0, "failing"
 SLEEPER = 'services:\n  a: {command: [/bin/sleep, "1000"]}\n'
 
 FLOCKSD = """#!/bin/sh
@@ -24,6 +24,7 @@ at=$(cat "{home}/at" 2>/dev/null) && rm "{home}/at" || at=none
 case $at in
 none) exec "{program}" "$@" ;;
 0) kill -STOP $$; exec "{program}" "$@" ;;
+failing) kill -STOP $$; exec strace -D -qq -o "{home}/calls" -e inject=memfd_create:error=ENOMEM:when=1 "{program}" "$@" ;;
 count) exec strace -D -qq -s 200 -o "{home}/calls" "{program}" "$@" ;;
 *) exec strace -D -qq -o "{home}/calls" -e inject="$at" "{program}" "$@" ;;
 esac
@@ -139,6 +140,20 @@ def test_keeper_killed_at_every_step_of_a_next_flocksd_costs_nothing(make_begun,
         check_numbers(instance)
         instance.stop()
         assert instance.processes() == [], place
+
+
+def test_next_flocksd_that_cannot_be_the_keeper_at_once_tries_again(make_begun):
+    instance = make_begun()
+    instance.start()
+    before = instance.status()
+    kill = functools.partial(os.kill, before["daemon"]["pid"], signal.SIGKILL)
+    keeper, flocksd = stop_next_flocksd(instance, FAILING, before["daemon"]["keeper_pid"], kill)
+    orphan(keeper, flocksd)
+    after = wait_until(lambda: is_served_by(instance, flocksd), what="another keeper")
+    assert pids(after) == pids(before)
+    assert "cannot become the keeper" in instance.daemon_log()
+    instance.stop()
+    assert instance.processes() == []
 
 
 def test_keeper_killed_at_every_step_of_the_first_flocksd_is_succeeded(make_begun, places):

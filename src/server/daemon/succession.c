@@ -75,6 +75,8 @@ void succession_begin(struct succession *succession)
         return;
     succession->gives_up_at = clock_monotonic_ms() + SUCCESSION_PATIENCE_MS;
     succession->retry_ms = SUCCESSION_RETRY_MS;
+    /* There may be nothing else that the loop runs for. */
+    uv_ref((uv_handle_t *)&succession->timer);
     become(succession);
 }
 

@@ -18,7 +18,8 @@
 
 enum {
     /* Becoming the keeper failed (no memory, no program): tried again after this, which doubles,
-     * until the patience is over. Then the services are ended. */
+     * until the patience is over. Then the services are ended, by whoever supervises them already.
+     */
     SUCCESSION_RETRY_MS = 100,
     SUCCESSION_PATIENCE_MS = 60 * 1000,
     /* A file that was deleted could not be made again: so long until flocksd is run again for it.
