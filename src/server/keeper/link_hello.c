@@ -139,8 +139,9 @@ static bool receive_advance(
     if (advance_fd < 0 ||
         packet_receive(advance_fd, link->in, sizeof link->in, out_len, fds, out_n_fds) != 0)
         return false;
-    if (*out_n_fds == KEEPER_ADVANCE_DESCRIPTORS)
-        link->image_fd = fd_take(&fds[KEEPER_WELCOME_DESCRIPTORS]);
+    /* The last; a newer keeper may leave more before it. */
+    if (*out_n_fds >= KEEPER_ADVANCE_DESCRIPTORS)
+        link->image_fd = fd_take(&fds[*out_n_fds - 1]);
     return true;
 }
 

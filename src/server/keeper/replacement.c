@@ -394,12 +394,13 @@ bool replacement_server_ended(struct keeper *keeper, const char *how)
     struct replacement *replacement = &keeper->replacement;
     struct server *server = &keeper->server;
     char why[160];
+    /* Nobody waits for an answer any more. */
+    replacement->stream_id = 0;
     if (server->is_turned_back) {
         server->is_turned_back = false;
         return true;
     }
     if (replacement->phase == REPLACEMENT_CHECKING || replacement->phase == REPLACEMENT_PREPARED) {
-        replacement->stream_id = 0;
         refuse(keeper, "flocksd ended before it gave its place to another image; it runs again");
         return false;
     }
