@@ -130,7 +130,10 @@ static enum fill entry_fill(struct entry *entry)
     }
     if (moved == 0)
         return FILL_END;
-    return errno == EAGAIN ? FILL_NONE : FILL_FAILED;
+    if (errno == EAGAIN)
+        return FILL_NONE;
+    atomic_store(&capture.counters[entry->slot].system_error, errno);
+    return FILL_FAILED;
 }
 
 static void entry_set_busy(struct entry *entry, bool busy)
