@@ -41,8 +41,8 @@ NODISCARD int process_open(const struct process *process, int *out_pidfd, struct
 /* True when the process of `pidfd` ended before `deadline_at` (monotonic ms). */
 NODISCARD bool process_wait(int pidfd, int64_t deadline_at);
 
-/* SIGTERM and SIGCONT, no more. 0 also when it ended at once; PROCESS_GONE: it had before; or
- * negative. */
+/* SIGTERM and SIGCONT, no more. 0, also when it ends meanwhile; PROCESS_GONE: it had ended before;
+ * or negative. */
 NODISCARD int process_ask(const struct process *process, struct error *error);
 
 /* SIGTERM (and SIGCONT), `grace_ms`, SIGKILL; to the process's group when `with_group` and it leads
