@@ -1,6 +1,6 @@
 /* What leases do to disks: the record that outlives both processes, and links that are put back.
- * Everything here may wait for a disk: it runs in the thread pool, or before there is anything to
- * supervise; never on the loop. */
+ * Everything here but lease_disk_has_record may wait for a disk: it runs in the thread pool, or
+ * before there is anything to supervise; never on the loop. */
 #ifndef FLOCKS_SUPERVISE_LEASE_DISK_H
 #define FLOCKS_SUPERVISE_LEASE_DISK_H
 
@@ -20,7 +20,7 @@ NODISCARD int lease_disk_write(
 #define LEASE_DISK_NONE 1
 /* The caller frees *out. Negative also when it is larger than LEASE_RECORD_MAX, or no file. */
 NODISCARD int lease_disk_read(const char *run, uint8_t **out, size_t *out_len, struct error *error);
-/* One look, without waiting for the disk. */
+/* One look at the name, as at every path of the instance. */
 bool lease_disk_has_record(const char *run);
 /* Renames what cannot be read, so that nothing is lost and the next start does not stumble; its new
  * path. */
