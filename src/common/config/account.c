@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/base/fd.h"
+#include "common/base/memory.h"
 
 enum { FIELDS_MAX = 7, PASSWD_FIELDS = 7, GROUP_FIELDS = 4 };
 
@@ -178,11 +178,6 @@ int account_find(const char *passwd, const char *groups, const char *user, const
         return error_set(error, STATUS_RESOURCE_EXHAUSTED, "user %s is in more than %d groups",
             has_user ? user : "", (int)ACCOUNT_GROUPS_MAX);
     return 0;
-}
-
-static void free_text(char **text)
-{
-    free(*text);
 }
 
 int account_resolve(const char *user, const char *group, struct account *out, struct error *error)

@@ -1,6 +1,5 @@
 #include "common/config/config.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -8,16 +7,12 @@
 #include "flocks/v1/types.names.h"
 
 #include "common/base/fd.h"
+#include "common/base/memory.h"
 #include "common/config/builtin.h"
 #include "common/config/draft.h"
 #include "common/schema/yaml_read.h"
 
 /* ---- the text ---- */
-
-static void free_text(char **text)
-{
-    free(*text);
-}
 
 enum {
     /* Not a config_result: there is no file, and none was asked for. */

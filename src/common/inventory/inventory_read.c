@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/fd.h"
+#include "common/base/memory.h"
 #include "common/inventory/layout.h"
 
 #define EARLIER_PREFIX INVENTORY_FILE_NAME "."
@@ -22,11 +23,6 @@ struct reading {
 static bool is_earlier(const char *name)
 {
     return strncmp(name, EARLIER_PREFIX, sizeof EARLIER_PREFIX - 1) == 0;
-}
-
-static void free_text(char **text)
-{
-    free(*text);
 }
 
 static void take_record(struct reading *reading, const struct inventory_record *record)

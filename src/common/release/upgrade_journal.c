@@ -8,6 +8,7 @@
 
 #include "common/base/buffer.h"
 #include "common/base/fd.h"
+#include "common/base/memory.h"
 #include "common/release/upgrade_text.h"
 
 enum { JOURNAL_MODE = 0600 };
@@ -107,11 +108,6 @@ int upgrade_journal_set_lease(
 }
 
 /* ---- the file ---- */
-
-static void free_text(char **text)
-{
-    free(*text);
-}
 
 int upgrade_journal_read(const char *path, struct upgrade_journal *out, struct error *error)
 {

@@ -1,10 +1,10 @@
 #include "common/release/way_back.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/fd.h"
+#include "common/base/memory.h"
 #include "common/release/release_keep.h"
 
 enum {
@@ -12,11 +12,6 @@ enum {
     /* "CURRENT BEFORE\n" */
     WAY_BACK_BYTES_MAX = 2 * (VERSION_TEXT_MAX + 1)
 };
-
-static void free_text(char **text)
-{
-    free(*text);
-}
 
 int way_back_write(const char *path, const char *current, const char *before, struct error *error)
 {

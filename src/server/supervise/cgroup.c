@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/base/fd.h"
+#include "common/base/memory.h"
 #include "server/supervise/proc_file.h"
 
 enum {
@@ -27,11 +28,6 @@ static const struct {
 } controllers[] = {{CGROUP_MEMORY, "memory"}, {CGROUP_CPU, "cpu"}, {CGROUP_PIDS, "pids"}};
 
 /* ---- small files ---- */
-
-static void free_text(char **text)
-{
-    free(*text);
-}
 
 /* The first FILE_MAX bytes, NUL-terminated; NULL: it cannot be read. */
 static char *read_text(int directory_fd, const char *path)

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "common/base/fd.h"
+#include "common/base/memory.h"
 #include "common/config/account.h"
 #include "common/config/environment_file.h"
 
@@ -115,11 +116,6 @@ static int environment_parse(struct environment *environment, const char *path, 
     }
     mistakes_deinit(&mistakes);
     return result;
-}
-
-static void free_text(char **text)
-{
-    free(*text);
 }
 
 static int environment_read_file(
